@@ -1,0 +1,92 @@
+#pragma once
+/// Element types, their conversions, and the step from a type known at run time to a template argument.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace coppice {
+
+enum class Dtype : std::uint8_t { f32, f64, f16, bf16, i8, u8, i16, i32, i64, boolean };
+
+/// IEEE binary16. A storage type: arithmetic happens in float.
+struct Half {
+  std::uint16_t bits = 0;
+  Half() = default;
+  explicit Half(float value);  ///< rounds to nearest even, overflow to infinity, NaN stays NaN
+  explicit operator float() const;
+};
+
+/// The upper half of a float. A storage type: arithmetic happens in float.
+struct BFloat16 {
+  std::uint16_t bits = 0;
+  BFloat16() = default;
+  explicit BFloat16(float value);  ///< rounds to nearest even, NaN stays NaN
+  explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
+
+/// Bytes of one element: 1, 2, 4 or 8.
+[[nodiscard]] std::size_t itemsize(Dtype dtype);
+[[nodiscard]] bool is_floating(Dtype dtype);
+/// PyTorch's word: "float32", "bfloat16", "bool" …
+[[nodiscard]] std::string_view name_of(Dtype dtype);
+[[nodiscard]] std::string to_string(Dtype dtype);
+/// The reverse of name_of(); nothing when the word is unknown.
+[[nodiscard]] std::optional<Dtype> dtype_from_name(std::string_view name);
+/// The type of a result of two operands, as torch.promote_types.
+[[nodiscard]] Dtype promote(Dtype a, Dtype b);
+
+template <class T> struct DtypeOf;
+template <> struct DtypeOf<float> { static constexpr Dtype value = Dtype::f32; };
+template <> struct DtypeOf<double> { static constexpr Dtype value = Dtype::f64; };
+template <> struct DtypeOf<Half> { static constexpr Dtype value = Dtype::f16; };
+template <> struct DtypeOf<BFloat16> { static constexpr Dtype value = Dtype::bf16; };
+template <> struct DtypeOf<std::int8_t> { static constexpr Dtype value = Dtype::i8; };
+template <> struct DtypeOf<std::uint8_t> { static constexpr Dtype value = Dtype::u8; };
+template <> struct DtypeOf<std::int16_t> { static constexpr Dtype value = Dtype::i16; };
+template <> struct DtypeOf<std::int32_t> { static constexpr Dtype value = Dtype::i32; };
+template <> struct DtypeOf<std::int64_t> { static constexpr Dtype value = Dtype::i64; };
+template <> struct DtypeOf<bool> { static constexpr Dtype value = Dtype::boolean; };
+
+template <class T>
+inline constexpr Dtype dtype_of = DtypeOf<std::remove_cv_t<T>>::value;
+
+/// Calls `f.template operator()<T>()` with the C++ type of `dtype`.
+template <class F>
+decltype(auto) dispatch(Dtype dtype, F&& f) {
+  switch (dtype) {
+    case Dtype::f64: return f.template operator()<double>();
+    case Dtype::f16: return f.template operator()<Half>();
+    case Dtype::bf16: return f.template operator()<BFloat16>();
+    case Dtype::i8: return f.template operator()<std::int8_t>();
+    case Dtype::u8: return f.template operator()<std::uint8_t>();
+    case Dtype::i16: return f.template operator()<std::int16_t>();
+    case Dtype::i32: return f.template operator()<std::int32_t>();
+    case Dtype::i64: return f.template operator()<std::int64_t>();
+    case Dtype::boolean: return f.template operator()<bool>();
+    case Dtype::f32: break;
+  }
+  return f.template operator()<float>();
+}
+
+/// One element as another type: floats round to nearest even, to integers they truncate, to bool "is not zero".
+template <class To, class From>
+[[nodiscard]] To convert(From value) {
+  if constexpr (std::is_same_v<To, From>) return value;
+  else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>)
+    return convert<To>(static_cast<float>(value));
+  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
+    return To(static_cast<float>(value));
+  else if constexpr (std::is_same_v<To, bool>) return value != From{};
+  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>)
+    // Out-of-range and NaN are undefined in C++; go through the widest integer and wrap, as x86 PyTorch does.
+    return static_cast<To>(value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
+                               ? static_cast<std::int64_t>(value) : INT64_MIN);
+  else return static_cast<To>(value);
+}
+
+}  // namespace coppice

@@ -1,0 +1,65 @@
+#pragma once
+/// Error categories and the builder of their messages.
+///
+/// Every failure that a caller can cause or meet is one of these classes. Messages open with the operation in
+/// brackets, show the values (both shapes), and name the rule that was broken.
+
+#include <charconv>
+#include <concepts>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace coppice {
+
+/// Root of all errors thrown by the three libraries.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct ValueError : Error { using Error::Error; };        ///< a value outside its range
+struct ShapeError : ValueError { using ValueError::ValueError; };  ///< shapes that do not fit together
+struct TypeError : Error { using Error::Error; };         ///< the wrong kind of thing
+struct DtypeError : TypeError { using TypeError::TypeError; };     ///< the wrong element type
+struct IndexError : Error { using Error::Error; };        ///< an axis or position that does not exist
+struct KeyError : Error { using Error::Error; };          ///< a name that does not exist, or exists already
+struct StateError : Error { using Error::Error; };        ///< the right call at the wrong moment
+struct FormatError : Error { using Error::Error; };       ///< a bad file: names file, place, rule and found value
+struct LimitError : Error { using Error::Error; };        ///< a limit of the caller was exceeded
+struct IoError : Error { using Error::Error; };           ///< the operating system refused
+struct NotSupported : Error { using Error::Error; };      ///< valid, but outside what this version does
+
+namespace detail {
+
+inline void append(std::string& out, std::string_view text) { out += text; }
+inline void append(std::string& out, const char* text) { out += text; }
+inline void append(std::string& out, char c) { out += c; }
+inline void append(std::string& out, bool value) { out += value ? "true" : "false"; }
+
+/// Shortest text that reads back as the same number, whatever the locale.
+template <class Number>
+  requires std::is_arithmetic_v<Number>
+void append(std::string& out, Number value) {
+  char buffer[64];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value);
+  out.append(buffer, end.ptr);
+}
+
+template <class T>
+  requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>)
+void append(std::string& out, const T& value) {
+  out += to_string(value);  // found by argument-dependent lookup: Shape, Dtype, Tensor …
+}
+
+}  // namespace detail
+
+/// The arguments' texts joined without separators.
+template <class... Args>
+[[nodiscard]] std::string cat(const Args&... args) {
+  std::string out;
+  (detail::append(out, args), ...);
+  return out;
+}
+
+}  // namespace coppice
