@@ -1,0 +1,180 @@
+#include "coppice/engine/parallel.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <limits>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "coppice/engine/cpu.h"
+#include "coppice/engine/error.h"
+
+using namespace coppice;
+
+namespace {
+
+struct Threads {  // restores the count at the end of a test
+  int before = num_threads();
+  ~Threads() { set_num_threads(before); }
+};
+
+/// Sum of 1/(i+1) in float, with one partial sum per range added in order.
+float harmonic(std::int64_t n, std::int64_t grain) {
+  std::vector<float> part(static_cast<std::size_t>((n + grain - 1) / grain));
+  parallel_for(n, grain, [&](Rows rows) {
+    float sum = 0;
+    for (auto i = rows.begin; i < rows.end; ++i) sum += 1.0f / static_cast<float>(i + 1);
+    part[static_cast<std::size_t>(rows.begin / grain)] = sum;
+  });
+  float total = 0;
+  for (const float p : part) total += p;
+  return total;
+}
+
+}  // namespace
+
+TEST_SUITE("engine/parallel") {
+  TEST_CASE("every index is visited once, in ranges cut at multiples of the grain") {
+    const Threads restore;
+    for (const int threads : {1, 2, 7}) {
+      set_num_threads(threads);
+      for (const std::int64_t n : {0, 1, 9, 10, 11, 1000}) {
+        CAPTURE(threads);
+        CAPTURE(n);
+        std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n));
+        std::mutex mutex;
+        std::set<std::int64_t> starts;
+        parallel_for(n, 10, [&](Rows rows) {
+          const std::lock_guard lock(mutex);
+          starts.insert(rows.begin);
+          CHECK(rows.end == std::min<std::int64_t>(rows.begin + 10, n));
+          for (auto i = rows.begin; i < rows.end; ++i) ++visits[static_cast<std::size_t>(i)];
+        });
+        for (const auto& v : visits) CHECK(v == 1);
+        CHECK(starts.size() == static_cast<std::size_t>((n + 9) / 10));
+        for (const std::int64_t s : starts) CHECK(s % 10 == 0);
+      }
+    }
+  }
+
+  TEST_CASE("a sum by ranges has the same bits for 1, 2 and 7 threads") {
+    const Threads restore;
+    set_num_threads(1);
+    const float one = harmonic(100'000, 333);
+    set_num_threads(2);
+    CHECK(harmonic(100'000, 333) == one);
+    set_num_threads(7);
+    CHECK(harmonic(100'000, 333) == one);
+  }
+
+  TEST_CASE("an exception of a body reaches the caller and the next loop works") {
+    const Threads restore;
+    for (const int threads : {1, 2, 7}) {
+      CAPTURE(threads);
+      set_num_threads(threads);
+      for (int repeat = 0; repeat < 20; ++repeat) {
+        CHECK_THROWS_WITH_AS(parallel_for(1000, 10,
+                                          [&](Rows rows) {
+                                            if (rows.begin >= 500) throw ValueError("[body] five hundred");
+                                          }),
+                             "[body] five hundred", ValueError);
+        std::atomic<std::int64_t> sum{0};
+        parallel_for(1000, 10, [&](Rows rows) { sum += rows.size(); });
+        CHECK(sum == 1000);
+      }
+    }
+  }
+
+  TEST_CASE("loops nest, and the inner one throws through the outer one") {
+    const Threads restore;
+    for (const int threads : {1, 2, 7}) {
+      CAPTURE(threads);
+      set_num_threads(threads);
+      std::atomic<std::int64_t> cells{0};
+      parallel_for(20, 1, [&](Rows) { parallel_for(30, 1, [&](Rows rows) { cells += rows.size(); }); });
+      CHECK(cells == 600);
+      CHECK_THROWS_AS(parallel_for(20, 1, [&](Rows) { parallel_for(30, 1, [](Rows) { throw StateError("inner"); }); }),
+                      StateError);
+    }
+  }
+
+  TEST_CASE("a thread inside a nested loop starts no other range of the outer loop") {
+    const Threads restore;
+    set_num_threads(7);
+    std::atomic<int> reentered{0};
+    parallel_for(64, 1, [&](Rows) {
+      thread_local int depth = 0;
+      if (depth != 0) ++reentered;
+      ++depth;
+      parallel_for(16, 1, [](Rows) { std::this_thread::yield(); });
+      --depth;
+    });
+    CHECK(reentered == 0);
+  }
+
+  TEST_CASE("several threads may run loops at the same time") {
+    const Threads restore;
+    set_num_threads(2);
+    std::vector<std::thread> users;
+    std::vector<float> sums(6);
+    for (std::size_t u = 0; u < sums.size(); ++u)
+      users.emplace_back([&sums, u] {
+        for (int repeat = 0; repeat < 20; ++repeat) sums[u] = harmonic(5000, 50);
+      });
+    for (auto& user : users) user.join();
+    for (const float sum : sums) CHECK(sum == sums[0]);
+  }
+
+  TEST_CASE("bodies flush subnormals on every thread and the caller's float state returns") {
+    const Threads restore;
+    volatile float tiny = std::numeric_limits<float>::min();
+    for (const int threads : {1, 2}) {
+      set_num_threads(threads);
+      std::atomic<int> kept{0};
+      parallel_for(64, 1, [&](Rows) {
+        volatile float half = tiny * 0.5f;
+        if (half != 0) ++kept;
+      });
+      CHECK(kept == 0);
+      volatile float half = tiny * 0.5f;
+      CHECK(half != 0.0f);
+    }
+  }
+
+  TEST_CASE("FlushSubnormals nests and restores") {
+    volatile float tiny = std::numeric_limits<float>::min();
+    {
+      const FlushSubnormals outer;
+      { const FlushSubnormals inner; }
+      volatile float half = tiny * 0.5f;
+      CHECK(half == 0.0f);
+    }
+    volatile float half = tiny * 0.5f;
+    CHECK(half != 0.0f);
+  }
+
+  TEST_CASE("the thread count is at least one") {
+    const Threads restore;
+    CHECK_THROWS_AS(set_num_threads(0), ValueError);
+    CHECK_THROWS_AS(set_num_threads(-3), ValueError);
+    set_num_threads(3);
+    CHECK(num_threads() == 3);
+  }
+
+  TEST_CASE("the processor level can be lowered, not raised above what the machine has") {
+    const CpuLevel before = cpu_level();
+    const CpuLevel best = best_cpu_level();
+    CHECK(before <= best);
+    if (best >= CpuLevel::v3) {
+      set_cpu_level(CpuLevel::v2);
+      CHECK(cpu_level() == CpuLevel::v2);
+      CHECK_THROWS_AS(set_cpu_level(CpuLevel::baseline), ValueError);
+    }
+    if (best < CpuLevel::v4) CHECK_THROWS_AS(set_cpu_level(CpuLevel::v4), ValueError);
+    set_cpu_level(before);
+  }
+}
