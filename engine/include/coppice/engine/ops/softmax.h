@@ -1,0 +1,21 @@
+#pragma once
+/// Softmax and the losses built on it.
+
+#include "coppice/engine/tensor.h"
+
+namespace coppice {
+
+enum class Reduction { none, mean, sum };
+
+/// exp(x) / Σ exp(x) along `axis`, shifted by the maximum. @throws IndexError, DtypeError
+[[nodiscard]] Tensor softmax(const Tensor& x, std::int64_t axis = -1);
+/// log(softmax(x)), computed without the quotient. @throws IndexError, DtypeError
+[[nodiscard]] Tensor log_softmax(const Tensor& x, std::int64_t axis = -1);
+/// -log_softmax(logits)[target]. logits: [n, classes], target: [n] int64 class indices.
+/// Result: [n] for none, else a scalar; the mean of nothing is NaN, as in PyTorch.
+/// @throws ShapeError, DtypeError; IndexError  if a class is outside 0 .. classes - 1
+[[nodiscard]] Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduction = Reduction::mean);
+/// (input - target)². @throws ShapeError  unless the shapes are equal
+[[nodiscard]] Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction = Reduction::mean);
+
+}  // namespace coppice

@@ -1,0 +1,110 @@
+#include "coppice/engine/checked.h"
+
+#include <cstring>
+
+namespace coppice {
+
+std::optional<std::uint64_t> checked_volume(std::span<const std::uint64_t> sizes, std::uint64_t unit) {
+  std::uint64_t product = unit;
+  bool empty = unit == 0;
+  for (const std::uint64_t size : sizes) {
+    if (size == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(product, size, &product)) {
+      return std::nullopt;
+    }
+  }
+  if (product > INT64_MAX) return std::nullopt;
+  return empty ? 0 : product;
+}
+
+namespace {
+
+/// Bytes of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none. `text` is not empty.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  const unsigned second = byte(1);
+  const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+  const bool surrogate = lead == 0xED && second >= 0xA0;
+  const bool too_large = lead == 0xF4 && second >= 0x90;
+  return overlong || surrogate || too_large ? 0 : length;
+}
+
+/// Marks that turn the direction of the text around them: U+200E, U+200F, U+202A..U+202E, U+2066..U+2069.
+bool is_bidi_control(std::string_view sequence) {
+  if (sequence.size() != 3 || sequence[0] != '\xE2') return false;
+  const auto second = static_cast<unsigned char>(sequence[1]);
+  const auto third = static_cast<unsigned char>(sequence[2]);
+  return (second == 0x80 && ((third >= 0x8E && third <= 0x8F) || (third >= 0xAA && third <= 0xAE))) ||
+         (second == 0x81 && third >= 0xA6 && third <= 0xA9);
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kLongest = 120;
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "'";
+  while (!text.empty()) {
+    if (out.size() > kLongest) return out += "…'";
+    const std::size_t length = utf8_length(text);
+    const std::string_view sequence = text.substr(0, length == 0 ? 1 : length);
+    const auto first = static_cast<unsigned char>(sequence[0]);
+    if (length == 0 || first < 0x20 || first == 0x7F || is_bidi_control(sequence)) {
+      for (const char c : sequence) {
+        const auto b = static_cast<unsigned char>(c);
+        out += {'\\', 'x', kHex[b >> 4], kHex[b & 15]};
+      }
+    } else {
+      out += sequence;
+    }
+    text.remove_prefix(sequence.size());
+  }
+  return out += "'";
+}
+
+std::string Source::at(std::uint64_t offset) const {
+  return cat("[", op, "] ", quoted(file), ", byte ", offset, ": ");
+}
+
+std::string Source::prefix() const { return cat("[", op, "] ", quoted(file), ": "); }
+
+void Source::exceeded(const char* limit, std::string_view what, std::uint64_t allowed, std::uint64_t found) const {
+  throw LimitError(cat(prefix(), what, " must be at most ", allowed, "; got ", found, " (raise Limits::", limit, ")"));
+}
+
+std::string_view ByteReader::text(std::uint64_t count, const char* what) {
+  const auto block = bytes(count, what);
+  return {reinterpret_cast<const char*>(block.data()), block.size()};
+}
+
+std::string_view ByteReader::line(const char* what) {
+  const auto rest = bytes_.subspan(at_);
+  const void* end = rest.empty() ? nullptr : std::memchr(rest.data(), '\n', rest.size());
+  if (end == nullptr) reject(what, " must end in a newline; the data ends first");
+  const auto length = static_cast<std::size_t>(static_cast<const std::byte*>(end) - rest.data());
+  const std::string_view out = text(length, what);
+  ++at_;
+  return out;
+}
+
+void ByteReader::too_short(std::uint64_t count, const char* what) const {
+  reject(what, " needs ", count, " bytes; ", remaining(), " are left");
+}
+
+}  // namespace coppice

@@ -1,0 +1,87 @@
+// torch.norm in all its orders.
+#include <Eigen/SVD>
+#include <cmath>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/elementwise.h"
+#include "ops/map.h"
+#include "ops/reduction.h"
+
+namespace coppice {
+namespace {
+
+using detail::Line;
+
+/// One norm, accumulated in double. NaN entries give NaN in every order but 0.
+template <class T>
+double norm_of(Line<T> line, double p) {
+  const std::int64_t n = line.count;
+  if (n == 0) return 0;
+  double total = 0;
+  if (p == 0) {
+    for (std::int64_t i = 0; i < n; ++i) total += line[i] != T(0) ? 1 : 0;
+  } else if (p == 1) {
+    for (std::int64_t i = 0; i < n; ++i) total += std::abs(static_cast<double>(line[i]));
+  } else if (p == 2) {
+    for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(line[i]) * static_cast<double>(line[i]);
+    return std::sqrt(total);
+  } else if (std::isinf(p)) {
+    total = std::abs(static_cast<double>(line[0]));
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double v = std::abs(static_cast<double>(line[i]));
+      if (std::isnan(v)) return v;
+      total = p > 0 ? std::max(total, v) : std::min(total, v);
+    }
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) total += std::pow(std::abs(static_cast<double>(line[i])), p);
+    return std::pow(total, 1 / p);
+  }
+  return total;
+}
+
+/// Sum of the singular values of a [rows, cols] line.
+template <class T>
+double nuclear(Line<T> line, std::int64_t rows, std::int64_t cols) {
+  Eigen::MatrixXd matrix(rows, cols);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) matrix(r, c) = static_cast<double>(line[r * cols + c]);
+  if (!matrix.allFinite()) return std::nan("");
+  return matrix.size() == 0 ? 0 : Eigen::BDCSVD<Eigen::MatrixXd>(matrix).singularValues().sum();
+}
+
+}  // namespace
+
+Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
+  if (!is_floating(t.dtype())) throw DtypeError(cat("[norm] needs a floating type; got ", t.dtype()));
+  const auto named = static_cast<std::int64_t>(axes.empty() ? t.dim() : static_cast<std::int64_t>(axes.size()));
+  if (order.word == NormOrder::Word::fro && named > 2)
+    throw ValueError(cat("[norm] 'fro' reduces at most 2 axes; got ", named));
+  if (order.word == NormOrder::Word::nuc && named != 2)
+    throw ValueError(cat("[norm] 'nuc' reduces exactly 2 axes; got ", named));
+  const double p = order.word == NormOrder::Word::none ? order.p : 2;
+  const Dtype inner = detail::compute_dtype(t.dtype());
+  const detail::Reduction plan = detail::arrange("norm", t.to(inner), axes, keepdim);
+  Tensor y = detail::dispatch_float(inner, [&]<class T>() {
+    if (order.word == NormOrder::Word::nuc) {
+      const std::int64_t rows = t.size(axes.empty() ? 0 : std::min(resolve_axis("norm", axes[0], t.dim()),
+                                                                   resolve_axis("norm", axes[1], t.dim())));
+      const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
+      return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
+    }
+    return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
+  }).to(t.dtype());
+  if (order.word == NormOrder::Word::nuc || (p != 1 && p != 2)) return y;
+  if (!needs_grad({t})) return y;
+  return with_grad(y, {t}, [x = Saved(t), value = y.detach(), keep = plan.keep, p](const Tensor& dy) {
+    const Tensor g = dy.reshape(keep);
+    const Tensor zero = Tensor::of(0).to(dy.dtype());
+    if (p == 1) {
+      const Tensor sign = gt(x(), zero).to(dy.dtype()) - lt(x(), zero).to(dy.dtype());
+      return GradList{sign * g};
+    }
+    const Tensor length = value.reshape(keep);
+    return GradList{where(eq(length, zero), zero, x() / length * g)};  // 0 at the origin, as torch
+  });
+}
+
+}  // namespace coppice

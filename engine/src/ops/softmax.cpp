@@ -1,0 +1,127 @@
+#include "coppice/engine/ops/softmax.h"
+
+#include <cmath>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/create.h"
+#include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/ops/shape_ops.h"
+#include "ops/map.h"
+
+namespace coppice {
+namespace {
+
+/// Applies `f(first, count, stride, to)` to every line along `axis` of a tensor in a computing type.
+template <class F>
+Tensor along(const char* op, const Tensor& x, std::int64_t axis, F f) {
+  if (!is_floating(x.dtype())) throw DtypeError(cat("[", op, "] needs a floating type; got ", x.dtype()));
+  axis = resolve_axis(op, axis, x.dim());
+  const Dtype inner = detail::compute_dtype(x.dtype());
+  const Tensor from = x.detach().to(inner);
+  Tensor y = Tensor::empty(x.shape(), inner);
+  std::int64_t stride = 1;
+  for (std::int64_t i = axis + 1; i < x.dim(); ++i) stride *= x.size(i);
+  const std::int64_t count = x.dim() == 0 ? 1 : x.size(axis);
+  const std::int64_t lines = count == 0 ? 0 : x.numel() / count;
+  detail::dispatch_float(inner, [&]<class T>() {
+    const T* p = from.data<T>().data();
+    T* q = y.mutable_data<T>().data();
+    parallel_for(lines, 1 + (1 << 12) / (count + 1), [&](Rows rows) {
+      for (std::int64_t line = rows.begin; line < rows.end; ++line) {
+        const std::int64_t at = line / stride * stride * count + line % stride;
+        f(p + at, q + at, count, stride);
+      }
+    });
+  });
+  return y.to(x.dtype());
+}
+
+template <class T>
+T maximum_of(const T* p, std::int64_t count, std::int64_t stride) {
+  T m = p[0];
+  for (std::int64_t i = 1; i < count; ++i) m = p[i * stride] > m ? p[i * stride] : m;
+  return std::isinf(m) && m < 0 ? T(0) : m;  // a line of -inf must not become inf - inf
+}
+
+Tensor reduced(const Tensor& values, Reduction reduction) {
+  switch (reduction) {
+    case Reduction::none: return values;
+    case Reduction::sum: return sum(values);
+    case Reduction::mean: break;
+  }
+  return values.numel() == 0 ? sum(values) / 0.0 : mean(values);
+}
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, std::int64_t axis) {
+  Tensor y = along("softmax", x, axis, []<class T>(const T* p, T* q, std::int64_t count, std::int64_t stride) {
+    const T m = maximum_of(p, count, stride);
+    T total = 0;
+    for (std::int64_t i = 0; i < count; ++i) total += q[i * stride] = std::exp(p[i * stride] - m);
+    for (std::int64_t i = 0; i < count; ++i) q[i * stride] /= total;
+  });
+  if (!needs_grad({x})) return y;
+  return with_grad(y, {x}, [s = Saved(y), axis](const Tensor& dy) {
+    const Tensor weighted = dy * s();
+    return GradList{weighted - s() * sum(weighted, {axis}, true)};  // s (dy - Σ dy s)
+  });
+}
+
+Tensor log_softmax(const Tensor& x, std::int64_t axis) {
+  Tensor y = along("log_softmax", x, axis, []<class T>(const T* p, T* q, std::int64_t count, std::int64_t stride) {
+    const T m = maximum_of(p, count, stride);
+    T total = 0;
+    for (std::int64_t i = 0; i < count; ++i) total += std::exp(p[i * stride] - m);
+    const T shift = m + std::log(total);
+    for (std::int64_t i = 0; i < count; ++i) q[i * stride] = p[i * stride] - shift;
+  });
+  if (!needs_grad({x})) return y;
+  return with_grad(y, {x}, [s = Saved(y), axis](const Tensor& dy) {
+    return GradList{dy - exp(s()) * sum(dy, {axis}, true)};
+  });
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduction) {
+  if (logits.dim() != 2 || target.shape() != Shape{logits.size(0)})
+    throw ShapeError(cat("[cross_entropy] needs logits: [n, classes] and target: [n]; got ", logits.shape(), " and ",
+                         target.shape()));
+  if (target.dtype() != Dtype::i64) throw DtypeError(cat("[cross_entropy] target must be int64; got ", target.dtype()));
+  const std::int64_t classes = logits.size(1);
+  const auto wanted = target.data<std::int64_t>();
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i] < 0 || wanted[i] >= classes)
+      throw IndexError(cat("[cross_entropy] class ", wanted[i], " of sample ", i, " is outside 0..", classes - 1));
+  const Tensor log_p = log_softmax(logits, 1);
+  Tensor picked = Tensor::empty(target.shape(), log_p.dtype());
+  dispatch(log_p.dtype(), [&]<class T>() {
+    const auto from = log_p.data<T>();
+    const auto to = picked.mutable_data<T>();
+    for (std::size_t i = 0; i < to.size(); ++i)
+      to[i] = convert<T>(-convert<double>(from[i * static_cast<std::size_t>(classes) +
+                                              static_cast<std::size_t>(wanted[i])]));
+  });
+  picked = with_grad(picked, {log_p}, [t = Saved(target), shape = logits.shape()](const Tensor& dy) {
+    Tensor dx = zeros(shape, dy.dtype());
+    const auto index = t().data<std::int64_t>();
+    dispatch(dy.dtype(), [&]<class T>() {
+      const auto to = dx.mutable_data<T>();
+      const auto g = dy.data<T>();
+      for (std::size_t i = 0; i < g.size(); ++i)
+        to[i * static_cast<std::size_t>(shape[1]) + static_cast<std::size_t>(index[i])] =
+            convert<T>(-convert<double>(g[i]));
+    });
+    return GradList{dx};
+  });
+  return reduced(picked, reduction);
+}
+
+Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
+  if (input.shape() != target.shape())
+    throw ShapeError(cat("[mse_loss] input ", input.shape(), " and target ", target.shape(), " differ"));
+  const Tensor d = input - target;
+  return reduced(d * d, reduction);
+}
+
+}  // namespace coppice

@@ -1,0 +1,196 @@
+#include "coppice/engine/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor_impl.h"
+
+namespace coppice {
+namespace {
+
+const TensorImpl& deref(const std::shared_ptr<TensorImpl>& impl) {
+  if (impl == nullptr) throw StateError("[Tensor] an undefined tensor was used");
+  return *impl;
+}
+
+Tensor make(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, Dtype dtype) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = std::move(storage);
+  impl->offset = offset;
+  impl->shape = std::move(shape);
+  impl->dtype = dtype;
+  return Tensor(std::move(impl));
+}
+
+std::size_t byte_count(const Shape& shape, Dtype dtype) {
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), itemsize(dtype), &bytes))
+    throw LimitError(cat("[Tensor] ", shape, " of ", dtype, " exceeds the address space"));
+  return bytes;
+}
+
+std::int64_t flat_index(const Shape& shape, std::initializer_list<std::int64_t> index) {
+  if (static_cast<std::int64_t>(index.size()) != shape.rank())
+    throw IndexError(cat("[Tensor] ", index.size(), " indices for shape ", shape));
+  std::int64_t flat = 0;
+  std::int64_t axis = 0;
+  for (std::int64_t i : index) {
+    const std::int64_t size = shape[axis++];
+    if (i < -size || i >= size) throw IndexError(cat("[Tensor] index ", i, " is outside an axis of size ", size));
+    flat = flat * size + (i < 0 ? i + size : i);
+  }
+  return flat;
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
+  return make(Storage::allocate(byte_count(shape, dtype)), 0, shape, dtype);
+}
+
+Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape, Dtype dtype) {
+  const std::size_t bytes = byte_count(shape, dtype);
+  if (offset_bytes > storage->bytes() || bytes > storage->bytes() - offset_bytes)
+    throw ValueError(cat("[Tensor::over] ", bytes, " bytes at ", offset_bytes, " exceed a storage of ",
+                         storage->bytes(), " bytes"));
+  if (reinterpret_cast<std::uintptr_t>(storage->data() + offset_bytes) % itemsize(dtype) != 0)
+    throw ValueError(cat("[Tensor::over] offset ", offset_bytes, " is not aligned for ", dtype));
+  return make(std::move(storage), offset_bytes, shape, dtype);
+}
+
+template <class T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
+  if (static_cast<std::int64_t>(values.size()) != shape.numel())
+    throw ShapeError(cat("[Tensor::from] ", values.size(), " values for shape ", shape));
+  Tensor t = empty(shape, dtype_of<T>);
+  if (!values.empty()) std::memcpy(t.mutable_bytes(), values.data(), values.size_bytes());
+  return t;
+}
+template Tensor Tensor::from(std::span<const float>, const Shape&);
+template Tensor Tensor::from(std::span<const double>, const Shape&);
+template Tensor Tensor::from(std::span<const Half>, const Shape&);
+template Tensor Tensor::from(std::span<const BFloat16>, const Shape&);
+template Tensor Tensor::from(std::span<const std::int8_t>, const Shape&);
+template Tensor Tensor::from(std::span<const std::uint8_t>, const Shape&);
+template Tensor Tensor::from(std::span<const std::int16_t>, const Shape&);
+template Tensor Tensor::from(std::span<const std::int32_t>, const Shape&);
+template Tensor Tensor::from(std::span<const std::int64_t>, const Shape&);
+template Tensor Tensor::from(std::span<const bool>, const Shape&);
+
+Tensor Tensor::of(double value) { return from(std::vector<float>{static_cast<float>(value)}, Shape{}); }
+
+Tensor Tensor::of(std::initializer_list<double> values) {
+  return from(std::vector<float>(values.begin(), values.end()), Shape{static_cast<std::int64_t>(values.size())});
+}
+
+Tensor Tensor::of(std::initializer_list<std::initializer_list<double>> rows) {
+  std::vector<float> flat;
+  const std::size_t width = rows.size() == 0 ? 0 : rows.begin()->size();
+  for (const auto& r : rows) {
+    if (r.size() != width) throw ShapeError(cat("[Tensor::of] rows of ", width, " and ", r.size(), " values"));
+    flat.insert(flat.end(), r.begin(), r.end());
+  }
+  return from(flat, Shape{static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(width)});
+}
+
+const Shape& Tensor::shape() const { return deref(impl_).shape; }
+Dtype Tensor::dtype() const { return deref(impl_).dtype; }
+std::size_t Tensor::nbytes() const { return static_cast<std::size_t>(numel()) * itemsize(dtype()); }
+const std::byte* Tensor::bytes() const { return deref(impl_).storage->data() + impl_->offset; }
+
+std::byte* Tensor::mutable_bytes() {
+  bump_version();
+  return impl_->storage->data() + impl_->offset;
+}
+
+void* Tensor::checked(Dtype wanted) const {
+  if (dtype() != wanted) throw DtypeError(cat("[Tensor] elements are ", dtype(), ", not ", wanted));
+  return impl_->storage->data() + impl_->offset;
+}
+
+void Tensor::bump_version() { deref(impl_).storage->bump_version(); }
+
+double Tensor::at(std::initializer_list<std::int64_t> index) const {
+  const auto i = static_cast<std::size_t>(flat_index(shape(), index));
+  return dispatch(dtype(), [&]<class T>() { return convert<double>(data<T>()[i]); });
+}
+
+void Tensor::set_(std::initializer_list<std::int64_t> index, double value) {
+  const auto i = static_cast<std::size_t>(flat_index(shape(), index));
+  dispatch(dtype(), [&]<class T>() { mutable_data<T>()[i] = convert<T>(value); });
+}
+
+template <class T>
+T Tensor::item() const {
+  if (numel() != 1) throw ShapeError(cat("[Tensor::item] needs one element; shape is ", shape()));
+  return dispatch(dtype(), [&]<class From>() { return convert<T>(data<From>()[0]); });
+}
+template float Tensor::item() const;
+template double Tensor::item() const;
+template std::int64_t Tensor::item() const;
+template int Tensor::item() const;
+template bool Tensor::item() const;
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  std::vector<T> out(static_cast<std::size_t>(numel()));
+  dispatch(dtype(), [&]<class From>() { std::ranges::transform(data<From>(), out.begin(), convert<T, From>); });
+  return out;
+}
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<std::int64_t> Tensor::to_vector() const;
+
+bool Tensor::shares_storage(const Tensor& other) const {
+  return deref(impl_).storage == deref(other.impl_).storage;
+}
+std::uint64_t Tensor::version() const { return deref(impl_).storage->version(); }
+const std::shared_ptr<Storage>& Tensor::storage() const { return deref(impl_).storage; }
+std::size_t Tensor::storage_offset() const { return deref(impl_).offset; }
+
+Tensor Tensor::detach() const {
+  const TensorImpl& from = deref(impl_);
+  return make(from.storage, from.offset, from.shape, from.dtype);
+}
+
+Tensor Tensor::clone() const {
+  Tensor y = empty(shape(), dtype());
+  if (numel() > 0) std::memcpy(y.mutable_bytes(), bytes(), nbytes());
+  return with_grad(y, {*this}, [](const Tensor& dy) { return GradList{dy}; });
+}
+
+Tensor Tensor::to(Dtype target) const {
+  if (target == dtype()) return *this;
+  Tensor y = empty(shape(), target);
+  dispatch(dtype(), [&]<class From>() {
+    dispatch(target, [&]<class To>() {
+      std::ranges::transform(data<From>(), y.mutable_data<To>().begin(), convert<To, From>);
+    });
+  });
+  if (!is_floating(target)) return y;
+  return with_grad(y, {*this}, [source = dtype()](const Tensor& dy) { return GradList{dy.to(source)}; });
+}
+
+Tensor Tensor::reshape(std::initializer_list<std::int64_t> sizes) const {
+  std::vector<std::int64_t> wanted(sizes);
+  const auto open = std::ranges::find(wanted, -1);
+  if (open != wanted.end()) {
+    *open = 1;
+    const std::int64_t known = Shape(wanted).numel();
+    if (std::ranges::count(wanted, -1) > 0 || known == 0 || numel() % known != 0)
+      throw ShapeError(cat("[reshape] cannot work out the size -1 for ", numel(), " elements of shape ", shape()));
+    *open = numel() / known;
+  }
+  return reshape(Shape(std::move(wanted)));
+}
+
+Tensor Tensor::reshape(const Shape& target) const {
+  const TensorImpl& from = deref(impl_);
+  if (target.numel() != from.shape.numel())
+    throw ShapeError(cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ",
+                         target.numel()));
+  return with_grad(make(from.storage, from.offset, target, from.dtype), {*this},
+                   [source = from.shape](const Tensor& dy) { return GradList{dy.reshape(source)}; });
+}
+
+}  // namespace coppice

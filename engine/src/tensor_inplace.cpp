@@ -1,0 +1,79 @@
+// The methods of Tensor that end in "_".
+#include <algorithm>
+#include <cstring>
+
+#include "broadcast.h"
+#include "tensor_impl.h"
+
+namespace coppice {
+namespace {
+
+/// An in-place write would make the graph wrong on a leaf that collects gradients, and lie on a computed value.
+void check_writable(const char* op, const Tensor& t) {
+  if (grad_enabled() && t.requires_grad())
+    throw StateError(cat("[", op, "] a tensor that requires grad is written in place; do it under NoGrad"));
+}
+
+/// a[i] = f(a[i], b[i]) in the arithmetic type of `a`; `b` is broadcast to a's shape first.
+template <class F>
+void update(const char* op, Tensor& a, const Tensor& b, F f) {
+  check_writable(op, a);
+  if (broadcast(op, a.shape(), b.shape()) != a.shape())
+    throw ShapeError(cat("[", op, "] ", b.shape(), " does not broadcast to ", a.shape()));
+  NoGrad guard;
+  const Tensor other = expand(b.to(a.dtype()), a.shape());
+  dispatch(a.dtype(), [&]<class T>() {
+    using A = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
+    const auto y = a.mutable_data<T>();
+    const auto x = other.data<T>();
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = convert<T>(f(convert<A>(y[i]), convert<A>(x[i])));
+  });
+}
+
+}  // namespace
+
+Tensor& Tensor::fill_(double value) {
+  check_writable("fill_", *this);
+  dispatch(dtype(), [&]<class T>() { std::ranges::fill(mutable_data<T>(), convert<T>(value)); });
+  return *this;
+}
+
+Tensor& Tensor::copy_(const Tensor& source) {
+  check_writable("copy_", *this);
+  if (source.shape() != shape())
+    throw ShapeError(cat("[copy_] source ", source.shape(), " and target ", shape(), " differ"));
+  NoGrad guard;
+  const Tensor same = source.to(dtype());
+  if (numel() > 0) std::memmove(mutable_bytes(), same.bytes(), nbytes());
+  return *this;
+}
+
+Tensor& Tensor::add_(const Tensor& other, double alpha) {
+  update("add_", *this, other, [alpha]<class T>(T y, T x) {
+    if constexpr (std::is_floating_point_v<T>) return static_cast<T>(y + static_cast<T>(alpha) * x);
+    else return convert<T>(static_cast<double>(y) + alpha * static_cast<double>(x));
+  });
+  return *this;
+}
+
+Tensor& Tensor::mul_(const Tensor& other) {
+  update("mul_", *this, other, []<class T>(T y, T x) {
+    if constexpr (std::is_same_v<T, bool>) return y && x;
+    else return static_cast<T>(y * x);
+  });
+  return *this;
+}
+
+Tensor& Tensor::mul_(double factor) {
+  check_writable("mul_", *this);
+  dispatch(dtype(), [&]<class T>() {
+    if constexpr (std::is_same_v<T, float>) {
+      for (float& y : mutable_data<float>()) y *= static_cast<float>(factor);
+    } else {
+      for (T& y : mutable_data<T>()) y = convert<T>(convert<double>(y) * factor);
+    }
+  });
+  return *this;
+}
+
+}  // namespace coppice
