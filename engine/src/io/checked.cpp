@@ -36,8 +36,10 @@ std::size_t utf8_length(std::string_view text) {
   return overlong || surrogate || too_large ? 0 : length;
 }
 
-/// Marks that turn the direction of the text around them: U+200E, U+200F, U+202A..U+202E, U+2066..U+2069.
-bool is_bidi_control(std::string_view sequence) {
+/// Control characters U+0080..U+009F, and marks that turn the direction of text: U+200E, U+200F, U+202A..U+202E,
+/// U+2066..U+2069.
+bool is_wide_control(std::string_view sequence) {
+  if (sequence.size() == 2) return sequence[0] == '\xC2' && static_cast<unsigned char>(sequence[1]) < 0xA0;
   if (sequence.size() != 3 || sequence[0] != '\xE2') return false;
   const auto second = static_cast<unsigned char>(sequence[1]);
   const auto third = static_cast<unsigned char>(sequence[2]);
@@ -56,7 +58,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   constexpr std::size_t kLongest = 120;
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "'";
@@ -65,7 +67,7 @@ std::string quoted(std::string_view text) {
     const std::size_t length = utf8_length(text);
     const std::string_view sequence = text.substr(0, length == 0 ? 1 : length);
     const auto first = static_cast<unsigned char>(sequence[0]);
-    if (length == 0 || first < 0x20 || first == 0x7F || is_bidi_control(sequence)) {
+    if (length == 0 || first < 0x20 || first == 0x7F || is_wide_control(sequence)) {
       for (const char c : sequence) {
         const auto b = static_cast<unsigned char>(c);
         out += {'\\', 'x', kHex[b >> 4], kHex[b & 15]};
@@ -79,10 +81,10 @@ std::string quoted(std::string_view text) {
 }
 
 std::string Source::at(std::uint64_t offset) const {
-  return cat("[", op, "] ", quoted(file), ", byte ", offset, ": ");
+  return cat("[", op, "] ", quote(file), ", byte ", offset, ": ");
 }
 
-std::string Source::prefix() const { return cat("[", op, "] ", quoted(file), ": "); }
+std::string Source::prefix() const { return cat("[", op, "] ", quote(file), ": "); }
 
 void Source::exceeded(const char* limit, std::string_view what, std::uint64_t allowed, std::uint64_t found) const {
   throw LimitError(cat(prefix(), what, " must be at most ", allowed, "; got ", found, " (raise Limits::", limit, ")"));

@@ -1,0 +1,46 @@
+#pragma once
+/// A file as bytes, mapped or read.
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+#include "coppice/engine/io/limits.h"
+#include "coppice/engine/storage.h"
+
+namespace coppice {
+
+struct Source;
+
+/// The contents of a regular file.
+///
+/// Mapped files are private copies page by page: writing to the bytes changes the memory of this process and never the
+/// file. At least 64 bytes past the end are readable and zero, as behind every block that the engine owns.
+class MappedFile {
+ public:
+  /// @throws IoError     if the file cannot be opened or read, or is a directory, pipe, socket or device
+  /// @throws LimitError  if it is larger than Limits::file_bytes or, when read, than the memory there is
+  /// A named pipe is refused at once, never waited for.
+  [[nodiscard]] static std::shared_ptr<MappedFile> open(const std::filesystem::path& path, const Source& source,
+                                                        const ReadOptions& options = {});
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  [[nodiscard]] std::span<std::byte> bytes() const { return {data_, size_}; }
+  [[nodiscard]] bool mapped() const { return mapping_bytes_ != 0; }
+
+ private:
+  MappedFile() = default;
+
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t mapping_bytes_ = 0;      // 0 when the file was read
+  std::shared_ptr<Storage> storage_;   // holds what was read
+};
+
+/// A storage over `part` of the file's bytes that keeps the file alive.
+[[nodiscard]] std::shared_ptr<Storage> storage_in(std::shared_ptr<MappedFile> file, std::span<std::byte> part);
+
+}  // namespace coppice

@@ -1,0 +1,66 @@
+#pragma once
+/// Tensors by name in a fixed order: what every reader returns and every writer takes.
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "coppice/engine/tensor.h"
+
+namespace coppice {
+
+/// An ordered map from name to tensor, with text metadata.
+///
+/// Order is the order of insertion; readers insert in the order of the file. Copying copies handles: the numbers are
+/// shared.
+class NamedTensors {
+ public:
+  using Entry = std::pair<std::string, Tensor>;
+
+  NamedTensors() = default;
+  NamedTensors(std::initializer_list<Entry> entries);
+
+  /// Appends. @throws KeyError  if the name exists; StateError if the tensor is undefined
+  void add(std::string name, Tensor tensor);
+  /// Replaces the tensor of that name where it stands, or appends.
+  void set(std::string_view name, Tensor tensor);
+  /// Takes the entry out; the others keep their order. False if there is none. Cost: linear.
+  bool erase(std::string_view name);
+
+  [[nodiscard]] bool contains(std::string_view name) const { return find(name) != nullptr; }
+  /// The tensor, or nullptr. Valid until the next change of the map.
+  [[nodiscard]] const Tensor* find(std::string_view name) const;
+  /// @throws KeyError  if there is no such name
+  [[nodiscard]] const Tensor& at(std::string_view name) const;
+
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] bool empty() const { return entries_.empty(); }
+  [[nodiscard]] auto begin() const { return entries_.begin(); }
+  [[nodiscard]] auto end() const { return entries_.end(); }
+  [[nodiscard]] std::vector<std::string> names() const;
+  /// Sum of nbytes() over all entries.
+  [[nodiscard]] std::uint64_t nbytes() const;
+
+  /// Texts that a file carries beside its tensors; only safetensors keeps them.
+  [[nodiscard]] std::map<std::string, std::string>& metadata() { return metadata_; }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Paths of what a reader found and left out because it is no tensor: numbers, texts, settings of an optimiser.
+  [[nodiscard]] std::vector<std::string>& skipped() { return skipped_; }
+  [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> index_;
+  std::map<std::string, std::string> metadata_;
+  std::vector<std::string> skipped_;
+};
+
+}  // namespace coppice

@@ -1,0 +1,180 @@
+#include "coppice/engine/io/atomic_file.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+
+#include "coppice/engine/checked.h"
+#include "io/file_handle.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kBufferBytes = 64 * 1024;
+
+/// Keeps SIGXFSZ, which ends the process when a file reaches the limit of its size, from this thread, so that write()
+/// returns EFBIG instead. The handlers of the program stay as they are.
+class NoSizeSignal {
+ public:
+  NoSizeSignal() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~NoSizeSignal() {
+    if (sigismember(&before_, SIGXFSZ) == 1) return;
+    const timespec now{};
+    while (sigtimedwait(&set_, nullptr, &now) == SIGXFSZ) {}  // raised by our own write
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoSizeSignal(const NoSizeSignal&) = delete;
+  NoSizeSignal& operator=(const NoSizeSignal&) = delete;
+
+ private:
+  sigset_t set_;
+  sigset_t before_;
+};
+
+/// 0, or the errno of the failed write.
+int write_all(int fd, std::span<const std::byte> bytes) {
+  const NoSizeSignal guard;
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return errno;
+    if (done == 0) return EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+  return 0;
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+/// "weights.pt" -> ".weights.pt.coppice-"; long names are cut, so that the whole stays below 255 bytes.
+std::string temporary_prefix(const std::filesystem::path& path) {
+  return cat(".", path.filename().string().substr(0, 180), ".coppice-");
+}
+
+/// Removes the temporary files of writers that are gone. A living writer holds a lock on its file, and a file that
+/// could be locked here belongs to nobody.
+void remove_leftovers(const std::filesystem::path& path) {
+  const std::string prefix = temporary_prefix(path);
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder_of(path), error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (!entry->path().filename().string().starts_with(prefix)) continue;
+    const FileHandle fd(::open(entry->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat info {};
+    if (fd && ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
+      (void)::unlink(entry->path().c_str());
+  }
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path, std::string op) : path_(std::move(path)), op_(std::move(op)) {
+  buffer_.reserve(kBufferBytes);
+  create();
+}
+
+void AtomicFile::create() {
+  if (!path_.has_filename()) throw IoError(cat("[", op_, "] ", quote(path_.string()), " names no file"));
+  struct stat target {};
+  const bool exists = ::stat(path_.c_str(), &target) == 0;
+  if (exists && !S_ISREG(target.st_mode))
+    throw IoError(cat("[", op_, "] ", quote(path_.string()), " must be a regular file; it is ",
+                      S_ISDIR(target.st_mode) ? "a directory" : "a pipe, socket or device"));
+  remove_leftovers(path_);
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    temporary_ = folder_of(path_) / cat(temporary_prefix(path_), ::getpid(), "-", counter.fetch_add(1));
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0 && errno == EEXIST) continue;
+    if (fd_ < 0) fail("cannot create a file in its folder");
+    // Between open() and flock() another writer may have taken the file for a leftover: then it has no name any more.
+    struct stat info {};
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd_, &info) == 0 && info.st_nlink == 1) {
+      if (exists) (void)::fchmod(fd_, target.st_mode & 0777);
+      return;
+    }
+    if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS) return;  // a file system without locks
+    ::close(std::exchange(fd_, -1));
+  }
+  errno = EEXIST;
+  fail("cannot create a temporary file");
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  (void)::unlink(temporary_.c_str());
+  ::close(fd_);
+}
+
+void AtomicFile::fail(std::string_view what) const {
+  const int code = errno;
+  throw IoError(cat("[", op_, "] ", quote(path_.string()), ": ", what, ": ", errno_text(code)));
+}
+
+void AtomicFile::flush() {
+  errno = write_all(fd_, std::as_bytes(std::span(buffer_)));
+  if (errno != 0) fail("cannot write");
+  buffer_.clear();
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
+  if (buffer_.size() + bytes.size() > kBufferBytes) flush();
+  if (bytes.size() < kBufferBytes) {
+    buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  } else {
+    errno = write_all(fd_, bytes);
+    if (errno != 0) fail("cannot write");
+  }
+  position_ += bytes.size();
+}
+
+void AtomicFile::pad_to(std::size_t alignment) {
+  static constexpr std::array<std::byte, 256> kZeros{};
+  for (std::size_t left = (alignment - position_ % alignment) % alignment; left > 0;) {
+    const std::size_t piece = std::min(left, kZeros.size());
+    write(std::span(kZeros).first(piece));
+    left -= piece;
+  }
+}
+
+void AtomicFile::commit() {
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
+  flush();
+  while (::fsync(fd_) != 0) {
+    if (errno != EINTR) fail("cannot send to the disk");
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the temporary file");
+  // From here on the new file is in place: the data is on the disk, and what follows makes its name durable too.
+  const int result = ::close(std::exchange(fd_, -1));
+  if (result != 0 && errno != EINTR) fail("cannot close");
+  const FileHandle folder(::open(folder_of(path_).c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (folder && ::fsync(folder.get()) != 0 && errno != EINVAL && errno != EINTR && errno != EROFS)
+    fail("cannot send its folder to the disk");
+}
+
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path, "write_file");
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  write_file(path, std::as_bytes(std::span(text)));
+}
+
+}  // namespace coppice

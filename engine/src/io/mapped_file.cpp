@@ -1,0 +1,84 @@
+#include "coppice/engine/io/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "coppice/engine/checked.h"
+#include "io/file_handle.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint64_t kSmallestMapped = 64 * 1024;  // below, one read() is cheaper than page faults
+constexpr std::size_t kTail = 64;
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  return "not a regular file";
+}
+
+void read_all(int fd, std::byte* out, std::size_t size, const Source& source) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::pread(fd, out + done, std::min<std::size_t>(size - done, std::size_t{1} << 30),
+                                static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw IoError(source.prefix() + "cannot read: " + errno_text());
+    if (got == 0) throw IoError(cat(source.at(done), "the file became shorter while it was read"));
+    done += static_cast<std::size_t>(got);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, const Source& source,
+                                             const ReadOptions& options) {
+  // O_NONBLOCK: opening a pipe without a writer returns at once; it has no effect on regular files.
+  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
+  if (!S_ISREG(info.st_mode)) throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > options.limits.file_bytes || size > PTRDIFF_MAX / 2)
+    source.exceeded("file_bytes", "the size of the file", options.limits.file_bytes, size);
+
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->size_ = static_cast<std::size_t>(size);
+  if (options.map && size >= kSmallestMapped) {
+    // An empty mapping that is a little longer, then the file over its beginning: the tail stays readable.
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t span = (file->size_ + kTail + page - 1) / page * page;
+    void* base = ::mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) throw LimitError(cat(source.prefix(), "no address space for ", size, " bytes"));
+    file->data_ = static_cast<std::byte*>(base);
+    file->mapping_bytes_ = span;
+    const void* mapped = ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                                fd.get(), 0);
+    if (mapped == MAP_FAILED) throw IoError(source.prefix() + "cannot map: " + errno_text());
+  } else {
+    file->storage_ = Storage::allocate(file->size_);
+    file->data_ = file->storage_->data();
+    read_all(fd.get(), file->data_, file->size_, source);
+  }
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (mapping_bytes_ != 0) ::munmap(data_, mapping_bytes_);
+}
+
+std::shared_ptr<Storage> storage_in(std::shared_ptr<MappedFile> file, std::span<std::byte> part) {
+  return Storage::adopt(part.data(), part.size(), std::move(file));
+}
+
+}  // namespace coppice
