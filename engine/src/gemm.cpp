@@ -1,59 +1,111 @@
 #include "gemm.h"
 
-#include <cmath>
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "coppice/engine/cpu.h"
+#include "coppice/engine/parallel.h"
+#include "kernels/kernels.h"
 
 namespace coppice::kernels {
 namespace {
 
-template <class T>
-void product(const Gemm<T>& p) {
-  for (std::int64_t i = 0; i < p.m; ++i) {
-    T* row = p.c + i * p.ldc;
-    for (std::int64_t j = 0; j < p.n; ++j) {
-      if (!p.accumulate) row[j] = 0;
-      if (p.row_bias) row[j] += p.row_bias[j];
-      if (p.col_bias) row[j] += p.col_bias[i];
-      T sum = 0;
-      for (std::int64_t q = 0; q < p.k; ++q)
-        sum += (p.trans_a ? p.a[q * p.lda + i] : p.a[i * p.lda + q]) *
-               (p.trans_b ? p.b[j * p.ldb + q] : p.b[q * p.ldb + j]);
-      row[j] += sum;
-    }
+const DenseKernels& table() {
+#if defined(__x86_64__)
+  switch (cpu_level()) {
+    case CpuLevel::v4: return kDense_v4;
+    case CpuLevel::v3: return kDense_v3;
+    default: return kDense_v2;
   }
+#else
+  return kDense_baseline;
+#endif
 }
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+
+/// This thread's scratch memory. Kept, so that a product in a loop allocates nothing.
+void* scratch() {
+  thread_local std::unique_ptr<void, Free> memory;
+  if (!memory) {
+    memory.reset(std::aligned_alloc(64, static_cast<std::size_t>(kScratch) * sizeof(double)));
+    if (!memory) throw std::bad_alloc();
+  }
+  return memory.get();
+}
+
+void run(const DenseKernels& kernels, const Gemm<float>& p) { kernels.gemm_f32(p, static_cast<float*>(scratch())); }
+void run(const DenseKernels& kernels, const Gemm<double>& p) { kernels.gemm_f64(p, static_cast<double*>(scratch())); }
+
+/// Rows and columns of a tile of the parallel grid: a function of the sizes alone.
+struct Tile {
+  std::int64_t rows, cols;
+};
+
+// A tile of less than 4 MFLOP, or 1 MB of operands for few rows, is not worth a task (about 20 µs).
+constexpr std::int64_t kTileWork = 2'000'000;
+constexpr std::int64_t kTileBytes = 1 << 20;
+
+template <class T>
+Tile tile_of(const Gemm<T>& p) {
+  Tile t{std::min(p.m, kBlockM), std::min(p.n, kBlockN)};
+  const auto worth = [&](std::int64_t rows, std::int64_t cols) {
+    return rows * cols * p.k >= kTileWork || (rows + cols) * p.k * static_cast<std::int64_t>(sizeof(T)) >= kTileBytes;
+  };
+  // Fewer than 16 tiles balance badly: halve the longer side while the halves are worth a task.
+  while ((p.m + t.rows - 1) / t.rows * ((p.n + t.cols - 1) / t.cols) < 16) {
+    if (t.cols >= t.rows && t.cols >= 64 && worth(t.rows, t.cols / 2)) t.cols = (t.cols / 2 + 31) / 32 * 32;
+    else if (t.rows > t.cols && t.rows >= 48 && worth(t.rows / 2, t.cols)) t.rows = (t.rows / 2 + 11) / 12 * 12;
+    else break;
+  }
+  // A grid that is not worth its tasks at all becomes one tile.
+  if (!worth(t.rows, t.cols)) {
+    t.cols = worth(t.rows, p.n) || p.n <= kBlockN ? t.cols : p.n;
+    if (!worth(t.rows, t.cols)) t = {p.m, p.n};
+  }
+  return t;
+}
+
+template <class T>
+void parallel_gemm(const Gemm<T>& p) {
+  if (p.m <= 0 || p.n <= 0) return;
+  const DenseKernels& kernels = table();
+  const Tile tile = tile_of(p);
+  const std::int64_t down = (p.m + tile.rows - 1) / tile.rows;
+  const std::int64_t across = (p.n + tile.cols - 1) / tile.cols;
+  parallel_for(down * across, 1, [&](Rows range) {
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const std::int64_t row = i / across * tile.rows, col = i % across * tile.cols;
+      Gemm<T> part = p;
+      part.m = std::min(tile.rows, p.m - row);
+      part.n = std::min(tile.cols, p.n - col);
+      part.a += row * (p.trans_a ? 1 : p.lda);
+      part.b += col * (p.trans_b ? p.ldb : 1);
+      part.c += row * p.ldc + col;
+      if (part.row_bias) part.row_bias += col;
+      if (part.col_bias) part.col_bias += row;
+      run(kernels, part);
+    }
+  });
+}
 
 }  // namespace
 
-void gemm(const Gemm<float>& p) { product(p); }
-void gemm(const Gemm<double>& p) { product(p); }
-void gemm_serial(const Gemm<float>& p) { product(p); }
-void gemm_serial(const Gemm<double>& p) { product(p); }
+void gemm(const Gemm<float>& p) { parallel_gemm(p); }
+void gemm(const Gemm<double>& p) { parallel_gemm(p); }
+void gemm_serial(const Gemm<float>& p) { run(table(), p); }
+void gemm_serial(const Gemm<double>& p) { run(table(), p); }
 
-void vexp(const float* x, float* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
-}
-void vtanh(const float* x, float* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = std::tanh(x[i]);
-}
-void vsigmoid(const float* x, float* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = sigmoid(x[i]);
-}
+void vexp(const float* x, float* y, std::int64_t n) { table().vexp(x, y, n); }
+void vtanh(const float* x, float* y, std::int64_t n) { table().vtanh(x, y, n); }
+void vsigmoid(const float* x, float* y, std::int64_t n) { table().vsigmoid(x, y, n); }
 
 void lstm_cell(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden) {
-  for (std::int64_t j = 0; j < hidden; ++j) {
-    const float i = sigmoid(gates[j]), f = sigmoid(gates[hidden + j]);
-    const float g = std::tanh(gates[2 * hidden + j]), o = sigmoid(gates[3 * hidden + j]);
-    if (acts) {
-      acts[j] = i;
-      acts[hidden + j] = f;
-      acts[2 * hidden + j] = g;
-      acts[3 * hidden + j] = o;
-    }
-    c[j] = f * c_prev[j] + i * g;
-    h[j] = o * std::tanh(c[j]);
-  }
+  table().lstm_cell(gates, c_prev, c, h, acts, hidden);
 }
 
 }  // namespace coppice::kernels

@@ -1,0 +1,34 @@
+#pragma once
+/// Table of the kernels that exist once per instruction-set level.
+
+#include <cstdint>
+
+#include "../gemm.h"
+
+namespace coppice::kernels {
+
+// Blocks of a packed product: an op(A) block of kBlockM x kBlockK stays in the second-level cache while panels of
+// op(B), kBlockK x 2 vectors, pass through the first (bench/spmm_bench, dense rows).
+inline constexpr std::int64_t kBlockM = 240;
+inline constexpr std::int64_t kBlockN = 512;
+inline constexpr std::int64_t kBlockK = 256;
+
+/// Elements of scratch memory that a product may use, 64-byte aligned.
+inline constexpr std::int64_t kScratch = (kBlockM + kBlockN) * kBlockK;
+
+struct DenseKernels {
+  void (*gemm_f32)(const Gemm<float>& p, float* scratch);
+  void (*gemm_f64)(const Gemm<double>& p, double* scratch);
+  void (*vexp)(const float* x, float* y, std::int64_t n);
+  void (*vtanh)(const float* x, float* y, std::int64_t n);
+  void (*vsigmoid)(const float* x, float* y, std::int64_t n);
+  void (*lstm_cell)(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden);
+};
+
+// One per compilation of dense_level.cpp.
+extern const DenseKernels kDense_v2;
+extern const DenseKernels kDense_v3;
+extern const DenseKernels kDense_v4;
+extern const DenseKernels kDense_baseline;
+
+}  // namespace coppice::kernels
