@@ -76,4 +76,15 @@ Tensor& Tensor::mul_(double factor) {
   return *this;
 }
 
+Tensor& Tensor::replace_(const Tensor& source) {
+  if (!is_leaf()) throw StateError("[replace_] only a leaf can show other bytes");
+  impl_->storage = source.storage();
+  impl_->offset = source.storage_offset();
+  impl_->shape = source.shape();
+  impl_->dtype = source.dtype();
+  if (impl_->grad.defined() && (impl_->grad.shape() != impl_->shape || impl_->grad.dtype() != impl_->dtype))
+    impl_->grad = Tensor();
+  return *this;
+}
+
 }  // namespace coppice

@@ -109,6 +109,9 @@ class Tensor {
   Tensor& add_(const Tensor& other, double alpha = 1);
   Tensor& mul_(const Tensor& other);
   Tensor& mul_(double factor);
+  /// From now on shows the bytes, shape and type of `source`; which tensor it is stays. A gradient of another shape or
+  /// type is dropped. @throws StateError  on a tensor that an operation made
+  Tensor& replace_(const Tensor& source);
 
   [[nodiscard]] bool requires_grad() const;
   /// @throws DtypeError  if the element type is not floating; StateError on a tensor that an operation made

@@ -14,12 +14,12 @@ using Pair = std::array<std::int64_t, 2>;
 /// Windows of a pooling. Padding is at most half the kernel, as in PyTorch.
 struct PoolOptions {
   Pair kernel{1, 1};
-  std::optional<Pair> stride;  ///< the kernel when absent
+  std::optional<Pair> stride = std::nullopt;  ///< the kernel when absent
   Pair padding{0, 0};
   Pair dilation{1, 1};             ///< max_pool2d only
   bool ceil_mode = false;          ///< last window may reach over the end (but starts inside input or left padding)
   bool count_include_pad = true;   ///< avg_pool2d only: padding counts in the divisor
-  std::optional<std::int64_t> divisor_override;  ///< avg_pool2d only
+  std::optional<std::int64_t> divisor_override = std::nullopt;  ///< avg_pool2d only
 };
 
 /// Largest element of each window; padding never wins, NaN does. The gradient goes to the first winner.

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "coppice/nn/module.h"
+
+namespace coppice::nn {
+
+/// Settings of torch.nn.LSTM.
+struct LstmSettings {
+  std::int64_t input_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t num_layers = 1;
+  bool bias = true;
+  bool batch_first = false;
+  double dropout = 0;  ///< between layers, in training
+  bool bidirectional = false;
+  std::int64_t proj_size = 0;
+};
+
+/// Long short-term memory. Inputs: x [t, n, in] ([n, t, in] if batch_first, or [t, in] without batch), and optionally
+/// h0 [layers * directions, n, R] and c0 [.., n, H]. Outputs: the sequence [t, n, directions * R], h_n and c_n.
+/// R = proj_size or H. Tensors per layer l and direction (suffix "" or "_reverse"): weight_ih_l0 [4H, in],
+/// weight_hh_l0 [4H, R], bias_ih_l0, bias_hh_l0 [4H], weight_hr_l0 [R, H]; all uniform in ±1/sqrt(H).
+class LSTM final : public Implements<LSTM, Module> {
+ public:
+  static constexpr std::string_view kType = "LSTM";
+  /// @throws ValueError  for sizes below 1, proj_size outside 0 .. hidden_size - 1, dropout outside 0..1
+  explicit LSTM(const LstmSettings& settings);
+  explicit LSTM(const Arguments& a);
+  [[nodiscard]] Arguments arguments() const override;
+  [[nodiscard]] const LstmSettings& settings() const { return settings_; }
+
+ protected:
+  [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
+
+ private:
+  LstmSettings settings_;
+};
+
+/// The last time step of a sequence: [t, n, f] -> [n, f] ([n, t, f] if batch_first, the default). Further inputs, such
+/// as an LSTM's h_n and c_n, are dropped, so that it can follow an LSTM in a Sequential.
+class LastStep final : public Implements<LastStep, Module> {
+ public:
+  static constexpr std::string_view kType = "LastStep";
+  explicit LastStep(bool batch_first = true) : batch_first_(batch_first) {}
+  explicit LastStep(const Arguments& a) : LastStep(a.boolean("batch_first", true)) {}
+  [[nodiscard]] Arguments arguments() const override { return {{"batch_first", batch_first_}}; }
+
+ protected:
+  [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
+
+ private:
+  bool batch_first_;
+};
+
+}  // namespace coppice::nn

@@ -1,0 +1,163 @@
+#pragma once
+/// Module: named tensors, named children, and a function of tensors.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "coppice/engine/dtype.h"
+#include "coppice/engine/tensor.h"
+#include "coppice/nn/arguments.h"
+#include "coppice/nn/hooks.h"
+#include "coppice/nn/ordered_map.h"
+
+namespace coppice::nn {
+
+class Module;
+using ModulePtr = std::shared_ptr<Module>;
+using NamedTensor = std::pair<std::string, Tensor>;
+
+/// A tensor that a module computes from its other tensors whenever it is read, such as mask * weight_orig.
+class Derived {
+ public:
+  virtual ~Derived() = default;
+  /// The value now; differentiable with respect to the tensors it reads. Called by several threads at once.
+  [[nodiscard]] virtual Tensor value(const Module& owner) const = 0;
+  /// An independent object for a copy of the module.
+  [[nodiscard]] virtual std::shared_ptr<Derived> clone() const = 0;
+};
+
+/// Base of all layers and containers. Held by shared_ptr; copied only by clone().
+///
+/// A name belongs to one of five ordered maps: parameters (trained), buffers (state), children, plain tensors
+/// (neither trained nor saved) and derived tensors (computed on reading). A parameter slot may be empty, as the bias of
+/// Linear(bias = false): it is then listed nowhere. Layers read their tensors by tensor("weight") in every call, so
+/// that whatever replaces a slot is seen.
+///
+/// A const module in eval mode may be called from several threads at once.
+class Module : public std::enable_shared_from_this<Module> {
+ public:
+  virtual ~Module() = default;
+  Module& operator=(const Module&) = delete;
+
+  /// The registered name, such as "Linear".
+  [[nodiscard]] virtual std::string_view type_name() const = 0;
+  /// What the registry needs to build a module like this one, under PyTorch's argument names.
+  [[nodiscard]] virtual Arguments arguments() const { return {}; }
+
+  /// Pre-hooks in order, forward, hooks in order.
+  TensorList operator()(const TensorList& inputs) const;
+  /// The same for one tensor in and the first tensor out. @throws StateError  if there is no output
+  Tensor operator()(const Tensor& input) const;
+
+  /// Current value of a derived, plain, parameter or buffer tensor, looked up in that order.
+  /// @throws KeyError  if there is none, naming what there is; an empty slot counts as none
+  [[nodiscard]] Tensor tensor(std::string_view name) const;
+  /// The same, undefined where there is none.
+  [[nodiscard]] Tensor find_tensor(std::string_view name) const;
+
+  /// A new parameter at the end of the order, or an empty slot for an undefined tensor. It is the same tensor object
+  /// afterwards, with requires_grad on (floating types).
+  /// @throws KeyError  if the name is empty, has a dot, or is taken
+  void register_parameter(std::string_view name, Tensor value);
+  /// Replaces the value of an existing buffer. Only persistent buffers are in the state dict. @throws KeyError
+  void register_buffer(std::string_view name, Tensor value, bool persistent = true);
+  /// @throws KeyError  as above; ValueError  if `child` is null
+  void add_module(std::string_view name, ModulePtr child);
+  void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
+  /// Sets a plain tensor. @throws TypeError  if the name is a parameter, child or derived tensor
+  void set_tensor(std::string_view name, Tensor value);
+  /// Takes a name out of whichever map holds it. @throws KeyError
+  void erase(std::string_view name);
+
+  [[nodiscard]] const OrderedMap<Tensor>& own_parameters() const { return parameters_; }
+  [[nodiscard]] const OrderedMap<Tensor>& own_buffers() const { return buffers_; }
+  [[nodiscard]] bool is_persistent(std::string_view buffer) const { return !transient_.contains(buffer); }
+  [[nodiscard]] const OrderedMap<ModulePtr>& children() const { return children_; }
+  [[nodiscard]] const OrderedMap<std::shared_ptr<Derived>>& derived() const { return derived_; }
+  /// @throws KeyError
+  [[nodiscard]] const ModulePtr& child(std::string_view name) const;
+  /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.
+  /// @throws KeyError  if `from` is not a parameter or `to` is taken
+  void rename_parameter(std::string_view from, std::string_view to, std::size_t at = SIZE_MAX);
+
+  /// Every module once, itself first, in pre-order; dotted paths, "" for itself.
+  [[nodiscard]] std::vector<std::pair<std::string, const Module*>> named_modules(std::string_view prefix = "") const;
+  [[nodiscard]] std::vector<std::pair<std::string, Module*>> named_modules(std::string_view prefix = "");
+  /// Every tensor object once, along named_modules().
+  [[nodiscard]] std::vector<NamedTensor> named_parameters(std::string_view prefix = "") const;
+  [[nodiscard]] std::vector<NamedTensor> named_buffers(std::string_view prefix = "") const;
+  [[nodiscard]] TensorList parameters() const;
+  /// The module at a dotted path; "" is this one. Null if there is none.
+  [[nodiscard]] Module* find_module(std::string_view path);
+
+  HookHandle register_forward_pre_hook(ForwardPreHook hook);
+  HookHandle register_forward_hook(ForwardHook hook);
+
+  /// Training mode of this module and all below.
+  void train(bool on = true);
+  void eval() { train(false); }
+  [[nodiscard]] bool training() const { return training_; }
+  void requires_grad_(bool on);
+  /// Drops all gradients (or fills those that exist with zeros).
+  void zero_grad(bool set_to_none = true);
+  /// Converts floating parameters and buffers in place, keeping which tensor is which. @throws DtypeError
+  void to(Dtype dtype);
+
+  /// Deep copy: own tensors, children and derived tensors; what is shared inside stays shared inside the copy.
+  /// Gradients and computation graphs are not copied; hooks that are plain functions are shared.
+  [[nodiscard]] ModulePtr clone() const;
+
+  /// Type, arguments and children as an indented text.
+  [[nodiscard]] std::string describe() const;
+
+ protected:
+  Module() = default;
+  Module(const Module&) = default;
+
+  [[nodiscard]] virtual TensorList forward(const TensorList& inputs) const = 0;
+  /// A copy that shares all tensors and children; Implements provides it.
+  [[nodiscard]] virtual ModulePtr shallow_copy() const = 0;
+
+ private:
+  struct CopyMemo;
+  [[nodiscard]] ModulePtr copy_with(CopyMemo& memo) const;
+  void check_new_name(const char* op, std::string_view name) const;
+
+  OrderedMap<Tensor> parameters_;
+  OrderedMap<Tensor> buffers_;
+  OrderedMap<bool> transient_;  // names of buffers that are not saved
+  OrderedMap<ModulePtr> children_;
+  OrderedMap<Tensor> plain_;
+  OrderedMap<std::shared_ptr<Derived>> derived_;
+  std::shared_ptr<HookList<ForwardPreHook>> pre_hooks_;
+  std::shared_ptr<HookList<ForwardHook>> hooks_;
+  bool training_ = true;
+};
+
+/// One tensor in, one tensor out.
+class UnaryModule : public Module {
+ protected:
+  [[nodiscard]] virtual Tensor forward(const Tensor& x) const = 0;
+  [[nodiscard]] TensorList forward(const TensorList& inputs) const final;
+};
+
+/// Gives a module its name and its way of being copied:
+/// `class Linear final : public Implements<Linear> { public: static constexpr std::string_view kType = "Linear"; … }`.
+template <class Self, class Base = UnaryModule>
+class Implements : public Base {
+ public:
+  using Base::Base;
+  [[nodiscard]] std::string_view type_name() const override { return Self::kType; }
+
+ protected:
+  [[nodiscard]] ModulePtr shallow_copy() const override {
+    return std::make_shared<Self>(static_cast<const Self&>(*this));
+  }
+};
+
+}  // namespace coppice::nn

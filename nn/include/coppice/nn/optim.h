@@ -1,0 +1,100 @@
+#pragma once
+/// Optimisers with PyTorch's update formulas, that keep pruned entries at zero.
+
+#include <memory>
+#include <unordered_map>
+
+#include "coppice/engine/tensor.h"
+
+namespace coppice::nn {
+
+/// Holds parameters by identity. step() uses their gradients; parameters without one are left alone.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// One update of all parameters that have a gradient, then every mask.
+  void step();
+  void zero_grad(bool set_to_none = true);
+  [[nodiscard]] double lr() const { return lr_; }
+  /// @throws ValueError  if it is negative or NaN
+  void set_lr(double lr);
+
+  /// Keeps the entries of `parameter` where `mask` is 0 at +0, from now on and after every step, whatever momentum or
+  /// weight decay would do. An undefined mask removes it.
+  /// @param mask  shape of the parameter; 1 keeps, 0 prunes
+  /// @throws KeyError  if the parameter is not held; ShapeError
+  void set_mask(const Tensor& parameter, const Tensor& mask);
+  [[nodiscard]] const TensorList& parameters() const { return parameters_; }
+
+ protected:
+  /// @throws ValueError  for an empty list, a tensor twice, an undefined one, or a bad learning rate
+  Optimizer(TensorList parameters, double lr);
+  /// Updates parameter number `i`; runs with grad mode off. float32 and float64.
+  virtual void update(std::size_t i, Tensor& parameter, const Tensor& gradient) = 0;
+
+ private:
+  void apply_mask(std::size_t i);
+
+  TensorList parameters_;
+  TensorList masks_;
+  double lr_;
+};
+
+struct SgdOptions {
+  double lr = 1e-3;
+  double momentum = 0;
+  double dampening = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+
+/// g += weight_decay p;  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g + momentum v : v;
+/// p -= lr g. Source: torch.optim.SGD
+class SGD final : public Optimizer {
+ public:
+  /// @throws ValueError  for negative settings, or nesterov without momentum or with dampening
+  SGD(TensorList parameters, const SgdOptions& options);
+
+ protected:
+  void update(std::size_t i, Tensor& parameter, const Tensor& gradient) override;
+
+ private:
+  SgdOptions options_;
+  TensorList velocity_;
+};
+
+struct AdamOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  bool amsgrad = false;
+};
+
+/// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;  p -= lr / (1 - β1ᵗ) m / (sqrt(v) / sqrt(1 - β2ᵗ) + eps).
+/// Weight decay is added to g. amsgrad divides by the largest v so far. Source: torch.optim.Adam
+class Adam : public Optimizer {
+ public:
+  /// @throws ValueError  for negative settings or betas outside [0, 1)
+  Adam(TensorList parameters, const AdamOptions& options) : Adam(std::move(parameters), options, false) {}
+
+ protected:
+  Adam(TensorList parameters, const AdamOptions& options, bool decoupled);
+  void update(std::size_t i, Tensor& parameter, const Tensor& gradient) override;
+
+ private:
+  AdamOptions options_;
+  bool decoupled_;
+  TensorList first_, second_, largest_;
+  std::vector<std::int64_t> steps_;
+};
+
+/// Adam whose weight decay shrinks the parameter itself: p *= 1 - lr weight_decay, before the step. Its default weight
+/// decay in PyTorch is 0.01; set it in the options. Source: torch.optim.AdamW
+class AdamW final : public Adam {
+ public:
+  AdamW(TensorList parameters, const AdamOptions& options) : Adam(std::move(parameters), options, true) {}
+};
+
+}  // namespace coppice::nn

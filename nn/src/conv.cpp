@@ -1,0 +1,82 @@
+#include "coppice/nn/conv.h"
+
+#include "coppice/nn/init.h"
+
+namespace coppice::nn {
+namespace {
+
+std::vector<std::int64_t> per_axis(std::string_view type, const char* name, std::vector<std::int64_t> list, int spatial,
+                                   std::int64_t least) {
+  if (list.size() == 1) list.assign(static_cast<std::size_t>(spatial), list[0]);
+  if (list.size() != static_cast<std::size_t>(spatial))
+    throw ValueError(cat("[", type, "] ", name, " needs 1 or ", spatial, " numbers; got ", list.size()));
+  for (const std::int64_t v : list)
+    if (v < least) throw ValueError(cat("[", type, "] ", name, " must be at least ", least, "; got ", v));
+  return list;
+}
+
+}  // namespace
+
+ConvNd::ConvNd(int spatial, std::string_view type, const ConvSettings& s) : spatial_(spatial) {
+  if (s.options.groups < 1 || s.in_channels < 1 || s.out_channels < 1 || s.in_channels % s.options.groups != 0 ||
+      s.out_channels % s.options.groups != 0)
+    throw ValueError(cat("[", type, "] channels must be at least 1 and divisible by groups; got in ", s.in_channels,
+                         ", out ", s.out_channels, ", groups ", s.options.groups));
+  options_.stride = per_axis(type, "stride", s.options.stride, spatial, 1);
+  options_.padding = per_axis(type, "padding", s.options.padding, spatial, 0);
+  options_.dilation = per_axis(type, "dilation", s.options.dilation, spatial, 1);
+  options_.groups = s.options.groups;
+  std::vector<std::int64_t> sizes{s.out_channels, s.in_channels / s.options.groups};
+  for (const std::int64_t k : per_axis(type, "kernel_size", s.kernel_size, spatial, 1)) sizes.push_back(k);
+  const Shape shape(sizes);
+  const std::int64_t fan_in = shape.numel() / s.out_channels;
+  register_parameter("weight", uniform_fan(shape, fan_in));
+  register_parameter("bias", s.bias ? uniform_fan({s.out_channels}, fan_in) : Tensor());
+}
+
+ConvSettings ConvNd::settings_from(const Arguments& a) {
+  if (const std::string mode = a.text("padding_mode", "zeros"); mode != "zeros")
+    throw NotSupported(cat("[Conv] padding_mode '", mode, "'; only 'zeros' is built"));
+  ConvSettings s;
+  s.in_channels = a.integer("in_channels");
+  s.out_channels = a.integer("out_channels");
+  s.kernel_size = a.integers("kernel_size");
+  s.options.stride = a.integers("stride", {1});
+  s.options.padding = a.integers("padding", {0});
+  s.options.dilation = a.integers("dilation", {1});
+  s.options.groups = a.integer("groups", 1);
+  s.bias = a.boolean("bias", true);
+  return s;
+}
+
+Arguments ConvNd::arguments() const {
+  const Tensor weight = tensor("weight");
+  const auto kernel = weight.shape().sizes().subspan(2);
+  return {{"in_channels", weight.size(1) * options_.groups},
+          {"out_channels", weight.size(0)},
+          {"kernel_size", std::vector<std::int64_t>(kernel.begin(), kernel.end())},
+          {"stride", options_.stride},
+          {"padding", options_.padding},
+          {"dilation", options_.dilation},
+          {"groups", options_.groups},
+          {"bias", find_tensor("bias").defined()}};
+}
+
+Tensor ConvNd::forward(const Tensor& x) const {
+  const Tensor weight = tensor("weight");
+  const Tensor bias = find_tensor("bias");
+  switch (spatial_) {
+    case 1: return conv1d(x, weight, bias, options_);
+    case 2: return conv2d(x, weight, bias, options_);
+    default: return conv3d(x, weight, bias, options_);
+  }
+}
+
+Conv1d::Conv1d(const ConvSettings& s) : Implements(1, kType, s) {}
+Conv2d::Conv2d(const ConvSettings& s) : Implements(2, kType, s) {}
+Conv3d::Conv3d(const ConvSettings& s) : Implements(3, kType, s) {}
+
+Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t padding)
+    : Conv2d(ConvSettings{in, out, {kernel}, {{stride}, {padding}, {1}, 1}, true}) {}
+
+}  // namespace coppice::nn

@@ -1,0 +1,156 @@
+#include "coppice/nn/module.h"
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/error.h"
+
+namespace coppice::nn {
+namespace {
+
+template <class Map>
+void list_names(std::string& out, const Map& map) {
+  for (const auto& [name, value] : map) out += (out.empty() ? "'" : ", '") + name + "'";
+}
+
+template <class Hook>
+HookHandle attach(std::shared_ptr<HookList<Hook>>& list, Hook hook) {
+  if (list == nullptr) list = std::make_shared<HookList<Hook>>();
+  const std::uint64_t id = detail::next_hook_id();
+  list->emplace_back(id, std::move(hook));
+  return {id, [weak = std::weak_ptr(list), id] {
+            if (const auto alive = weak.lock()) std::erase_if(*alive, [id](const auto& e) { return e.first == id; });
+          }};
+}
+
+}  // namespace
+
+TensorList Module::operator()(const TensorList& inputs) const {
+  if (pre_hooks_ == nullptr && hooks_ == nullptr) return forward(inputs);
+  TensorList in = inputs;
+  if (pre_hooks_ != nullptr)
+    for (const auto& [id, hook] : HookList<ForwardPreHook>(*pre_hooks_))
+      if (auto replaced = hook(*this, in)) in = std::move(*replaced);
+  TensorList out = forward(in);
+  if (hooks_ != nullptr)
+    for (const auto& [id, hook] : HookList<ForwardHook>(*hooks_))
+      if (auto replaced = hook(*this, in, out)) out = std::move(*replaced);
+  return out;
+}
+
+Tensor Module::operator()(const Tensor& input) const {
+  TensorList out = (*this)(TensorList{input});
+  if (out.empty()) throw StateError(cat("[", type_name(), "] returned no tensor"));
+  return std::move(out.front());
+}
+
+TensorList UnaryModule::forward(const TensorList& inputs) const {
+  if (inputs.size() != 1) throw ValueError(cat("[", type_name(), "] takes one tensor; got ", inputs.size()));
+  return {forward(inputs[0])};
+}
+
+Tensor Module::find_tensor(std::string_view name) const {
+  if (const auto* found = derived_.find(name)) return (*found)->value(*this);
+  for (const auto* map : {&plain_, &parameters_, &buffers_})
+    if (const Tensor* found = map->find(name)) return *found;
+  return {};
+}
+
+Tensor Module::tensor(std::string_view name) const {
+  Tensor found = find_tensor(name);
+  if (found.defined()) return found;
+  std::string names;
+  list_names(names, parameters_);
+  list_names(names, buffers_);
+  list_names(names, derived_);
+  list_names(names, plain_);
+  throw KeyError(cat("[", type_name(), "] has no tensor '", name, "'; it has ", names.empty() ? "none" : names));
+}
+
+void Module::check_new_name(const char* op, std::string_view name) const {
+  if (name.empty() || name.find('.') != std::string_view::npos)
+    throw KeyError(cat("[", op, "] a name must not be empty nor hold a dot; got '", name, "'"));
+  if (parameters_.contains(name) || buffers_.contains(name) || children_.contains(name) || plain_.contains(name) ||
+      derived_.contains(name))
+    throw KeyError(cat("[", op, "] ", type_name(), " already has '", name, "'"));
+}
+
+void Module::register_parameter(std::string_view name, Tensor value) {
+  check_new_name("register_parameter", name);
+  if (value.defined() && !value.is_leaf())
+    throw ValueError(cat("[register_parameter] '", name, "' is the result of an operation; detach() it first"));
+  if (value.defined() && is_floating(value.dtype())) value.requires_grad_(true);
+  parameters_.set(name, std::move(value));
+}
+
+void Module::register_buffer(std::string_view name, Tensor value, bool persistent) {
+  if (!buffers_.contains(name)) check_new_name("register_buffer", name);
+  buffers_.set(name, std::move(value));
+  if (persistent) transient_.erase(name);
+  else transient_.set(name, true);
+}
+
+void Module::add_module(std::string_view name, ModulePtr child) {
+  if (child == nullptr) throw ValueError(cat("[add_module] '", name, "' is null"));
+  if (!children_.contains(name)) check_new_name("add_module", name);
+  children_.set(name, std::move(child));
+}
+
+void Module::register_derived(std::string_view name, std::shared_ptr<Derived> derived) {
+  check_new_name("register_derived", name);
+  derived_.set(name, std::move(derived));
+}
+
+void Module::set_tensor(std::string_view name, Tensor value) {
+  if (buffers_.contains(name)) return buffers_.set(name, std::move(value));
+  if (!plain_.contains(name)) {
+    if (parameters_.contains(name) || children_.contains(name) || derived_.contains(name))
+      throw TypeError(cat("[set_tensor] '", name, "' of ", type_name(), " is not a plain tensor or buffer"));
+    check_new_name("set_tensor", name);
+  }
+  plain_.set(name, std::move(value));
+}
+
+void Module::erase(std::string_view name) {
+  transient_.erase(name);
+  if (!parameters_.erase(name) && !buffers_.erase(name) && !children_.erase(name) && !plain_.erase(name) &&
+      !derived_.erase(name))
+    throw KeyError(cat("[erase] ", type_name(), " has no '", name, "'"));
+}
+
+const ModulePtr& Module::child(std::string_view name) const {
+  if (const ModulePtr* found = children_.find(name)) return *found;
+  std::string names;
+  list_names(names, children_);
+  throw KeyError(cat("[", type_name(), "] has no child '", name, "'; it has ", names.empty() ? "none" : names));
+}
+
+void Module::rename_parameter(std::string_view from, std::string_view to, std::size_t at) {
+  const Tensor* found = parameters_.find(from);
+  if (found == nullptr) throw KeyError(cat("[rename_parameter] ", type_name(), " has no parameter '", from, "'"));
+  check_new_name("rename_parameter", to);
+  const Tensor value = *found;
+  const std::string target(to);
+  parameters_.erase(from);
+  parameters_.insert(at, target, value);
+}
+
+HookHandle Module::register_forward_pre_hook(ForwardPreHook hook) { return attach(pre_hooks_, std::move(hook)); }
+HookHandle Module::register_forward_hook(ForwardHook hook) { return attach(hooks_, std::move(hook)); }
+
+void Module::train(bool on) {
+  for (const auto& [path, module] : named_modules()) module->training_ = on;
+}
+
+void Module::requires_grad_(bool on) {
+  for (Tensor& t : parameters())
+    if (is_floating(t.dtype())) t.requires_grad_(on);
+}
+
+void Module::zero_grad(bool set_to_none) {
+  for (Tensor& t : parameters()) {
+    if (!t.grad().defined()) continue;
+    if (set_to_none) t.set_grad(Tensor());
+    else t.grad().zero_();
+  }
+}
+
+}  // namespace coppice::nn

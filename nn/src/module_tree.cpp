@@ -1,0 +1,160 @@
+// Walking, converting, copying and printing whole trees of modules.
+#include <unordered_map>
+#include <unordered_set>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/error.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::nn {
+namespace {
+
+std::string join(std::string_view prefix, std::string_view name) {
+  return prefix.empty() ? std::string(name) : std::string(prefix) + "." + std::string(name);
+}
+
+template <class M>
+void walk(std::string prefix, M* module, std::unordered_set<const Module*>& seen,
+          std::vector<std::pair<std::string, M*>>& out) {
+  if (!seen.insert(module).second) return;
+  out.emplace_back(prefix, module);
+  for (const auto& [name, child] : module->children()) walk<M>(join(prefix, name), child.get(), seen, out);
+}
+
+template <class Pick>
+std::vector<NamedTensor> collect(const Module& root, std::string_view prefix, Pick pick) {
+  std::vector<NamedTensor> out;
+  std::unordered_set<const TensorImpl*> seen;
+  for (const auto& [path, module] : root.named_modules(prefix))
+    for (const auto& [name, tensor] : pick(*module))
+      if (tensor.defined() && seen.insert(tensor.impl().get()).second) out.emplace_back(join(path, name), tensor);
+  return out;
+}
+
+std::string text_of(const Argument& value) {
+  struct {
+    std::string operator()(std::monostate) const { return "None"; }
+    std::string operator()(bool v) const { return v ? "True" : "False"; }
+    std::string operator()(std::int64_t v) const { return cat(v); }
+    std::string operator()(double v) const { return cat(v); }
+    std::string operator()(const std::string& v) const { return cat('\'', v, '\''); }
+    std::string operator()(const std::vector<std::int64_t>& v) const {
+      return v.size() == 1 ? cat(v[0]) : to_string(Shape(v));
+    }
+  } visitor;
+  return std::visit(visitor, value);
+}
+
+void describe_into(std::string& out, const Module& module, std::size_t indent) {
+  out += module.type_name();
+  out += '(';
+  bool first = true;
+  for (const auto& [name, value] : module.arguments()) {
+    if (!first) out += ", ";
+    first = false;
+    out += name + "=" + text_of(value);
+  }
+  for (const auto& [name, child] : module.children()) {
+    out += '\n' + std::string(indent + 2, ' ') + '(' + name + "): ";
+    describe_into(out, *child, indent + 2);
+  }
+  if (!module.children().empty()) out += '\n' + std::string(indent, ' ');
+  out += ')';
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, const Module*>> Module::named_modules(std::string_view prefix) const {
+  std::vector<std::pair<std::string, const Module*>> out;
+  std::unordered_set<const Module*> seen;
+  walk<const Module>(std::string(prefix), this, seen, out);
+  return out;
+}
+
+std::vector<std::pair<std::string, Module*>> Module::named_modules(std::string_view prefix) {
+  std::vector<std::pair<std::string, Module*>> out;
+  std::unordered_set<const Module*> seen;
+  walk<Module>(std::string(prefix), this, seen, out);
+  return out;
+}
+
+std::vector<NamedTensor> Module::named_parameters(std::string_view prefix) const {
+  return collect(*this, prefix, [](const Module& m) -> const auto& { return m.own_parameters(); });
+}
+
+std::vector<NamedTensor> Module::named_buffers(std::string_view prefix) const {
+  return collect(*this, prefix, [](const Module& m) -> const auto& { return m.own_buffers(); });
+}
+
+TensorList Module::parameters() const {
+  TensorList out;
+  for (auto& [name, tensor] : named_parameters()) out.push_back(tensor);
+  return out;
+}
+
+Module* Module::find_module(std::string_view path) {
+  Module* at = this;
+  while (!path.empty()) {
+    const std::size_t dot = path.find('.');
+    const ModulePtr* next = at->children_.find(path.substr(0, dot));
+    if (next == nullptr) return nullptr;
+    at = next->get();
+    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+  }
+  return at;
+}
+
+void Module::to(Dtype dtype) {
+  if (!is_floating(dtype)) throw DtypeError(cat("[Module::to] needs a floating type; got ", dtype));
+  NoGrad guard;
+  for (const auto& list : {named_parameters(), named_buffers()})
+    for (const auto& [name, tensor] : list)
+      if (is_floating(tensor.dtype())) {
+        Tensor handle = tensor;
+        handle.replace_(handle.to(dtype));
+      }
+}
+
+/// What has been copied already, so that shared things stay shared.
+struct Module::CopyMemo {
+  std::unordered_map<const TensorImpl*, Tensor> tensors;
+  std::unordered_map<const Module*, ModulePtr> modules;
+
+  Tensor copy(const Tensor& t) {
+    if (!t.defined()) return t;
+    Tensor& slot = tensors[t.impl().get()];
+    if (!slot.defined()) {
+      slot = t.detach().clone();
+      if (t.is_leaf() && t.requires_grad()) slot.requires_grad_(true);
+    }
+    return slot;
+  }
+};
+
+ModulePtr Module::copy_with(CopyMemo& memo) const {
+  if (const auto found = memo.modules.find(this); found != memo.modules.end()) return found->second;
+  ModulePtr copy = shallow_copy();
+  memo.modules[this] = copy;
+  for (auto* map : {&copy->parameters_, &copy->buffers_, &copy->plain_})
+    for (auto& [name, tensor] : *map) tensor = memo.copy(tensor);
+  for (auto& [name, derived] : copy->derived_) derived = derived->clone();
+  for (auto& [name, child] : copy->children_) child = child->copy_with(memo);
+  // Own lists, so that taking a hook off one of the two leaves the other as it is.
+  if (pre_hooks_ != nullptr) copy->pre_hooks_ = std::make_shared<HookList<ForwardPreHook>>(*pre_hooks_);
+  if (hooks_ != nullptr) copy->hooks_ = std::make_shared<HookList<ForwardHook>>(*hooks_);
+  return copy;
+}
+
+ModulePtr Module::clone() const {
+  NoGrad guard;
+  CopyMemo memo;
+  return copy_with(memo);
+}
+
+std::string Module::describe() const {
+  std::string out;
+  describe_into(out, *this, 0);
+  return out;
+}
+
+}  // namespace coppice::nn

@@ -1,0 +1,91 @@
+#include "coppice/nn/registry.h"
+
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+#include "coppice/engine/error.h"
+#include "coppice/nn/activation.h"
+#include "coppice/nn/container.h"
+#include "coppice/nn/conv.h"
+#include "coppice/nn/embedding.h"
+#include "coppice/nn/linear.h"
+#include "coppice/nn/lstm.h"
+#include "coppice/nn/norm.h"
+#include "coppice/nn/pooling.h"
+
+namespace coppice::nn {
+namespace {
+
+using Table = std::map<std::string, Constructor, std::less<>>;
+
+template <class M>
+void add(Table& table) {
+  table.emplace(M::kType, [](const Arguments& a) -> ModulePtr { return std::make_shared<M>(a); });
+}
+
+/// One table instead of registration in each layer's file: a linker may drop files of a static library that nobody
+/// names.
+Table built_in() {
+  Table t;
+  add<Sequential>(t), add<ModuleList>(t), add<ModuleDict>(t);
+  add<Linear>(t), add<Identity>(t), add<Flatten>(t);
+  add<Conv1d>(t), add<Conv2d>(t), add<Conv3d>(t);
+  add<ReLU>(t), add<Sigmoid>(t), add<Tanh>(t), add<GELU>(t), add<Softmax>(t), add<Dropout>(t);
+  add<MaxPool2d>(t), add<AvgPool2d>(t), add<AdaptiveAvgPool2d>(t);
+  add<BatchNorm1d>(t), add<BatchNorm2d>(t), add<LayerNorm>(t);
+  add<Embedding>(t), add<EmbeddingBag>(t), add<LSTM>(t), add<LastStep>(t);
+  return t;
+}
+
+struct Registry {
+  std::shared_mutex mutex;
+  Table table = built_in();
+};
+
+Registry& registry() {
+  static Registry instance;
+  return instance;
+}
+
+}  // namespace
+
+void register_module(std::string_view type, Constructor constructor) {
+  Registry& r = registry();
+  const std::unique_lock lock(r.mutex);
+  if (!r.table.emplace(type, std::move(constructor)).second)
+    throw KeyError(cat("[register_module] '", type, "' is registered already"));
+}
+
+bool is_registered(std::string_view type) {
+  Registry& r = registry();
+  const std::shared_lock lock(r.mutex);
+  return r.table.contains(type);
+}
+
+std::vector<std::string> registered_types() {
+  Registry& r = registry();
+  const std::shared_lock lock(r.mutex);
+  std::vector<std::string> out;
+  for (const auto& [type, constructor] : r.table) out.push_back(type);
+  return out;
+}
+
+ModulePtr make_module(std::string_view type, const Arguments& arguments) {
+  Constructor constructor;
+  {
+    Registry& r = registry();
+    const std::shared_lock lock(r.mutex);
+    if (const auto found = r.table.find(type); found != r.table.end()) constructor = found->second;
+  }
+  if (!constructor) {
+    std::string known;
+    for (const std::string& name : registered_types()) known += (known.empty() ? "" : ", ") + name;
+    throw KeyError(cat("[make_module] unknown type '", type, "'; known: ", known));
+  }
+  ModulePtr module = constructor(arguments);
+  arguments.reject_unread(type);
+  return module;
+}
+
+}  // namespace coppice::nn

@@ -1,0 +1,78 @@
+#include "coppice/nn/state_dict.h"
+
+#include <set>
+
+#include "coppice/engine/autograd.h"
+
+namespace coppice::nn {
+namespace {
+
+std::string join(std::string_view prefix, std::string_view name) {
+  return prefix.empty() ? std::string(name) : std::string(prefix) + "." + std::string(name);
+}
+
+template <class Visit>
+void each_saved(const Module& module, const std::string& prefix, Visit visit) {
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined()) visit(join(prefix, name), tensor);
+  for (const auto& [name, tensor] : module.own_buffers())
+    if (tensor.defined() && module.is_persistent(name)) visit(join(prefix, name), tensor);
+  for (const auto& [name, child] : module.children()) each_saved(*child, join(prefix, name), visit);
+}
+
+void list(std::string& out, const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  out += out.empty() ? what : cat('\n', what);
+  for (std::size_t i = 0; i < names.size(); ++i) out += cat(i == 0 ? " '" : ", '", names[i], '\'');
+}
+
+}  // namespace
+
+NamedTensors state_dict(const Module& module, std::string_view prefix) {
+  NamedTensors out;
+  each_saved(module, std::string(prefix), [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+  return out;
+}
+
+std::string to_string(const LoadReport& report) {
+  if (report.empty()) return "all names match";
+  std::string out;
+  list(out, "missing:", report.missing);
+  list(out, "unexpected:", report.unexpected);
+  for (const auto& m : report.mismatched) {
+    if (!out.empty()) out += '\n';
+    out += cat("shape of '", m.name, "': given ", m.given, ", own ", m.own);
+  }
+  return out;
+}
+
+LoadError::LoadError(const std::string& head, LoadReport lists)
+    : KeyError(cat(head, "\n", coppice::nn::to_string(lists))), report(std::move(lists)) {}
+
+LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool strict) {
+  LoadReport report;
+  std::vector<std::pair<Tensor, Tensor>> copies;  // own, given
+  std::set<std::string, std::less<>> own_names;
+  each_saved(module, "", [&](const std::string& name, const Tensor& own) {
+    own_names.insert(name);
+    const Tensor* given = tensors.find(name);
+    if (given == nullptr) {
+      if (!name.ends_with("num_batches_tracked")) report.missing.push_back(name);
+    } else if (given->shape() == own.shape()) {
+      copies.emplace_back(own, *given);
+    } else if (own.dim() == 0 && given->shape() == Shape{1}) {
+      copies.emplace_back(own, given->reshape(Shape{}));
+    } else {
+      report.mismatched.push_back({name, given->shape(), own.shape()});
+    }
+  });
+  for (const auto& [name, tensor] : tensors)
+    if (!own_names.contains(name)) report.unexpected.push_back(name);
+  if (!report.mismatched.empty() || (strict && !report.empty()))
+    throw LoadError(cat("[load_state_dict] the tensors do not fit ", module.type_name()), std::move(report));
+  NoGrad guard;
+  for (auto& [own, given] : copies) own.copy_(given);
+  return report;
+}
+
+}  // namespace coppice::nn
