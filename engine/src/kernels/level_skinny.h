@@ -52,33 +52,39 @@ __attribute__((noinline, noclone)) void dot_gemm(const Gemm<T>& p, i64 step) {
   }
 }
 
-/// H rows against a B that lies along n: nothing is packed.
+/// H rows against a B that lies along n: nothing is packed. B is walked in slabs of a few of its rows, so that
+/// neighbouring tiles find the same pages and the prefetchers see long runs.
 template <class T, int H>
 void direct_rows(const Gemm<T>& p, i64 row) {
   constexpr i64 w = kLanes<T>;
+  constexpr i64 slab = H == 1 ? 16 : 32;  // 1 x 1024 x 1024: 60 µs, 83 µs without slabs
   const i64 ar = p.trans_a ? 1 : p.lda, aq = p.trans_a ? p.lda : 1;
-  const T* a = p.a + row * ar;
-  i64 j = 0;
-  for (; j + 4 * w <= p.n; j += 4 * w)
-    direct_tile<T, H, 4>(p.k, a, ar, aq, p.b + j, p.ldb, out_at(p, row, j, H, 4 * w));
-  for (; j + w <= p.n; j += w) direct_tile<T, H, 1>(p.k, a, ar, aq, p.b + j, p.ldb, out_at(p, row, j, H, w));
-  for (; j < p.n; ++j)
-    for (i64 i = 0; i < H; ++i) {
-      T x = 0;
+  for (i64 q = 0; q < p.k; q += slab) {
+    const i64 k = smaller(slab, p.k - q);
+    const T* a = p.a + row * ar + q * aq;
+    const T* b = p.b + q * p.ldb;
+    i64 j = 0;
+    for (; j + 4 * w <= p.n; j += 4 * w)
+      direct_tile<T, H, 4>(k, a, ar, aq, b + j, p.ldb, out_at(p, row, j, H, 4 * w, q == 0));
+    for (; j + w <= p.n; j += w) direct_tile<T, H, 1>(k, a, ar, aq, b + j, p.ldb, out_at(p, row, j, H, w, q == 0));
+    for (; j < p.n; ++j)
+      for (i64 i = 0; i < H; ++i) {
+        T x = 0;
 #pragma GCC unroll 1
-      for (i64 q = 0; q < p.k; ++q) x += a[i * ar + q * aq] * p.b[q * p.ldb + j];
-      write(&x, 1, out_at(p, row + i, j, 1, 1));
-    }
+        for (i64 r = 0; r < k; ++r) x += a[i * ar + r * aq] * b[r * p.ldb + j];
+        write(&x, 1, out_at(p, row + i, j, 1, 1, q == 0));
+      }
+  }
 }
 
 template <class T>
 __attribute__((noinline, noclone)) void direct_gemm(const Gemm<T>& p) {
-  i64 i = 0;
   if constexpr (sizeof(T) == 4) {
+    if (p.m == 2) return direct_rows<T, 2>(p, 0);
     if (p.m == 3) return direct_rows<T, 3>(p, 0);
-    for (; i + 2 <= p.m; i += 2) direct_rows<T, 2>(p, i);
+    if (p.m == 4) return direct_rows<T, 4>(p, 0);
   }
-  for (; i < p.m; ++i) direct_rows<T, 1>(p, i);
+  for (i64 i = 0; i < p.m; ++i) direct_rows<T, 1>(p, i);
 }
 
 /// C without a product: 0 or what it holds, plus biases.
