@@ -4,6 +4,7 @@
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/shape_ops.h"
+#include "coppice/nn/init.h"
 
 namespace coppice::nn {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::array<std::string_view, 3> kModes{"sum", "mean", "max"};
 Tensor table(std::string_view type, std::int64_t n, std::int64_t d, std::optional<std::int64_t>& padding_idx) {
   if (padding_idx && (*padding_idx < -n || *padding_idx >= n))
     throw ValueError(cat("[", type, "] padding_idx must be in ", -n, "..", n - 1, "; got ", *padding_idx));
-  Tensor weight = randn({n, d});
+  Tensor weight = SkipInit::active() ? Tensor::empty({n, d}) : randn({n, d});
   if (padding_idx && *padding_idx < 0) *padding_idx += n;
   if (padding_idx) narrow(weight, 0, *padding_idx, 1).fill_(0);
   return weight;

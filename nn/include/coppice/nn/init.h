@@ -14,4 +14,18 @@ namespace coppice::nn {
 /// Source: torch/nn/modules/linear.py, reset_parameters
 [[nodiscard]] Tensor uniform_fan(const Shape& shape, std::int64_t fan_in, Generator* generator = nullptr);
 
+/// While one lives, layers made by this thread leave their weights unfilled and draw no random numbers: for loaders
+/// that overwrite them anyway.
+class SkipInit {
+ public:
+  SkipInit();
+  ~SkipInit();
+  SkipInit(const SkipInit&) = delete;
+  SkipInit& operator=(const SkipInit&) = delete;
+  [[nodiscard]] static bool active();
+
+ private:
+  bool before_;
+};
+
 }  // namespace coppice::nn

@@ -1,0 +1,49 @@
+#pragma once
+/// Whole models in one safetensors file: the tree of modules in the metadata, the tensors as members.
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "coppice/engine/io/limits.h"
+#include "coppice/engine/io/named_tensors.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::nn {
+
+/// The version of the layout that this library writes, and the newest that it reads.
+inline constexpr std::int64_t kModelFormat = 1;
+
+/// Metadata key that marks a model file.
+inline constexpr const char* kModelKey = "coppice.model";
+
+/// Writes the model atomically: types, arguments, names, tensors and masks (one bit per entry). The product of a
+/// masked tensor is not stored.
+/// @param notes  further texts for the metadata, such as what was done to the model
+/// @throws IoError; NotSupported  for a derived tensor other than a mask; KeyError  for an unregistered type
+void save_model(const Module& model, const std::filesystem::path& path,
+                const std::map<std::string, std::string>& notes = {});
+
+/// The model in eval mode. Parameters show the mapped file in place (a private copy on writing), so that loading costs no
+/// pass over the numbers.
+/// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, or whose tensors
+///         do not fit its modules, with the lists of names
+[[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
+
+/// The same from tensors that were read already; `source` is what messages call them.
+[[nodiscard]] ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source);
+
+/// Whether these tensors came from a model file.
+[[nodiscard]] bool is_model(const NamedTensors& tensors);
+
+/// A module that takes its own tensors whole instead of having values copied into slots of known shapes. Packed layers
+/// are such: their shapes depend on the values.
+class AdoptsTensors {
+ public:
+  virtual ~AdoptsTensors() = default;
+  /// @param own  name in this module -> tensor
+  /// @throws FormatError  if they break an invariant
+  virtual void adopt(const NamedTensors& own) = 0;
+};
+
+}  // namespace coppice::nn

@@ -1,0 +1,17 @@
+#include "coppice/nn/io/architecture.h"
+
+#include "io/module_json.h"
+#include "io/read_text.h"
+#include "io/strict_json.h"
+
+namespace coppice::nn {
+
+ModulePtr parse_architecture(std::string_view json, const std::string& source) {
+  return module_from_json(parse_strict(json, source), source, false);
+}
+
+ModulePtr read_architecture(const std::filesystem::path& path) {
+  return parse_architecture(read_text(path), path.string());
+}
+
+}  // namespace coppice::nn

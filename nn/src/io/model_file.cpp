@@ -1,0 +1,156 @@
+#include "coppice/nn/io/model_file.h"
+
+#include <unordered_map>
+
+#include "coppice/engine/error.h"
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/version.h"
+#include "coppice/nn/bits.h"
+#include "coppice/nn/init.h"
+#include "coppice/nn/masked.h"
+#include "coppice/nn/registry.h"
+#include "coppice/nn/state_dict.h"
+#include "io/module_json.h"
+#include "io/strict_json.h"
+
+namespace coppice::nn {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+/// Attaches the masks that an entry of the tree names, with all entries kept until the tensors are read.
+/// @param most  largest number of entries that the file could hold the bits of: sizes in the tree may lie
+void attach_masks(Module& module, const json& entry, const std::string& source, std::uint64_t most) {
+  if (entry.contains("masked")) {
+    if (!entry["masked"].is_array())
+      throw FormatError(cat("[load_model] ", source, ": \"masked\" must be a list of names"));
+    for (const json& name : entry["masked"]) {
+      if (!name.is_string()) throw FormatError(cat("[load_model] ", source, ": \"masked\" must be a list of names"));
+      const std::string key = name;
+      const Tensor* own = module.own_parameters().find(key);
+      if (own == nullptr || !own->defined())
+        throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter '", key,
+                              "' to mask"));
+      if (static_cast<std::uint64_t>(own->numel()) > most)
+        throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
+      attach_mask(module, key, Tensor::empty(own->shape(), Dtype::boolean).fill_(1));
+    }
+  }
+  if (!entry.contains("modules")) return;
+  std::size_t i = 0;
+  for (const auto& [name, child] : module.children()) attach_masks(*child, entry["modules"][i++], source, most);
+}
+
+bool is_mask_of_module(const Module& module, const std::string& name) {
+  return name.ends_with("_mask") && is_masked(module, name.substr(0, name.size() - 5));
+}
+
+/// Tensors grouped by the path of the module that owns them.
+using ByOwner = std::unordered_map<std::string, NamedTensors>;
+
+ByOwner group(const NamedTensors& all) {
+  ByOwner out;
+  for (const auto& [name, tensor] : all) {
+    const std::size_t dot = name.rfind('.');
+    if (dot == std::string::npos) out[""].add(name, tensor);
+    else out[name.substr(0, dot)].add(name.substr(dot + 1), tensor);
+  }
+  return out;
+}
+
+/// Lets `own` show what the file holds, if it may.
+void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& report) {
+  if (given.shape() != own.shape() || is_floating(given.dtype()) != is_floating(own.dtype()))
+    report.mismatched.push_back({name, given.shape(), own.shape()});
+  else own.replace_(given);
+}
+
+/// Takes the tensors of `module` and all below out of `tensors`.
+void fill(Module& module, const std::string& path, ByOwner& tensors, LoadReport& report) {
+  auto node = tensors.extract(path);
+  const NamedTensors own = node.empty() ? NamedTensors() : std::move(node.mapped());
+  const std::string prefix = path.empty() ? "" : path + ".";
+  if (auto* adopts = dynamic_cast<AdoptsTensors*>(&module)) {
+    adopts->adopt(own);
+  } else {
+    const auto take = [&](const std::string& name, const Tensor& slot) {
+      const Tensor* given = own.find(name);
+      if (given == nullptr) return report.missing.push_back(prefix + name);
+      if (is_mask_of_module(module, name)) {
+        Tensor mask = slot;
+        mask.replace_(given->dtype() == Dtype::u8 && given->shape() != slot.shape()
+                          ? unpack_bits(*given, slot.shape(), slot.dtype())
+                          : given->to(slot.dtype()));
+        if (mask.shape() != slot.shape()) report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
+      } else {
+        show(slot, prefix + name, *given, report);
+      }
+    };
+    for (const auto& [name, slot] : module.own_parameters())
+      if (slot.defined()) take(name, slot);
+    for (const auto& [name, slot] : module.own_buffers())
+      if (slot.defined() && module.is_persistent(name)) take(name, slot);
+    for (const auto& [name, tensor] : own)
+      if (!module.own_parameters().contains(name) && !module.own_buffers().contains(name))
+        report.unexpected.push_back(prefix + name);
+  }
+  for (const auto& [name, child] : module.children()) fill(*child, prefix + name, tensors, report);
+}
+
+}  // namespace
+
+void save_model(const Module& model, const std::filesystem::path& path,
+                const std::map<std::string, std::string>& notes) {
+  for (const auto& [where, module] : model.named_modules())
+    if (!is_registered(module->type_name()))
+      throw KeyError(cat("[save_model] type '", module->type_name(), "' at '", where,
+                         "' is not registered: nobody could load the file"));
+  json document;
+  document["format"] = kModelFormat;
+  document["producer"] = cat("coppice ", kVersion);
+  document["model"] = module_to_json(model);
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state_dict(model)) {
+    const std::size_t dot = name.rfind('.');
+    const std::string owner = dot == std::string::npos ? "" : name.substr(0, dot);
+    const Module* module = const_cast<Module&>(model).find_module(owner);
+    const bool mask = is_mask_of_module(*module, dot == std::string::npos ? name : name.substr(dot + 1));
+    tensors.add(name, mask && is_binary(tensor) ? pack_bits(tensor) : tensor);
+  }
+  tensors.metadata() = {notes.begin(), notes.end()};
+  tensors.metadata()[kModelKey] = document.dump();
+  write_safetensors(path, tensors);
+}
+
+bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }
+
+ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source) {
+  if (!is_model(tensors))
+    throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
+                          "' is missing. Use import with an architecture"));
+  const json document = parse_strict(tensors.metadata().at(kModelKey), source);
+  if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
+      !document.contains("model"))
+    throw FormatError(cat("[load_model] ", source, ": metadata '", kModelKey, "' needs \"format\" and \"model\""));
+  if (const std::int64_t format = document["format"]; format < 1 || format > kModelFormat)
+    throw FormatError(cat("[load_model] ", source, ": format version ", format, "; this library reads 1..",
+                          kModelFormat));
+  const SkipInit no_random_numbers;
+  ModulePtr model = module_from_json(document["model"], source, true);
+  attach_masks(*model, document["model"], source, 8 * tensors.nbytes() + 8);
+  LoadReport report;
+  ByOwner owners = group(tensors);
+  fill(*model, "", owners, report);
+  for (const auto& [path, left] : owners)  // tensors of modules that are not there
+    for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
+  if (!report.empty())
+    throw FormatError(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report)));
+  model->eval();
+  return model;
+}
+
+ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options) {
+  return model_from_tensors(read_safetensors(path, options), path.string());
+}
+
+}  // namespace coppice::nn

@@ -1,0 +1,116 @@
+#include "io/module_json.h"
+
+#include "coppice/engine/error.h"
+#include "coppice/nn/masked.h"
+#include "coppice/nn/registry.h"
+
+namespace coppice::nn {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+Argument argument_from(const json& value, const std::string& where, const std::string& name) {
+  if (value.is_null()) return std::monostate{};
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX)
+    throw FormatError(cat(where, ": argument '", name, "' does not fit 63 bits: ", value.get<std::uint64_t>()));
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number_float()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_array()) {
+    std::vector<std::int64_t> list;
+    for (const json& item : value) {
+      const Argument one = argument_from(item, where, name);
+      if (!std::holds_alternative<std::int64_t>(one))
+        throw FormatError(cat(where, ": argument '", name, "' must be a list of integers"));
+      list.push_back(std::get<std::int64_t>(one));
+    }
+    return list;
+  }
+  throw FormatError(cat(where, ": argument '", name, "' must not be an object"));
+}
+
+json argument_to(const Argument& value) {
+  return std::visit([]<class T>(const T& v) -> json {
+    if constexpr (std::is_same_v<T, std::monostate>) return nullptr;
+    else return v;
+  }, value);
+}
+
+struct Builder {
+  const std::string& source;
+  bool model_file;
+
+  [[nodiscard]] ModulePtr build(const json& entry, const std::string& path) const {
+    std::string where = cat("[architecture] ", source, ": entry ", path.empty() ? "at the top" : path);
+    if (!entry.is_object()) throw FormatError(cat(where, " must be an object"));
+    if (!entry.contains("type") || !entry["type"].is_string())
+      throw FormatError(cat(where, " needs a \"type\" that is a text"));
+    const std::string type = entry["type"];
+    where += cat(" (", type, ")");
+    Arguments arguments;
+    for (const auto& [key, value] : entry.items()) {
+      if (key == "args") {
+        if (!value.is_object()) throw FormatError(cat(where, ": \"args\" must be an object"));
+        for (const auto& [name, argument] : value.items()) arguments.set(name, argument_from(argument, where, name));
+      } else if (key != "type" && key != "name" && key != "modules" && !(model_file && key == "masked")) {
+        throw FormatError(cat(where, ": unknown key \"", key, "\""));
+      }
+    }
+    ModulePtr module;
+    try {
+      module = make_module(type, arguments);
+    } catch (const Error& e) {
+      throw FormatError(cat(where, ": ", e.what()));
+    }
+    if (entry.contains("modules")) add_children(entry["modules"], *module, path, where);
+    return module;
+  }
+
+  void add_children(const json& list, Module& module, const std::string& path, const std::string& where) const {
+    if (!list.is_array()) throw FormatError(cat(where, ": \"modules\" must be a list"));
+    // A layer with tensors of its own does not call children that a file adds: they would be dead weight.
+    if (!list.empty() && module.own_parameters().size() > 0)
+      throw FormatError(cat(where, ": this type takes no modules"));
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string at = path + (path.empty() ? "" : ".") + cat("modules[", i, "]");
+      std::string name = cat(i);
+      if (list[i].is_object() && list[i].contains("name")) {
+        if (!list[i]["name"].is_string()) throw FormatError(cat(where, ": \"name\" of ", at, " must be a text"));
+        name = list[i]["name"];
+      }
+      ModulePtr child = build(list[i], at);
+      try {
+        if (module.children().contains(name)) throw KeyError(cat("two modules are called '", name, "'"));
+        module.add_module(name, std::move(child));
+      } catch (const Error& e) {
+        throw FormatError(cat(where, ": ", e.what()));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+json module_to_json(const Module& module) {
+  json entry;
+  entry["type"] = std::string(module.type_name());
+  for (const auto& [name, value] : module.arguments()) entry["args"][name] = argument_to(value);
+  for (const auto& [name, derived] : module.derived()) {
+    if (!is_masked(module, name))
+      throw NotSupported(cat("[model file] '", name, "' of ", module.type_name(), " is derived in a way no file holds"));
+    entry["masked"].push_back(name);
+  }
+  for (const auto& [name, child] : module.children()) {
+    json part = module_to_json(*child);
+    part["name"] = name;
+    entry["modules"].push_back(std::move(part));
+  }
+  return entry;
+}
+
+ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file) {
+  return Builder{source, model_file}.build(entry, "");
+}
+
+}  // namespace coppice::nn

@@ -1,0 +1,20 @@
+#pragma once
+// Trees of modules as JSON and back. Private to nn.
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "coppice/nn/module.h"
+
+namespace coppice::nn {
+
+/// A module with its children; masks are listed under "masked" and attached by the reader of the tensors.
+[[nodiscard]] nlohmann::ordered_json module_to_json(const Module& module);
+
+/// @param where  entry and source, for messages
+/// @param model_file  allow the keys that only model files hold ("masked")
+/// @throws FormatError  naming the entry
+[[nodiscard]] ModulePtr module_from_json(const nlohmann::ordered_json& entry, const std::string& source,
+                                         bool model_file);
+
+}  // namespace coppice::nn

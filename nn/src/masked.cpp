@@ -1,0 +1,133 @@
+#include "coppice/nn/masked.h"
+
+#include <mutex>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/error.h"
+#include "coppice/engine/parallel.h"
+
+namespace coppice::nn {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 15;
+
+std::string orig_name(std::string_view name) { return std::string(name) + "_orig"; }
+std::string mask_name(std::string_view name) { return std::string(name) + "_mask"; }
+
+/// The numbers of mask * orig, outside any graph.
+Tensor product(const Tensor& orig, const Tensor& mask) {
+  NoGrad guard;
+  const Tensor m = mask.to(orig.dtype());
+  Tensor y = Tensor::empty(orig.shape(), orig.dtype());
+  dispatch(orig.dtype(), [&]<class T>() {
+    using A = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
+    const T* p = orig.data<T>().data();
+    const T* q = m.data<T>().data();
+    T* to = y.mutable_data<T>().data();
+    parallel_for(y.numel(), kGrain, [=](Rows r) {
+      for (std::int64_t i = r.begin; i < r.end; ++i) {
+        const A keep = convert<A>(q[i]);
+        to[i] = keep == A(0) ? T{} : convert<T>(static_cast<A>(keep * convert<A>(p[i])));
+      }
+    });
+  });
+  return y;
+}
+
+/// `values` as the result of masking `orig`: the mask alone is needed for the gradient.
+Tensor attach(const Tensor& values, const Tensor& orig, const Tensor& mask) {
+  if (!needs_grad({orig})) return values;
+  return with_grad(values.detach(), {orig}, [m = Saved(mask)](const Tensor& dy) {
+    return GradList{product(dy, m())};
+  });
+}
+
+/// Remembers the product until the mask or the original changes.
+class Masked final : public Derived {
+ public:
+  explicit Masked(std::string name) : name_(std::move(name)) {}
+
+  Tensor value(const Module& owner) const override {
+    const Tensor orig = owner.tensor(orig_name(name_));
+    const Tensor mask = owner.tensor(mask_name(name_));
+    Tensor values;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!product_.defined() || orig.storage() != orig_ || mask.storage() != mask_ ||
+          orig.version() != orig_version_ || mask.version() != mask_version_) {
+        product_ = product(orig, mask);
+        orig_ = orig.storage(), mask_ = mask.storage();
+        orig_version_ = orig.version(), mask_version_ = mask.version();
+      }
+      values = product_;
+    }
+    return attach(values, orig, mask);
+  }
+
+  std::shared_ptr<Derived> clone() const override { return std::make_shared<Masked>(name_); }
+
+ private:
+  std::string name_;
+  mutable std::mutex mutex_;
+  mutable Tensor product_;
+  mutable std::shared_ptr<Storage> orig_, mask_;  // held, so that an address cannot be another storage's later
+  mutable std::uint64_t orig_version_ = 0, mask_version_ = 0;
+};
+
+}  // namespace
+
+Tensor apply_mask(const Tensor& orig, const Tensor& mask) {
+  if (orig.shape() != mask.shape())
+    throw ShapeError(cat("[apply_mask] mask ", mask.shape(), " for a tensor of shape ", orig.shape()));
+  return attach(product(orig, mask), orig, mask);
+}
+
+bool is_masked(const Module& module, std::string_view name) {
+  const auto* found = module.derived().find(name);
+  return found != nullptr && dynamic_cast<const Masked*>(found->get()) != nullptr;
+}
+
+void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
+  const bool again = is_masked(module, name);
+  const std::string orig = orig_name(name);
+  const std::string bits = mask_name(name);
+  const Tensor* parameter = module.own_parameters().find(again ? orig : std::string(name));
+  if (parameter == nullptr || !parameter->defined())
+    throw KeyError(cat("[attach_mask] ", module.type_name(), " has no parameter '", name, "'"));
+  if (mask.shape() != parameter->shape())
+    throw ShapeError(cat("[attach_mask] mask ", mask.shape(), " for '", name, "' of shape ", parameter->shape()));
+  NoGrad guard;
+  const Tensor own = mask.to(parameter->dtype()).clone();
+  if (again) return module.register_buffer(bits, product(own, module.tensor(bits)));
+  if (module.own_parameters().contains(orig) || module.own_buffers().contains(bits) ||
+      module.find_tensor(orig).defined() || module.find_tensor(bits).defined())
+    throw KeyError(cat("[attach_mask] ", module.type_name(), " already has '", orig, "' or '", bits, "'"));
+  module.rename_parameter(name, orig);
+  module.register_buffer(bits, own);
+  module.register_derived(name, std::make_shared<Masked>(std::string(name)));
+}
+
+void burn_in_mask(Module& module, std::string_view name) {
+  if (!is_masked(module, name))
+    throw StateError(cat("[burn_in_mask] '", name, "' of ", module.type_name(), " has no mask"));
+  const std::string key(name);  // `name` may point into what is erased
+  NoGrad guard;
+  Tensor orig = module.tensor(orig_name(key));
+  const Tensor values = product(orig, module.tensor(mask_name(key)));
+  module.erase(key);
+  module.erase(mask_name(key));
+  module.rename_parameter(orig_name(key), key);
+  orig.replace_(values);
+}
+
+std::vector<MaskedSlot> masked_slots(Module& root) {
+  std::vector<MaskedSlot> out;
+  for (const auto& [path, module] : root.named_modules())
+    for (const auto& [name, derived] : module->derived())
+      if (is_masked(*module, name))
+        out.push_back({module, path.empty() ? name : path + "." + name, name, module->tensor(orig_name(name)),
+                       module->tensor(mask_name(name))});
+  return out;
+}
+
+}  // namespace coppice::nn
