@@ -38,17 +38,33 @@ void read_all(int fd, std::byte* out, std::size_t size, const Source& source) {
   }
 }
 
-}  // namespace
+struct OpenFile {
+  FileHandle fd;
+  std::uint64_t size = 0;
+};
 
-std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, const Source& source,
-                                             const ReadOptions& options) {
+OpenFile open_regular(const std::filesystem::path& path, const Source& source) {
   // O_NONBLOCK: opening a pipe without a writer returns at once; it has no effect on regular files.
-  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
   if (!S_ISREG(info.st_mode)) throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
-  const auto size = static_cast<std::uint64_t>(info.st_size);
+  return {std::move(fd), static_cast<std::uint64_t>(info.st_size)};
+}
+
+}  // namespace
+
+std::vector<std::byte> read_head(const std::filesystem::path& path, const Source& source, std::size_t count) {
+  const OpenFile file = open_regular(path, source);
+  std::vector<std::byte> out(static_cast<std::size_t>(std::min<std::uint64_t>(file.size, count)));
+  read_all(file.fd.get(), out.data(), out.size(), source);
+  return out;
+}
+
+std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, const Source& source,
+                                             const ReadOptions& options) {
+  const auto [fd, size] = open_regular(path, source);
   if (size > options.limits.file_bytes || size > PTRDIFF_MAX / 2)
     source.exceeded("file_bytes", "the size of the file", options.limits.file_bytes, size);
 

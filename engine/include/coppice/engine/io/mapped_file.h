@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/storage.h"
@@ -39,6 +40,10 @@ class MappedFile {
   std::size_t mapping_bytes_ = 0;      // 0 when the file was read
   std::shared_ptr<Storage> storage_;   // holds what was read
 };
+
+/// The first `count` bytes of a regular file, fewer if it is shorter. @throws IoError as MappedFile::open
+[[nodiscard]] std::vector<std::byte> read_head(const std::filesystem::path& path, const Source& source,
+                                               std::size_t count);
 
 /// A storage over `part` of the file's bytes that keeps the file alive.
 [[nodiscard]] std::shared_ptr<Storage> storage_in(std::shared_ptr<MappedFile> file, std::span<std::byte> part);

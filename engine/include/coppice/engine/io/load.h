@@ -1,0 +1,21 @@
+#pragma once
+/// Tensor files of any known format.
+
+#include <filesystem>
+
+#include "coppice/engine/io/limits.h"
+#include "coppice/engine/io/named_tensors.h"
+
+namespace coppice {
+
+/// The tensors of a .safetensors, .pt, .pth, .npz or .npy file. The contents decide, not the extension; the one array
+/// of a .npy file gets the name of the file without extension.
+/// @throws IoError, LimitError, NotSupported; FormatError, also for a file of none of these formats
+[[nodiscard]] NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& options = {});
+
+/// Writes by extension: .safetensors, .pt or .pth, .npz, .npy (of exactly one tensor). Atomic. Only safetensors keeps
+/// the metadata.
+/// @throws IoError; ValueError  for another extension, or what the format cannot hold
+void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors);
+
+}  // namespace coppice

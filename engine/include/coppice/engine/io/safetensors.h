@@ -1,0 +1,60 @@
+#pragma once
+/// safetensors: a JSON header and raw data, https://github.com/huggingface/safetensors.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coppice/engine/io/limits.h"
+#include "coppice/engine/io/named_tensors.h"
+
+namespace coppice {
+
+/// One line of the header.
+struct SafetensorsEntry {
+  std::string name;
+  std::string dtype_name;      ///< as in the file: "F32", "BF16", "F8_E4M3" …
+  std::optional<Dtype> dtype;  ///< nothing for types that this library has not
+  Shape shape;
+  std::uint64_t begin = 0;     ///< first byte in the file
+  std::uint64_t end = 0;       ///< first byte behind
+};
+
+struct SafetensorsHeader {
+  std::vector<SafetensorsEntry> entries;  ///< in the order of the header
+  std::map<std::string, std::string> metadata;
+  std::uint64_t data_begin = 0;           ///< first byte of the data in the file
+};
+
+/// The header alone, fully checked against the size of the file; the data is not touched.
+/// @throws IoError, FormatError, LimitError
+[[nodiscard]] SafetensorsHeader read_safetensors_header(const std::filesystem::path& path,
+                                                        const ReadOptions& options = {});
+
+/// All tensors in the order of the header, with the metadata. Values are shown in the mapped file; unaligned ones are
+/// copied.
+///
+/// Enforced: every check of the reference implementation (the data is covered exactly, without overlap, hole or rest;
+/// no product overflows), no key twice, sizes below 2^48, and the limits.
+/// @throws IoError, FormatError, LimitError; NotSupported for a known element type that this library has not
+[[nodiscard]] NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options = {});
+
+struct SafetensorsWriteOptions {
+  enum class DataOrder {
+    reference,  ///< larger element types first, then by name, as the reference writer: every tensor is aligned
+    given,      ///< as in the NamedTensors; the reader copies what falls on an odd address
+  };
+  DataOrder data_order = DataOrder::reference;
+  std::size_t alignment = 64;  ///< of the first byte of the data, a power of two of at least 8
+};
+
+/// Atomic. The header keeps the order of `tensors`, whatever the order of the data, so that reading restores it.
+/// The bytes depend on the arguments alone.
+/// @throws IoError; ValueError for names that are no UTF-8, contain NUL or are "__metadata__"
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       const SafetensorsWriteOptions& options = {});
+
+}  // namespace coppice

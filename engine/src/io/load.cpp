@@ -1,0 +1,64 @@
+#include "coppice/engine/io/load.h"
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/mapped_file.h"
+#include "coppice/engine/io/npy.h"
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/io/torch_file.h"
+#include "io/magic.h"
+
+namespace coppice {
+namespace {
+
+NamedTensors one(const std::filesystem::path& path, Tensor tensor) {
+  NamedTensors out;
+  out.add(path.stem().string(), std::move(tensor));
+  return out;
+}
+
+/// A zip is NumPy's when its first member is an array. The name stands at byte 30 of the file, its length at byte 26.
+bool is_npz(std::span<const std::byte> head) {
+  if (head.size() < 30) return false;
+  const std::size_t length = std::to_integer<std::size_t>(head[26]) | std::to_integer<std::size_t>(head[27]) << 8;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  return text.substr(30, length).ends_with(".npy");
+}
+
+}  // namespace
+
+NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"load_tensors", path.string()};
+  const std::string extension = path.extension().string();
+  const std::vector<std::byte> head = read_head(path, source, 8192);
+  const FileKind kind = file_kind(head);
+  switch (kind) {
+    case FileKind::safetensors: return read_safetensors(path, options);
+    case FileKind::npy: return one(path, read_npy(path, options));
+    case FileKind::torch_legacy: return read_torch(path, options);
+    case FileKind::zip:
+      return extension == ".npz" || is_npz(head) ? read_npz(path, options) : read_torch(path, options);
+    default: break;
+  }
+  // Damaged at its very beginning: the reader that the extension asks for says how.
+  if (extension == ".safetensors") return read_safetensors(path, options);
+  if (extension == ".pt" || extension == ".pth") return read_torch(path, options);
+  if (extension == ".npy") return one(path, read_npy(path, options));
+  source.reject("the file is ", describe(kind), "; safetensors, .pt and .pth of PyTorch, .npz and .npy are read");
+}
+
+void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors) {
+  const std::string extension = path.extension().string();
+  if (extension == ".safetensors") return write_safetensors(path, tensors);
+  if (extension == ".pt" || extension == ".pth") return write_torch(path, tensors);
+  if (extension == ".npz") return write_npz(path, tensors);
+  if (extension != ".npy")
+    throw ValueError(cat("[save_tensors] ", quote(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
+  if (tensors.size() != 1) throw ValueError(cat("[save_tensors] a .npy file holds one tensor; got ", tensors.size()));
+  write_npy(path, tensors.begin()->second);
+}
+
+}  // namespace coppice

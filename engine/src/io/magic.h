@@ -1,0 +1,18 @@
+#pragma once
+/// What a file is, by its first bytes.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace coppice {
+
+enum class FileKind : std::uint8_t {
+  empty, zip, torch_legacy, npy, safetensors, pickle, tar, gzip, seven_zip, hdf5, gguf, unknown
+};
+
+[[nodiscard]] FileKind file_kind(std::span<const std::byte> bytes);
+/// "a gzip file", "a tar archive (PyTorch before 0.1.2; load and save it again with PyTorch)" …
+[[nodiscard]] const char* describe(FileKind kind);
+
+}  // namespace coppice

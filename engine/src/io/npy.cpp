@@ -1,0 +1,60 @@
+#include "coppice/engine/io/npy.h"
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/mapped_file.h"
+#include "io/npy_format.h"
+#include "io/zip.h"
+
+namespace coppice {
+
+Tensor read_npy(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"read_npy", path.string()};
+  const auto file = MappedFile::open(path, source, options);
+  MemoryBudget budget(source, options.limits, file->bytes().size());
+  return npy_tensor(source, path.stem().string(), storage_in(file, file->bytes()), 0, options.limits, budget);
+}
+
+void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
+  const std::string header = npy_header(tensor, "write_npy");
+  AtomicFile file(path, "write_npy");
+  file.write(header);
+  file.write({tensor.bytes(), tensor.nbytes()});
+  file.commit();
+}
+
+NamedTensors read_npz(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"read_npz", path.string()};
+  const auto file = MappedFile::open(path, source, options);
+  const ZipReader zip(file, source, options);
+  MemoryBudget budget(source, options.limits, file->bytes().size());
+  NamedTensors out;
+  for (const ZipMember& member : zip.members()) {
+    if (!member.name.ends_with(".npy")) {
+      out.skipped().push_back(member.name);
+      continue;
+    }
+    const std::string name = member.name.substr(0, member.name.size() - 4);
+    out.add(name, npy_tensor(source, name, zip.contents(member, budget), member.data_offset, options.limits, budget));
+  }
+  return out;
+}
+
+void write_npz(const std::filesystem::path& path, const NamedTensors& tensors) {
+  std::vector<std::string> headers;
+  for (const auto& [name, tensor] : tensors) {
+    if (!is_utf8(name) || name.find_first_of(std::string_view("\\\0", 2)) != name.npos || name.starts_with('/') ||
+        name.starts_with("../") || name.find("/../") != name.npos)
+      throw ValueError(cat("[write_npz] ", quote(name), " cannot name a member of an archive"));
+    headers.push_back(npy_header(tensor, "write_npz"));
+  }
+  AtomicFile file(path, "write_npz");
+  ZipWriter zip(file);
+  std::size_t i = 0;
+  for (const auto& [name, tensor] : tensors)
+    zip.add(name + ".npy", std::as_bytes(std::span(headers[i++])), {tensor.bytes(), tensor.nbytes()});
+  zip.finish();
+  file.commit();
+}
+
+}  // namespace coppice

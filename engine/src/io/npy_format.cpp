@@ -1,0 +1,202 @@
+#include "io/npy_format.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "io/place.h"
+
+// Source: numpy/lib/format.py. The header is a Python literal; the grammar here knows dictionaries of three keys only.
+namespace coppice {
+namespace {
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::uint64_t kLongestHeader = 10'000;  // as NumPy's max_header_size
+
+struct NpyDtype {
+  std::string_view code;
+  std::optional<Dtype> dtype;
+};
+constexpr std::array<NpyDtype, 17> kNpyDtypes{{
+    {"b1", Dtype::boolean}, {"i1", Dtype::i8}, {"u1", Dtype::u8}, {"i2", Dtype::i16}, {"i4", Dtype::i32},
+    {"i8", Dtype::i64}, {"f2", Dtype::f16}, {"f4", Dtype::f32}, {"f8", Dtype::f64}, {"u2", {}}, {"u4", {}},
+    {"u8", {}}, {"c8", {}}, {"c16", {}}, {"f16", {}}, {"f12", {}}, {"c32", {}},
+}};
+
+struct Header {
+  std::string descr;
+  bool fortran_order = false;
+  std::vector<std::uint64_t> shape;
+};
+
+class HeaderParser {
+ public:
+  HeaderParser(std::string_view text, const Source& source, std::uint64_t base, const Limits& limits)
+      : text_(text), source_(source), base_(base), limits_(limits) {}
+
+  Header parse() {
+    Header header;
+    bool has_descr = false, has_order = false, has_shape = false;
+    expect('{');
+    while (!take('}')) {
+      const std::string key = string();
+      expect(':');
+      if (key == "descr" && !std::exchange(has_descr, true)) {
+        if (peek() != '\'' && peek() != '"') reject("descr must be a simple numeric type; structured and object arrays are not read");
+        header.descr = string();
+      } else if (key == "fortran_order" && !std::exchange(has_order, true)) {
+        header.fortran_order = boolean();
+      } else if (key == "shape" && !std::exchange(has_shape, true)) {
+        header.shape = tuple();
+      } else {
+        reject("the header has the keys descr, fortran_order and shape, each once; got ", quote(key));
+      }
+      if (take(',')) continue;
+      expect('}');
+      break;
+    }
+    if (!has_descr || !has_order || !has_shape) reject("the header must have descr, fortran_order and shape");
+    space();
+    if (at_ != text_.size()) reject("the header goes on after its closing brace");
+    return header;
+  }
+
+ private:
+  template <class... Text>
+  [[noreturn]] void reject(const Text&... text) const { source_.reject_at(base_ + at_, text...); }
+
+  void space() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+  }
+  char peek() {
+    space();
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  bool take(char c) {
+    if (peek() != c || at_ == text_.size()) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char c) {
+    if (!take(c)) reject("the header must have ", quote(std::string_view(&c, 1)), " here; it has ", quote(text_.substr(at_, 1)));
+  }
+  std::string string() {
+    const char mark = peek();
+    if (mark != '\'' && mark != '"') reject("the header must have a text here; it has ", quote(text_.substr(at_, 1)));
+    const std::size_t end = text_.find(mark, ++at_);
+    if (end == text_.npos) reject("a text in the header does not end");
+    const std::string_view out = text_.substr(at_, end - at_);
+    if (out.find('\\') != out.npos) reject("texts in the header have no escapes; got ", quote(out));
+    at_ = end + 1;
+    return std::string(out);
+  }
+  bool boolean() {
+    space();
+    for (const auto& [word, value] : {std::pair("True", true), std::pair("False", false)}) {
+      if (!text_.substr(at_).starts_with(word)) continue;
+      at_ += std::string_view(word).size();
+      return value;
+    }
+    reject("fortran_order must be True or False");
+  }
+  std::vector<std::uint64_t> tuple() {
+    std::vector<std::uint64_t> out;
+    bool comma = true;
+    expect('(');
+    while (!take(')')) {
+      if (!comma) reject("the shape must be a tuple of whole numbers");
+      if (out.size() == limits_.rank) source_.exceeded("rank", "axes of the array", limits_.rank, out.size() + 1);
+      out.push_back(number());
+      comma = take(',');
+    }
+    if (out.size() == 1 && !comma) reject("the shape must be a tuple; (n) is a number");
+    return out;
+  }
+  std::uint64_t number() {
+    space();
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    if (error == std::errc::result_out_of_range) reject("a size of the shape exceeds 2^64 - 1");
+    if (error != std::errc()) reject("sizes must be whole numbers of at least 0; got ", quote(text_.substr(at_, 12)));
+    at_ = static_cast<std::size_t>(end - text_.data());
+    if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // Python 2
+    return value;
+  }
+
+  std::string_view text_;
+  const Source& source_;
+  std::uint64_t base_;
+  const Limits& limits_;
+  std::size_t at_ = 0;
+};
+
+Dtype checked_dtype(const Source& source, std::string_view name, std::string_view descr, bool& swap) {
+  const auto reject = [&] {
+    source.reject("array ", quote(name), " has type ", quote(descr), "; simple numeric types are read, object, "
+                  "structured, text and date types are not");
+  };
+  if (descr.size() < 3 || std::string_view("<>=|").find(descr[0]) == std::string_view::npos) reject();
+  const auto known = std::ranges::find(kNpyDtypes, descr.substr(1), &NpyDtype::code);
+  if (known == kNpyDtypes.end()) reject();
+  if (!known->dtype)
+    throw NotSupported(cat(source.prefix(), "array ", quote(name), " has type ", quote(descr), ", which this library does not have"));
+  swap = descr[0] == '>';
+  return *known->dtype;
+}
+
+}  // namespace
+
+Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
+                  std::uint64_t base, const Limits& limits, MemoryBudget& budget) {
+  ByteReader reader({block->data(), block->bytes()}, source, base);
+  if (reader.text(kMagic.size(), "the magic of .npy") != kMagic) source.reject_at(base, "a .npy file must begin with \\x93NUMPY");
+  const std::uint8_t major = reader.u8("version"), minor = reader.u8("version");
+  if (major < 1 || major > 3 || minor != 0)
+    source.reject_at(base + 6, "versions 1.0, 2.0 and 3.0 of .npy are read; got ", major, ".", minor);
+  const std::uint64_t length = major == 1 ? reader.u16("header length") : reader.u32("header length");
+  const std::uint64_t longest = std::min(kLongestHeader, limits.header_bytes);
+  if (length > reader.remaining()) reader.reject("the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
+  if (length > longest) throw LimitError(cat(source.at(base + 8), "the header must be at most ", longest, " bytes; got ", length));
+  const std::uint64_t header_at = reader.position();
+  const Header header = HeaderParser(reader.text(length, "header"), source, header_at, limits).parse();
+
+  bool swap = false;
+  const Dtype dtype = checked_dtype(source, name, header.descr, swap);
+  const std::size_t width = itemsize(dtype);
+  const auto bytes = checked_volume(header.shape, width);
+  if (!bytes) source.reject_at(header_at, "the product of the shape overflows");
+  if (*bytes != reader.remaining())
+    reader.reject("array ", quote(name), " needs ", *bytes, " bytes of data; there are ", reader.remaining());
+  const Shape shape(std::vector<std::int64_t>(header.shape.begin(), header.shape.end()));
+  const std::size_t offset = block->bytes() - static_cast<std::size_t>(*bytes);
+  Tensor tensor = place_tensor(source, name, block, offset, shape, dtype, budget, swap);
+  if (!header.fortran_order || shape.rank() < 2) return tensor;
+
+  std::vector<std::int64_t> strides(header.shape.size(), 1);
+  for (std::size_t axis = 1; axis < strides.size(); ++axis) strides[axis] = strides[axis - 1] * shape.sizes()[axis - 1];
+  budget.take(*bytes, cat("array ", quote(name)));
+  auto copy = Storage::allocate(static_cast<std::size_t>(*bytes));
+  copy_strided(copy->data(), tensor.bytes(), shape.sizes(), strides, width);
+  return Tensor::over(std::move(copy), 0, shape, dtype);
+}
+
+std::string npy_header(const Tensor& tensor, const char* op) {
+  const Dtype dtype = tensor.dtype();
+  const auto known = std::ranges::find(kNpyDtypes, std::optional(dtype), &NpyDtype::dtype);
+  if (known == kNpyDtypes.end())
+    throw DtypeError(cat("[", op, "] NumPy has no ", dtype, "; convert to float32 first, or write safetensors"));
+  std::string dict = cat("{'descr': '", itemsize(dtype) == 1 ? "|" : "<", known->code, "', 'fortran_order': False, 'shape': ",
+                         tensor.shape(), ", }");
+  const std::size_t total = (10 + dict.size() + 1 + 63) / 64 * 64;
+  dict.resize(total - 11, ' ');
+  const auto length = static_cast<unsigned>(dict.size() + 1);  // below 65,536: a rank of thousands is refused below
+  if (length > 0xFFFF) throw ValueError(cat("[", op, "] rank ", tensor.dim(), " does not fit into a header of version 1"));
+  std::string out(kMagic);
+  out += {'\1', '\0', static_cast<char>(length & 0xFF), static_cast<char>(length >> 8)};
+  return out + dict + '\n';
+}
+
+}  // namespace coppice

@@ -1,0 +1,98 @@
+#include <algorithm>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/mapped_file.h"
+#include "coppice/engine/io/safetensors.h"
+#include "io/place.h"
+#include "io/safetensors_dtypes.h"
+#include "io/safetensors_json.h"
+
+// The order of the checks is that of the reference: safetensors/src/tensor.rs, SafeTensors::read_metadata and
+// Metadata::validate.
+namespace coppice {
+namespace {
+
+SafetensorsEntry checked_entry(RawEntry&& raw, std::uint64_t data_begin, const Source& source) {
+  SafetensorsEntry entry;
+  const auto known = std::ranges::find(kSafetensorsDtypes, raw.dtype, &SafetensorsDtype::name);
+  if (known == kSafetensorsDtypes.end())
+    source.reject("tensor ", quote(raw.name), " has the unknown element type ", quote(raw.dtype));
+  const std::uint64_t begin = raw.offsets[0], end = raw.offsets[1];
+  if (end < begin) source.reject("tensor ", quote(raw.name), ": data_offsets end before they begin: ", begin, ", ", end);
+  const auto bits = checked_volume(raw.shape, known->bits);
+  if (!bits) source.reject("tensor ", quote(raw.name), ": the product of its shape and element size overflows");
+  if (*bits % 8 != 0)
+    source.reject("tensor ", quote(raw.name), " of ", known->name, " must fill whole bytes; it has ", *bits, " bits");
+  if (*bits / 8 != end - begin)
+    source.reject("tensor ", quote(raw.name), ": shape and element type ", known->name, " need ", *bits / 8,
+                  " bytes; data_offsets give ", end - begin);
+  entry.name = std::move(raw.name);
+  entry.dtype_name = std::move(raw.dtype);
+  entry.dtype = known->dtype;
+  entry.shape = Shape(std::vector<std::int64_t>(raw.shape.begin(), raw.shape.end()));
+  entry.begin = data_begin + begin;
+  entry.end = data_begin + end;
+  return entry;
+}
+
+/// The ranges cover the data from its first to its last byte, each byte once.
+void check_cover(const SafetensorsHeader& header, std::uint64_t file_bytes, const Source& source) {
+  std::vector<const SafetensorsEntry*> order;
+  for (const SafetensorsEntry& entry : header.entries) order.push_back(&entry);
+  std::ranges::sort(order, {}, [](const SafetensorsEntry* e) { return std::pair(e->begin, e->end); });
+  std::uint64_t at = header.data_begin;
+  for (const SafetensorsEntry* entry : order) {
+    if (entry->begin != at)
+      source.reject_at(at, "tensor ", quote(entry->name), entry->begin < at ? " overlaps the one before it" : " leaves a hole before it",
+                       ": it begins at byte ", entry->begin);
+    at = entry->end;
+  }
+  if (at != file_bytes)
+    source.reject_at(at, "the tensors must end where the file ends, at byte ", file_bytes,
+                     at < file_bytes ? ": bytes are left over" : ": the file is too short");
+}
+
+SafetensorsHeader checked_header(const MappedFile& file, const Source& source, const Limits& limits) {
+  const std::span<const std::byte> all = file.bytes();
+  ByteReader reader(all, source);
+  const std::uint64_t length = reader.u64("the header length");
+  if (length > reader.remaining())
+    source.reject_at(0, "the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
+  if (length > limits.header_bytes) source.exceeded("header_bytes", "bytes of the header", limits.header_bytes, length);
+  RawHeader raw = parse_safetensors_json(reader.text(length, "header"), source, limits);
+  SafetensorsHeader header;
+  header.data_begin = reader.position();
+  header.metadata = std::move(raw.metadata);
+  header.entries.reserve(raw.entries.size());
+  for (RawEntry& entry : raw.entries) header.entries.push_back(checked_entry(std::move(entry), header.data_begin, source));
+  check_cover(header, all.size(), source);
+  return header;
+}
+
+}  // namespace
+
+SafetensorsHeader read_safetensors_header(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"read_safetensors", path.string()};
+  return checked_header(*MappedFile::open(path, source, options), source, options.limits);
+}
+
+NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"read_safetensors", path.string()};
+  const auto file = MappedFile::open(path, source, options);
+  SafetensorsHeader header = checked_header(*file, source, options.limits);
+  MemoryBudget budget(source, options.limits, file->bytes().size());
+  NamedTensors out;
+  out.metadata() = std::move(header.metadata);
+  for (SafetensorsEntry& entry : header.entries) {
+    if (!entry.dtype)
+      throw NotSupported(cat(source.prefix(), "tensor ", quote(entry.name), " has element type ", entry.dtype_name,
+                             ", which this library does not have"));
+    // A storage for each: the version counter of one tensor does not move when another one is written.
+    const auto bytes = file->bytes().subspan(entry.begin, entry.end - entry.begin);
+    Tensor tensor = place_tensor(source, entry.name, storage_in(file, bytes), 0, entry.shape, *entry.dtype, budget);
+    out.add(std::move(entry.name), std::move(tensor));
+  }
+  return out;
+}
+
+}  // namespace coppice

@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <bit>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/safetensors.h"
+#include "io/safetensors_dtypes.h"
+#include "io/safetensors_json.h"
+
+namespace coppice {
+namespace {
+
+constexpr const char* kOp = "write_safetensors";
+constexpr std::uint64_t kLargestHeader = 100'000'000;  // readers that follow the reference take no more
+
+std::string_view dtype_word(Dtype dtype) {
+  return std::ranges::find(kSafetensorsDtypes, std::optional(dtype), &SafetensorsDtype::dtype)->name;
+}
+
+std::string checked_name(const std::string& name) {
+  if (name.find('\0') != name.npos || name == "__metadata__")
+    throw ValueError(cat("[", kOp, "] ", quote(name), " cannot name a tensor or metadata in this format"));
+  return json_string(name, kOp);
+}
+
+/// Positions of the tensors in the order of their data.
+std::vector<std::size_t> data_order(const NamedTensors& tensors, SafetensorsWriteOptions::DataOrder rule) {
+  std::vector<std::size_t> order(tensors.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  if (rule == SafetensorsWriteOptions::DataOrder::reference) {
+    std::ranges::sort(order, [first = tensors.begin()](std::size_t a, std::size_t b) {
+      const auto& [name_a, tensor_a] = first[static_cast<std::ptrdiff_t>(a)];
+      const auto& [name_b, tensor_b] = first[static_cast<std::ptrdiff_t>(b)];
+      const std::size_t width_a = itemsize(tensor_a.dtype()), width_b = itemsize(tensor_b.dtype());
+      return width_a != width_b ? width_a > width_b : name_a < name_b;
+    });
+  }
+  return order;
+}
+
+std::string header_text(const NamedTensors& tensors, const std::vector<std::uint64_t>& begins) {
+  std::string out = "{";
+  if (!tensors.metadata().empty()) {
+    out += "\"__metadata__\":{";
+    for (const auto& [key, value] : tensors.metadata()) out += cat(checked_name(key), ":", json_string(value, kOp), ",");
+    out.back() = '}';
+    out += ',';
+  }
+  std::size_t i = 0;
+  for (const auto& [name, tensor] : tensors) {
+    out += cat(checked_name(name), ":{\"dtype\":\"", dtype_word(tensor.dtype()), "\",\"shape\":[");
+    for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) out += cat(axis > 0 ? "," : "", tensor.size(axis));
+    const std::uint64_t begin = begins[i++];
+    out += cat("],\"data_offsets\":[", begin, ",", begin + tensor.nbytes(), "]},");
+  }
+  if (out.back() == ',') out.pop_back();
+  return out += "}";
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       const SafetensorsWriteOptions& options) {
+  if (options.alignment < 8 || !std::has_single_bit(options.alignment))
+    throw ValueError(cat("[", kOp, "] alignment must be a power of two of at least 8; got ", options.alignment));
+  const std::vector<std::size_t> order = data_order(tensors, options.data_order);
+  std::vector<std::uint64_t> begins(tensors.size());
+  std::uint64_t at = 0;
+  for (const std::size_t i : order) {
+    begins[i] = at;
+    at += tensors.begin()[static_cast<std::ptrdiff_t>(i)].second.nbytes();
+  }
+  std::string header = header_text(tensors, begins);
+  const std::size_t padded = (header.size() + 8 + options.alignment - 1) / options.alignment * options.alignment;
+  header.resize(padded - 8, ' ');
+  if (header.size() > kLargestHeader)
+    throw LimitError(cat("[", kOp, "] ", quote(path.string()), ": the header must be at most ", kLargestHeader,
+                         " bytes; got ", header.size()));
+
+  AtomicFile file(path, kOp);
+  std::byte length[8];
+  for (unsigned i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xFF);
+  file.write(length);
+  file.write(header);
+  for (const std::size_t i : order) {
+    const Tensor& tensor = tensors.begin()[static_cast<std::ptrdiff_t>(i)].second;
+    file.write({tensor.bytes(), tensor.nbytes()});
+  }
+  file.commit();
+}
+
+}  // namespace coppice
