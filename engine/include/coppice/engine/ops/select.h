@@ -1,6 +1,8 @@
 #pragma once
 /// Order statistics along an axis: topk, kthvalue, sort. Not differentiable. NaN ranks above every number.
 
+#include <optional>
+
 #include "coppice/engine/tensor.h"
 #include "coppice/engine/tie_rule.h"
 
@@ -24,5 +26,24 @@ struct Selected {
 
 /// All elements in order; equal ones keep their order (stable).
 [[nodiscard]] Selected sort(const Tensor& t, std::int64_t axis = -1, bool descending = false);
+
+/// What a mask prunes: the first `count` elements in rank order, over all tensors together.
+struct MaskRequest {
+  std::int64_t count = 0;
+  bool magnitude = true;  ///< ranks |score|, otherwise the score itself
+  bool largest = false;   ///< prunes the largest instead of the smallest
+  TieRule ties = TieRule::lowest_index;
+};
+
+/// Masks with zeros at the selected elements and ones elsewhere, one per tensor of scores, of its shape and in `dtype`
+/// (the type of the scores where absent). The tensors count as one sequence in their order, without being joined.
+///
+/// @param eligible  nothing, or one tensor per tensor of scores and of its shape: entries that are 0 take no part and
+///                  stay 0 in the mask
+/// @throws ValueError  unless 0 <= count <= elements that take part; ShapeError
+/// Cost: two passes over the scores; extra memory at most 1/20 of them with TieRule::lowest_index. Same result for any
+/// number of threads.
+[[nodiscard]] TensorList select_masks(const TensorList& scores, const MaskRequest& request,
+                                      const TensorList& eligible = {}, std::optional<Dtype> dtype = std::nullopt);
 
 }  // namespace coppice

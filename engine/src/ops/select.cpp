@@ -1,0 +1,152 @@
+#include "coppice/engine/ops/select.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/shape_ops.h"
+#include "kernels/select.h"
+#include "ops/map.h"
+
+namespace coppice {
+namespace {
+
+/// NaN ranks above every number.
+template <class T>
+bool less(T a, T b) {
+  return a < b || (b != b && a == a);
+}
+
+/// `t` with `axis` last, as lines of neighbours; the reverse is done by place().
+struct Lines {
+  Tensor source;  // [lines, size]
+  Shape shape;    // with the axis last
+  std::int64_t axis, rank, size;
+
+  Lines(const char* op, const Tensor& t, std::int64_t wanted)
+      : axis(resolve_axis(op, wanted, t.dim())), rank(t.dim()), size(t.dim() == 0 ? 1 : t.size(axis)) {
+    const Tensor plain = t.detach().to(detail::compute_dtype(t.dtype()));
+    const Tensor moved = rank < 2 || axis == rank - 1 ? plain : transpose_to_end(plain);
+    shape = moved.shape();
+    source = moved.reshape(Shape{size == 0 ? 0 : t.numel() / size, size});
+  }
+
+  [[nodiscard]] Tensor transpose_to_end(const Tensor& t) const {
+    std::vector<std::int64_t> order;
+    for (std::int64_t i = 0; i < rank; ++i)
+      if (i != axis) order.push_back(i);
+    order.push_back(axis);
+    return permute(t, order);
+  }
+
+  /// [lines, k] back to the place of the axis.
+  [[nodiscard]] Tensor place(const Tensor& t, std::int64_t k) const {
+    if (rank == 0) return t.reshape(Shape{});
+    std::vector<std::int64_t> sizes(shape.begin(), shape.end());
+    sizes.back() = k;
+    const Tensor y = t.reshape(Shape(sizes));
+    if (axis == rank - 1) return y;
+    std::vector<std::int64_t> order(static_cast<std::size_t>(rank));
+    for (std::int64_t i = 0; i < rank; ++i) order[static_cast<std::size_t>(i)] = i < axis ? i : i - 1;
+    order[static_cast<std::size_t>(axis)] = rank - 1;
+    return permute(y, order);
+  }
+};
+
+/// For each line writes `k` positions chosen by `pick(line, positions of all)`, and their values.
+template <class F>
+Selected choose(const Lines& lines, std::int64_t k, Dtype dtype, F pick) {
+  const std::int64_t count = lines.source.size(0);
+  Tensor values = Tensor::empty({count, k}, lines.source.dtype());
+  Tensor indices = Tensor::empty({count, k}, Dtype::i64);
+  std::int64_t* at = indices.mutable_data<std::int64_t>().data();
+  detail::dispatch_compute(lines.source.dtype(), [&]<class T>() {
+    const T* from = lines.source.data<T>().data();
+    T* to = values.mutable_data<T>().data();
+    parallel_for(count, 1 + (1 << 12) / (lines.size + 1), [&](Rows rows) {
+      for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+        const T* line = from + r * lines.size;
+        const std::vector<std::int64_t> chosen = pick(line, r);
+        for (std::int64_t i = 0; i < k; ++i) {
+          at[r * k + i] = chosen[static_cast<std::size_t>(i)];
+          to[r * k + i] = line[chosen[static_cast<std::size_t>(i)]];
+        }
+      }
+    });
+  });
+  return {lines.place(values, k).to(dtype), lines.place(indices, k)};
+}
+
+/// 0 .. n-1 with the first `k` in their final order.
+template <class T>
+std::vector<std::int64_t> ordered(const T* line, std::int64_t n, std::int64_t k, bool descending) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + k, order.end(), [=](std::int64_t a, std::int64_t b) {
+    const bool before = descending ? less(line[b], line[a]) : less(line[a], line[b]);
+    const bool after = descending ? less(line[a], line[b]) : less(line[b], line[a]);
+    return before || (!after && a < b);
+  });
+  return order;
+}
+
+}  // namespace
+
+Selected topk(const Tensor& t, std::int64_t k, std::int64_t axis, bool largest, TieRule ties) {
+  const Lines lines("topk", t, axis);
+  if (k < 0 || k > lines.size)
+    throw ValueError(cat("[topk] k must be in 0..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
+  return choose(lines, k, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+    if (ties == TieRule::lowest_index) return ordered(line, lines.size, k, largest);
+    const kernels::Scores scores{line, dtype_of<T>, lines.size};
+    return kernels::pytorch_topk({&scores, 1}, k, {.magnitude = false, .largest = largest});
+  });
+}
+
+Selected kthvalue(const Tensor& t, std::int64_t k, std::int64_t axis) {
+  const Lines lines("kthvalue", t, axis);
+  if (k < 1 || k > lines.size)
+    throw ValueError(cat("[kthvalue] k must be in 1..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
+  const Selected all = choose(lines, 1, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(lines.size));
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::nth_element(order, order.begin() + (k - 1), [=](std::int64_t a, std::int64_t b) {
+      return less(line[a], line[b]) || (!less(line[b], line[a]) && a < b);
+    });
+    return std::vector<std::int64_t>{order[static_cast<std::size_t>(k - 1)]};
+  });
+  if (t.dim() == 0) return all;
+  return {select(all.values, lines.axis, 0), select(all.indices, lines.axis, 0)};
+}
+
+Selected sort(const Tensor& t, std::int64_t axis, bool descending) {
+  const Lines lines("sort", t, axis);
+  return choose(lines, lines.size, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+    return ordered(line, lines.size, lines.size, descending);
+  });
+}
+
+TensorList select_masks(const TensorList& scores, const MaskRequest& request, const TensorList& eligible,
+                        std::optional<Dtype> dtype) {
+  if (!eligible.empty() && eligible.size() != scores.size())
+    throw ShapeError(cat("[select_masks] ", scores.size(), " tensors of scores and ", eligible.size(), " masks"));
+  TensorList masks;
+  std::vector<kernels::Scores> in;
+  std::vector<kernels::MaskOut> out;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    kernels::Scores s{scores[i].bytes(), scores[i].dtype(), scores[i].numel()};
+    if (!eligible.empty()) {
+      if (eligible[i].shape() != scores[i].shape())
+        throw ShapeError(cat("[select_masks] mask ", eligible[i].shape(), " for scores of shape ", scores[i].shape()));
+      s.eligible = eligible[i].bytes();
+      s.eligible_dtype = eligible[i].dtype();
+    }
+    in.push_back(s);
+    masks.push_back(Tensor::empty(scores[i].shape(), dtype.value_or(scores[i].dtype())));
+    out.push_back({masks.back().mutable_bytes(), masks.back().dtype()});
+  }
+  kernels::select_masks(in, request.count, {request.magnitude, request.largest}, request.ties, out);
+  return masks;
+}
+
+}  // namespace coppice

@@ -1,0 +1,37 @@
+#pragma once
+/// Samples with classes, and what a model makes of them.
+
+#include <cstdint>
+#include <vector>
+
+#include "coppice/engine/tensor.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::sparsity {
+
+/// x: [n, ...], y: [n] int64 classes.
+struct Dataset {
+  Tensor x;
+  Tensor y;
+  [[nodiscard]] std::int64_t size() const { return x.size(0); }
+  /// Samples `rows`, in that order.
+  [[nodiscard]] Dataset subset(const std::vector<std::int64_t>& rows) const;
+};
+
+/// @throws ShapeError  unless x: [n, ...] and y: [n]; DtypeError  unless x floats and y holds integers
+[[nodiscard]] Dataset make_dataset(const Tensor& x, const Tensor& y);
+
+struct Evaluation {
+  std::int64_t correct = 0;  ///< samples whose largest output is their class; a tie goes to the lower class
+  std::int64_t count = 0;
+  double loss = 0;           ///< mean cross-entropy
+  [[nodiscard]] double accuracy() const {
+    return count == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(count);
+  }
+};
+
+/// Runs the model in eval mode (its mode is restored) over all samples, `batch` at a time, without gradients.
+/// @throws ShapeError  if the outputs are not [n, classes]; IndexError  for a class that the model does not have
+[[nodiscard]] Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch = 256);
+
+}  // namespace coppice::sparsity

@@ -1,0 +1,63 @@
+#pragma once
+/// Training with masks kept, optionally while the sparsity rises.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coppice/nn/module.h"
+#include "coppice/sparsity/training/dataset.h"
+
+namespace coppice::sparsity {
+
+struct FinetuneOptions {
+  std::int64_t epochs = 30;
+  std::int64_t batch = 64;
+  double lr = 1e-3;
+  enum class Optimizer { adam, adamw, sgd } optimizer = Optimizer::adam;
+  double momentum = 0.9;      ///< sgd
+  double weight_decay = 0;
+  std::uint64_t seed = 0;
+  double validation = 0.1;    ///< share of the training data held back to choose the best model, in [0, 1)
+  std::int64_t patience = 8;  ///< epochs at the final sparsity without a better one before stopping; 0: never stop
+  /// Sparsity to reach over all selected weights together, on a cubic schedule; nothing: existing zeros are kept.
+  std::optional<double> sparsity;
+  double ramp = 0.5;          ///< share of the epochs after which the final sparsity is reached, in (0, 1]
+  std::int64_t updates_per_epoch = 4;  ///< how often the masks are chosen anew inside the ramp
+};
+
+struct EpochReport {
+  std::int64_t epoch = 0;       ///< from 1
+  double train_loss = 0;
+  double sparsity = 0;          ///< zeros among the selected weights after the epoch
+  Evaluation validation;        ///< of the part held back; of the whole training data when nothing is held back
+  bool best = false;            ///< the best so far at the final sparsity
+};
+
+struct FinetuneReport {
+  std::vector<EpochReport> epochs;
+  std::int64_t best_epoch = 0;  ///< the one that the model holds afterwards
+  bool stopped_early = false;
+};
+
+/// Which weights take part: by their dotted path, such as "0.weight".
+using WeightFilter = std::function<bool(const std::string& path, const Tensor& weight)>;
+/// Floating, two or more axes, and a last name component that starts with "weight": what the command line takes too.
+[[nodiscard]] bool is_prunable(const std::string& path, const Tensor& weight);
+
+/// Trains `model` with cross-entropy and leaves the best epoch in it, in eval mode.
+///
+/// Weights chosen by `filter` are masked (nn/masked.h): existing masks are kept, existing zeros become masks, and with
+/// `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta until `ramp` of the epochs.
+/// Pruned entries stay at zero; nothing that is masked returns. The best model is chosen by the validation part among
+/// the epochs at the final sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for any
+/// number of threads.
+/// @param progress  called after every epoch; returning false stops as an early stop would
+/// @throws ValueError  for options out of range, or a loss that is not finite (the model is then as before the call)
+FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& options,
+                        const WeightFilter& filter = is_prunable,
+                        const std::function<bool(const EpochReport&)>& progress = {});
+
+}  // namespace coppice::sparsity

@@ -1,0 +1,71 @@
+#include "coppice/sparsity/prune/one_shot.h"
+
+#include <algorithm>
+#include <array>
+
+#include "coppice/engine/create.h"
+#include "coppice/engine/random.h"
+
+namespace coppice::sparsity {
+namespace {
+
+const std::vector<std::string> kNames{"l1_unstructured",   "random_unstructured", "ln_structured",
+                                      "random_structured", "global_l1",           "global_random"};
+
+/// Structured settings are checked for all weights first, so that a bad one costs no random numbers.
+void check(const Tensor& weight, const PruneRequest& r) {
+  if (!is_structured(r.method)) {
+    (void)r.amount.of(weight.numel());
+    return;
+  }
+  if (weight.dim() < 2)
+    throw ShapeError(cat("[", name_of(r.method), "] needs at least 2 axes; got shape ", weight.shape()));
+  (void)r.amount.of(weight.size(resolve_axis(kNames[static_cast<std::size_t>(r.method)].c_str(), r.dim, weight.dim())));
+}
+
+Tensor mask_of(const Tensor& w, const PruneRequest& r, Generator& generator) {
+  if (!is_structured(r.method)) {
+    const std::int64_t count = r.amount.of(w.numel());
+    if (r.method == PruneMethod::l1_unstructured) return mask_smallest(w, count, r.ties);
+    return count == 0 ? ones_like(w) : mask_random(w, count, generator, r.ties);
+  }
+  const std::int64_t count = r.amount.of(w.size(r.dim));
+  if (r.method == PruneMethod::random_structured) return mask_random_channels(w, count, r.dim, generator, r.ties);
+  return mask_channels(w, channel_norms(w, r.n, r.dim), count, r.dim, r.ties);
+}
+
+}  // namespace
+
+std::string_view name_of(PruneMethod method) { return kNames[static_cast<std::size_t>(method)]; }
+const std::vector<std::string>& prune_method_names() { return kNames; }
+
+std::optional<PruneMethod> prune_method_from_name(std::string_view name) {
+  const auto found = std::ranges::find(kNames, name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<PruneMethod>(found - kNames.begin());
+}
+
+bool is_structured(PruneMethod method) {
+  return method == PruneMethod::ln_structured || method == PruneMethod::random_structured;
+}
+
+TensorList prune_masks(const TensorList& weights, const PruneRequest& r, Generator& generator) {
+  TensorList masks;
+  if (r.method != PruneMethod::global_l1 && r.method != PruneMethod::global_random) {
+    for (const Tensor& w : weights) check(w, r);
+    for (const Tensor& w : weights) masks.push_back(mask_of(w, r, generator));
+    return masks;
+  }
+  std::int64_t total = 0;
+  for (const Tensor& w : weights) total += w.numel();
+  const std::int64_t count = r.amount.of(total);
+  if (r.method == PruneMethod::global_l1) return select_masks(weights, {.count = count, .ties = r.ties});
+  TensorList draws;
+  for (const Tensor& w : weights)
+    draws.push_back(rand(w.shape(), is_floating(w.dtype()) ? w.dtype() : Dtype::f32, &generator));
+  masks = select_masks(draws, {.count = count, .magnitude = false, .largest = true, .ties = r.ties});
+  for (std::size_t i = 0; i < masks.size(); ++i) masks[i] = masks[i].to(weights[i].dtype());
+  return masks;
+}
+
+}  // namespace coppice::sparsity

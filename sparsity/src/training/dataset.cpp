@@ -1,0 +1,52 @@
+#include "coppice/sparsity/training/dataset.h"
+
+#include <algorithm>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/ops/shape_ops.h"
+#include "coppice/engine/ops/softmax.h"
+
+namespace coppice::sparsity {
+
+Dataset Dataset::subset(const std::vector<std::int64_t>& rows) const {
+  const Tensor index = Tensor::from(rows, Shape{static_cast<std::int64_t>(rows.size())});
+  return {index_select(x, 0, index), index_select(y, 0, index)};
+}
+
+Dataset make_dataset(const Tensor& x, const Tensor& y) {
+  if (x.dim() < 1 || y.dim() != 1 || x.size(0) != y.size(0))
+    throw ShapeError(cat("[dataset] needs x: [n, ...] and y: [n]; got ", x.shape(), " and ", y.shape()));
+  if (!is_floating(x.dtype())) throw DtypeError(cat("[dataset] x must be floating; got ", x.dtype()));
+  if (is_floating(y.dtype()) || y.dtype() == Dtype::boolean)
+    throw DtypeError(cat("[dataset] y must hold integer classes; got ", y.dtype()));
+  return {x.dtype() == Dtype::f64 ? x.to(Dtype::f32) : x, y.to(Dtype::i64)};
+}
+
+Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) {
+  const bool was_training = model.training();
+  struct Restore {
+    nn::Module& model;
+    bool training;
+    ~Restore() { model.train(training); }
+  } restore{model, was_training};
+  model.eval();
+  NoGrad guard;
+  Evaluation out;
+  for (std::int64_t at = 0; at < data.size(); at += batch) {
+    const std::int64_t n = std::min(batch, data.size() - at);
+    const Tensor logits = model(narrow(data.x, 0, at, n));
+    const Tensor y = narrow(data.y, 0, at, n);
+    if (logits.dim() != 2 || logits.size(0) != n)
+      throw ShapeError(cat("[evaluate] the model must give [n, classes]; got ", logits.shape(), " for n = ", n));
+    out.loss += cross_entropy(logits, y, coppice::Reduction::sum).item<double>();
+    const auto best = argmax(logits, 1).to_vector<std::int64_t>();
+    const auto wanted = y.to_vector<std::int64_t>();
+    for (std::size_t i = 0; i < best.size(); ++i) out.correct += best[i] == wanted[i] ? 1 : 0;
+    out.count += n;
+  }
+  if (out.count > 0) out.loss /= static_cast<double>(out.count);
+  return out;
+}
+
+}  // namespace coppice::sparsity
