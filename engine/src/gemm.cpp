@@ -10,9 +10,8 @@
 #include "kernels/kernels.h"
 
 namespace coppice::kernels {
-namespace {
 
-const DenseKernels& table() {
+const DenseKernels& dense_kernels() {
 #if defined(__x86_64__)
   switch (cpu_level()) {
     case CpuLevel::v4: return kDense_v4;
@@ -23,6 +22,8 @@ const DenseKernels& table() {
   return kDense_baseline;
 #endif
 }
+
+namespace {
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -73,7 +74,7 @@ Tile tile_of(const Gemm<T>& p) {
 template <class T>
 void parallel_gemm(const Gemm<T>& p) {
   if (p.m <= 0 || p.n <= 0) return;
-  const DenseKernels& kernels = table();
+  const DenseKernels& kernels = dense_kernels();
   const Tile tile = tile_of(p);
   const std::int64_t down = (p.m + tile.rows - 1) / tile.rows;
   const std::int64_t across = (p.n + tile.cols - 1) / tile.cols;
@@ -97,15 +98,15 @@ void parallel_gemm(const Gemm<T>& p) {
 
 void gemm(const Gemm<float>& p) { parallel_gemm(p); }
 void gemm(const Gemm<double>& p) { parallel_gemm(p); }
-void gemm_serial(const Gemm<float>& p) { run(table(), p); }
-void gemm_serial(const Gemm<double>& p) { run(table(), p); }
+void gemm_serial(const Gemm<float>& p) { run(dense_kernels(), p); }
+void gemm_serial(const Gemm<double>& p) { run(dense_kernels(), p); }
 
-void vexp(const float* x, float* y, std::int64_t n) { table().vexp(x, y, n); }
-void vtanh(const float* x, float* y, std::int64_t n) { table().vtanh(x, y, n); }
-void vsigmoid(const float* x, float* y, std::int64_t n) { table().vsigmoid(x, y, n); }
+void vexp(const float* x, float* y, std::int64_t n) { dense_kernels().vexp(x, y, n); }
+void vtanh(const float* x, float* y, std::int64_t n) { dense_kernels().vtanh(x, y, n); }
+void vsigmoid(const float* x, float* y, std::int64_t n) { dense_kernels().vsigmoid(x, y, n); }
 
 void lstm_cell(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden) {
-  table().lstm_cell(gates, c_prev, c, h, acts, hidden);
+  dense_kernels().lstm_cell(gates, c_prev, c, h, acts, hidden);
 }
 
 }  // namespace coppice::kernels

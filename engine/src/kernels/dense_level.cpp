@@ -2,7 +2,7 @@
 /// -DCOPPICE_LEVEL=v2, v3, v4 or baseline; gemm.cpp chooses among the tables at run time.
 
 #include "kernels.h"
-#include "level_math.h"
+#include "level_select.h"
 #include "level_skinny.h"
 
 #define COPPICE_JOIN2(a, b) a##b
@@ -13,6 +13,8 @@ namespace coppice::kernels {
 const DenseKernels COPPICE_JOIN(kDense_, COPPICE_LEVEL) = {
     COPPICE_LEVEL::any_gemm<float>, COPPICE_LEVEL::any_gemm<double>, COPPICE_LEVEL::vexp,
     COPPICE_LEVEL::vtanh,           COPPICE_LEVEL::vsigmoid,         COPPICE_LEVEL::lstm_cell,
+    COPPICE_LEVEL::keys_f32,        COPPICE_LEVEL::count_equal,      COPPICE_LEVEL::bracket,
+    COPPICE_LEVEL::mask_words,
 };
 
 }  // namespace coppice::kernels

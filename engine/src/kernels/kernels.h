@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../gemm.h"
+#include "gemm.h"
 
 namespace coppice::kernels {
 
@@ -23,7 +23,20 @@ struct DenseKernels {
   void (*vtanh)(const float* x, float* y, std::int64_t n);
   void (*vsigmoid)(const float* x, float* y, std::int64_t n);
   void (*lstm_cell)(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden);
+
+  // Steps of a selection; select_keys.h says what keys are.
+  void (*keys_f32)(const float* x, std::uint32_t* keys, std::int64_t n, bool magnitude);
+  std::int64_t (*count_equal)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key);
+  /// Copies keys in low .. low + width to `out` (room for n more), returns how many; adds those below to `below`.
+  std::int64_t (*bracket)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low, std::uint32_t width,
+                          std::uint32_t* out, std::int64_t* below);
+  /// `one` where first_kept <= key != none, else 0.
+  void (*mask_words)(const std::uint32_t* keys, std::int64_t n, std::uint32_t first_kept, std::uint32_t none,
+                     std::uint32_t one, std::uint32_t* out);
 };
+
+/// The table of the level in use, cpu_level().
+[[nodiscard]] const DenseKernels& dense_kernels();
 
 // One per compilation of dense_level.cpp.
 extern const DenseKernels kDense_v2;

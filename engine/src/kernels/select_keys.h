@@ -1,0 +1,148 @@
+#pragma once
+/// Scores as unsigned keys whose order is the rank order: 32 bits where that is exact, else 64.
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <type_traits>
+
+#include "kernels.h"
+#include "select.h"
+
+namespace coppice::kernels {
+
+enum class KeyKind : std::uint8_t {
+  float32,  ///< f32, f16, bf16, and the integers that a float holds exactly
+  float64,
+  integer,
+};
+
+[[nodiscard]] inline KeyKind kind_of(std::span<const Scores> scores) {
+  bool wide_float = false, floating = false, wide_integer = false;
+  for (const Scores& s : scores) {
+    floating = floating || is_floating(s.dtype);
+    wide_float = wide_float || s.dtype == Dtype::f64;
+    wide_integer = wide_integer || s.dtype == Dtype::i32 || s.dtype == Dtype::i64;
+  }
+  if (wide_float || (wide_integer && floating)) return KeyKind::float64;
+  return wide_integer ? KeyKind::integer : KeyKind::float32;
+}
+
+/// Bits of a key that can differ: magnitudes have no sign.
+template <class Key>
+[[nodiscard]] constexpr int key_bits(Ranking r) {
+  return std::numeric_limits<Key>::digits - (r.magnitude ? 1 : 0);
+}
+
+/// Key of elements that take no part: above all others.
+template <class Key>
+[[nodiscard]] constexpr Key no_key(Ranking r) {
+  return std::numeric_limits<Key>::max() >> (r.magnitude ? 1 : 0);
+}
+
+template <class Key, class Float>
+[[nodiscard]] inline Key float_key(Float value, bool magnitude) {
+  constexpr Key sign = Key{1} << (std::numeric_limits<Key>::digits - 1);
+  constexpr Key nan = std::bit_cast<Key>(std::numeric_limits<Float>::infinity()) + 1;
+  const Key bits = std::bit_cast<Key>(value);
+  Key size = bits & ~sign;
+  size = static_cast<std::make_signed_t<Key>>(size) < static_cast<std::make_signed_t<Key>>(nan) ? size : nan;
+  if (magnitude) return size;
+  // Negative numbers count downwards from the middle, so that -0 meets +0; a NaN of either sign is above all.
+  return (bits & sign) != 0 && size != nan ? sign - size : sign + size;
+}
+
+template <class Key, class T>
+[[nodiscard]] inline Key key_of(T value, bool magnitude, KeyKind kind) {
+  if constexpr (sizeof(Key) == 4) return float_key<Key>(convert<float>(value), magnitude);
+  else {
+    if (kind == KeyKind::float64) return float_key<Key>(convert<double>(value), magnitude);
+    const auto x = convert<std::int64_t>(value);
+    constexpr Key sign = Key{1} << 63;
+    // |INT64_MIN| would not leave room for "takes no part": it ranks with the largest integer.
+    if (magnitude) {
+      const Key size = x < 0 ? Key{0} - static_cast<Key>(x) : static_cast<Key>(x);
+      return size < sign - 1 ? size : sign - 2;
+    }
+    const Key shifted = static_cast<Key>(x) ^ sign;
+    return shifted < ~Key{0} ? shifted : ~Key{0} - 1;
+  }
+}
+
+/// Keys of elements begin .. begin + n of one span.
+template <class Key>
+void load_keys(const Scores& s, std::int64_t begin, std::int64_t n, Ranking ranking, KeyKind kind, Key* keys) {
+  const Key none = no_key<Key>(ranking);
+  dispatch(s.dtype, [&]<class T>() {
+    const T* data = static_cast<const T*>(s.data) + begin;
+    if constexpr (std::is_same_v<T, float> && sizeof(Key) == 4)
+      return dense_kernels().keys_f32(data, keys, n, ranking.magnitude);
+    if (ranking.magnitude)
+      for (std::int64_t i = 0; i < n; ++i) keys[i] = key_of<Key>(data[i], true, kind);
+    else
+      for (std::int64_t i = 0; i < n; ++i) keys[i] = key_of<Key>(data[i], false, kind);
+  });
+  if (ranking.largest)
+    for (std::int64_t i = 0; i < n; ++i) keys[i] = none - 1 - keys[i];
+  if (s.eligible)
+    dispatch(s.eligible_dtype, [&]<class M>() {
+      const M* mask = static_cast<const M*>(s.eligible) + begin;
+      for (std::int64_t i = 0; i < n; ++i)
+        if (!convert<bool>(convert<float>(mask[i]))) keys[i] = none;
+    });
+}
+
+inline constexpr std::int64_t kKeyBlock = 1024;      // keys that are made at a time, in the first-level cache
+inline constexpr std::int64_t kMinRange = 1 << 18;   // of one task: 100 µs
+inline constexpr std::int64_t kMaxRanges = 64;       // bounds the memory for histograms
+
+/// The spans as one sequence, cut into ranges of equal length.
+struct Sequence {
+  std::span<const Scores> scores;
+  std::vector<std::int64_t> starts;  // of each span, and the end
+  Ranking ranking;
+  KeyKind kind;
+  std::int64_t total = 0;
+  std::int64_t range = kMinRange;
+
+  Sequence(std::span<const Scores> s, Ranking r) : scores(s), ranking(r), kind(kind_of(s)) {
+    for (const Scores& one : s) {
+      starts.push_back(total);
+      total += one.size;
+    }
+    starts.push_back(total);
+    range = std::max(kMinRange, (total / kMaxRanges + kKeyBlock) / kKeyBlock * kKeyBlock);
+  }
+  [[nodiscard]] std::int64_t ranges() const { return (total + range - 1) / range; }
+
+  /// Span of the element at position `at` of the sequence.
+  [[nodiscard]] std::size_t span_of(std::int64_t at) const {
+    return static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), at) - starts.begin()) - 1;
+  }
+
+  template <class Key>
+  [[nodiscard]] Key key(std::int64_t at) const {
+    const std::size_t span = span_of(at);
+    Key out;
+    load_keys<Key>(scores[span], at - starts[span], 1, ranking, kind, &out);
+    return out;
+  }
+
+  /// Calls f(keys, count, span, first element) for the blocks of range `index`, in order.
+  template <class Key, class F>
+  void blocks(std::int64_t index, F f) const {
+    alignas(64) Key keys[kKeyBlock];
+    std::int64_t at = index * range;
+    const std::int64_t end = std::min(at + range, total);
+    std::size_t span = span_of(at);
+    while (at < end) {
+      while (starts[span + 1] <= at) ++span;
+      const std::int64_t n = std::min({kKeyBlock, end - at, starts[span + 1] - at});
+      load_keys<Key>(scores[span], at - starts[span], n, ranking, kind, keys);
+      f(keys, n, span, at - starts[span]);
+      at += n;
+    }
+  }
+};
+
+}  // namespace coppice::kernels
