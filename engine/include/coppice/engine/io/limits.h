@@ -25,7 +25,7 @@ struct Limits {
 
 /// How a file is read.
 struct ReadOptions {
-  Limits limits;
+  Limits limits = {};
   /// Map the file instead of reading it: values are shown in place, nothing is copied. Writing to them changes the
   /// memory of this process only. A file that somebody shortens while it is mapped ends the process (SIGBUS): read
   /// files that others may change with `map = false`. Files below 64 KB are always read.

@@ -1,0 +1,97 @@
+#include "coppice/engine/io/mapped_file.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "coppice/engine/checked.h"
+#include "engine/io/io_support.h"
+
+using namespace coppice;
+using namespace coppice::test;
+
+namespace {
+
+const Source kSource{"test", "f.bin"};
+
+std::string text(const MappedFile& file) { return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}; }
+
+}  // namespace
+
+TEST_SUITE("engine/io/mapped_file") {
+  TEST_CASE("small and large files are shown whole, with a readable tail of zeros") {
+    const TempDir dir;
+    for (const std::size_t size : {0u, 1u, 4095u, 4096u, 65535u, 65536u, 69632u, 200000u}) {
+      CAPTURE(size);
+      std::string bytes(size, '\0');
+      for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7 + i / 256);
+      spill(dir / "f.bin", bytes);
+      for (const bool map : {true, false}) {
+        const auto file = MappedFile::open(dir / "f.bin", kSource, {.map = map});
+        CHECK(text(*file) == bytes);
+        CHECK(file->mapped() == (map && size >= 65536));
+        for (std::size_t i = 0; i < 64; ++i) CHECK(file->bytes().data()[size + i] == std::byte{0});
+      }
+    }
+  }
+
+  TEST_CASE("writing to the bytes leaves the file alone") {
+    const TempDir dir;
+    spill(dir / "f.bin", std::string(100000, 'a'));
+    const auto file = MappedFile::open(dir / "f.bin", kSource);
+    std::memset(file->bytes().data(), 'b', file->bytes().size());
+    CHECK(slurp(dir / "f.bin") == std::string(100000, 'a'));
+  }
+
+  TEST_CASE("the bytes live as long as a storage over them, also when the file is replaced") {
+    const TempDir dir;
+    spill(dir / "f.bin", std::string(100000, 'a'));
+    auto file = MappedFile::open(dir / "f.bin", kSource);
+    const auto storage = storage_in(file, file->bytes().subspan(99990, 10));
+    file.reset();
+    std::filesystem::remove(dir / "f.bin");
+    CHECK(std::memcmp(storage->data(), "aaaaaaaaaa", 10) == 0);
+  }
+
+  TEST_CASE("what is no regular file is refused at once") {
+    const TempDir dir;
+    const auto refused = [](const std::filesystem::path& path, const char* fragment) {
+      const std::string said = outcome([&] { return MappedFile::open(path, kSource); });
+      CAPTURE(said);
+      CHECK(said.starts_with("IoError: [test] 'f.bin': "));
+      CHECK(said.find(fragment) != said.npos);
+    };
+    refused(dir / "absent", "No such file");
+    refused(dir.path(), "it is a directory");
+    REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
+    refused(dir / "pipe", "it is a pipe");  // and does not wait for a writer
+    refused("/dev/zero", "it is a device");
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, (dir / "socket").c_str(), sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    refused(dir / "socket", "cannot open");
+    ::close(fd);
+  }
+
+  TEST_CASE("a file beyond the limit is not touched") {
+    const TempDir dir;
+    spill(dir / "f.bin", "");
+    std::filesystem::resize_file(dir / "f.bin", std::uintmax_t{1} << 33);
+    ReadOptions options;
+    options.limits.file_bytes = 1000;
+    CHECK(outcome([&] { return MappedFile::open(dir / "f.bin", kSource, options); }) ==
+          "LimitError: [test] 'f.bin': the size of the file must be at most 1000; got 8589934592 (raise Limits::file_bytes)");
+  }
+
+  TEST_CASE("read_head takes what there is") {
+    const TempDir dir;
+    spill(dir / "f.bin", "abc");
+    CHECK(read_head(dir / "f.bin", kSource, 2).size() == 2);
+    CHECK(read_head(dir / "f.bin", kSource, 9).size() == 3);
+  }
+}
