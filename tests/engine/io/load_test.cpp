@@ -1,0 +1,63 @@
+#include "coppice/engine/io/load.h"
+
+#include "coppice/engine/io/npy.h"
+#include "engine/io/every_kind.h"
+#include "engine/io/io_support.h"
+
+using namespace coppice;
+using namespace coppice::test;
+using namespace std::string_literals;
+
+TEST_SUITE("engine/io/load") {
+  TEST_CASE("each extension is written, and read by what the file holds, whatever its name") {
+    const TempDir dir;
+    for (const char* extension : {".safetensors", ".pt", ".pth", ".npz"}) {
+      CAPTURE(extension);
+      const NamedTensors tensors = every_kind(extension != ".npz"s);
+      save_tensors(dir / ("t"s + extension), tensors);
+      check_same_bits(load_tensors(dir / ("t"s + extension)), tensors);
+      std::filesystem::rename(dir / ("t"s + extension), dir / "renamed.bin");
+      check_same_bits(load_tensors(dir / "renamed.bin"), tensors);
+    }
+    save_tensors(dir / "one.npy", {{"x", Tensor::of({1, 2})}});
+    check_same_bits(load_tensors(dir / "one.npy"), {{"one", Tensor::of({1, 2})}});
+    CHECK(load_tensors(kData / "torch/legacy_1_13.pt").size() == 22);
+  }
+
+  TEST_CASE("what cannot be written is refused before a file is made") {
+    const TempDir dir;
+    const auto said = [&](const char* name, const NamedTensors& t) { return outcome([&] { save_tensors(dir / name, t); return 0; }); };
+    CHECK(said("t.bin", {}).find("must end in .safetensors") != std::string::npos);
+    CHECK(said("t.npy", {}).find("a .npy file holds one tensor; got 0") != std::string::npos);
+    CHECK(dir.size() == 0);
+  }
+
+  TEST_CASE("other files are refused with what they are and what is read") {
+    const TempDir dir;
+    const auto said = [&](const std::string& bytes) {
+      spill(dir / "model.pt", bytes);
+      const std::string as_pt = outcome([&] { return load_tensors(dir / "model.pt"); });
+      CHECK(as_pt.starts_with("FormatError"));
+      spill(dir / "model", bytes);
+      const std::string bare = outcome([&] { return load_tensors(dir / "model"); });
+      CHECK(bare.starts_with("FormatError"));
+      return bare;
+    };
+    CHECK(said("").find("is empty; safetensors, .pt") != std::string::npos);
+    CHECK(said("\x1f\x8b\x08 rest").find("gzip") != std::string::npos);
+    CHECK(said("7z\xbc\xaf\x27\x1c rest").find("7z archive") != std::string::npos);
+    CHECK(said("\x89HDF\r\n\x1a\n rest").find("HDF5") != std::string::npos);
+    CHECK(said("GGUF\3\0\0\0"s).find("GGUF") != std::string::npos);
+    CHECK(said("\x80\2}q\0."s).find("plain pickle") != std::string::npos);
+    std::string tar(512, '\0');
+    tar.replace(257, 5, "ustar");
+    CHECK(said(tar).find("tar archive") != std::string::npos);
+    CHECK(said("hello world").find("of no known kind") != std::string::npos);
+  }
+
+  TEST_CASE("missing files and folders are an IoError") {
+    const TempDir dir;
+    CHECK(outcome([&] { return load_tensors(dir / "absent.pt"); }).starts_with("IoError"));
+    CHECK(outcome([&] { return load_tensors(dir.path()); }).starts_with("IoError"));
+  }
+}
