@@ -1,0 +1,152 @@
+#include "app.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "coppice/engine/error.h"
+
+namespace coppice::cli {
+namespace {
+
+std::string results;
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_interrupt(int) {
+  if (interrupted != 0) _exit(kInterrupted);
+  interrupted = 1;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+CLI::App* App::command(const std::string& name, const std::string& description, const std::string& examples) {
+  CLI::App* sub = parser.add_subcommand(name, description);
+  sub->description("Examples:\n" + examples + "\n\n" + description);
+  sub->add_flag("--json", json, "Results as one JSON document");
+  sub->add_flag("-q,--quiet", quiet, "No notes or progress on stderr");
+  sub->add_option("--threads", threads, "Threads to use (default: COPPICE_NUM_THREADS, else all processors)")
+      ->check(CLI::Range(1, 4096));
+  const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {
+    sub->add_option(option, value, what)->group("Limits");
+  };
+  limit("--limit-file-bytes", read.limits.file_bytes, "Largest file that is read");
+  limit("--limit-header-bytes", read.limits.header_bytes, "Largest header, pickle or zip directory");
+  limit("--limit-tensors", read.limits.tensors, "Most tensors in a file");
+  limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
+  return sub;
+}
+
+void print(const std::string& line) { results += line + '\n'; }
+
+void print(const std::string& schema, const Json& document) {
+  Json out;
+  out["schema"] = schema;
+  out.update(document);
+  // Text from a file may be no UTF-8: show it replaced rather than fail.
+  print(out.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+void flush_results() {
+  const char* at = results.data();
+  std::size_t left = results.size();
+  while (left > 0) {
+    const ssize_t n = write(STDOUT_FILENO, at, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      results.clear();
+      throw IoError(cat("[stdout] cannot write the results: ", std::strerror(errno)));
+    }
+    at += n;
+    left -= static_cast<std::size_t>(n);
+  }
+  results.clear();
+}
+
+void note(const App& app, const std::string& line) {
+  if (!app.quiet) std::cerr << line << '\n';
+}
+
+std::string Table::text() const {
+  std::vector<std::size_t> width(head.size());
+  const auto measure = [&](const std::vector<std::string>& row) {
+    for (std::size_t i = 0; i < row.size() && i < width.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  };
+  measure(head);
+  for (const auto& row : rows) measure(row);
+  const auto line = [&](const std::vector<std::string>& row) {
+    std::string out;
+    for (std::size_t i = 0; i < row.size() && i < width.size(); ++i) {
+      const std::string pad(width[i] - row[i].size(), ' ');
+      if (i > 0) out += "  ";
+      out += i == 0 ? row[i] + pad : pad + row[i];
+    }
+    return out.erase(out.find_last_not_of(' ') + 1);
+  };
+  std::string out = line(head);
+  for (const auto& row : rows) out += '\n' + line(row);
+  return out;
+}
+
+std::string grouped(std::int64_t n) {
+  std::string text = cat(n);
+  for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
+std::string fixed(double value, int digits) {
+  char buffer[400];
+  std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
+  return buffer;
+}
+
+std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
+
+void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force) {
+  std::error_code ignored;
+  for (const std::string& input : inputs)
+    if (std::filesystem::equivalent(output, input, ignored))
+      throw UsageError(cat("the output '", output, "' is the input '", input, "': inputs are never overwritten"));
+  if (!force && std::filesystem::exists(std::filesystem::symlink_status(output, ignored)))
+    throw UsageError(cat("'", output, "' exists; pass --force to replace it"));
+}
+
+void catch_interrupt() {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+}
+
+void check_interrupt() {
+  if (interrupted != 0) throw Interrupted{};
+}
+
+Progress::Progress(const App& app, std::string what, std::int64_t total)
+    : shown_(!app.quiet && isatty(STDERR_FILENO) == 1), what_(std::move(what)), total_(total), start_(now()) {}
+
+Progress::~Progress() {
+  if (shown_) std::cerr << "\r\033[K" << std::flush;
+}
+
+void Progress::update(std::int64_t done, const std::string& detail) {
+  if (!shown_) return;
+  const double spent = now() - start_;
+  std::cerr << "\r\033[K" << what_ << ' ' << done << '/' << total_;
+  if (!detail.empty()) std::cerr << "  " << detail;
+  if (done > 0 && done < total_) {
+    const double left = spent / static_cast<double>(done) * static_cast<double>(total_ - done);
+    std::cerr << "  " << static_cast<int>(left + 0.5) << " s left";
+  }
+  std::cerr << std::flush;
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,93 @@
+#pragma once
+// What all commands share: common flags, results on stdout, notes on stderr, exit codes.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "coppice/engine/io/limits.h"
+
+namespace coppice::cli {
+
+using Json = nlohmann::ordered_json;
+
+enum Exit { kDone = 0, kFailed = 1, kUsage = 2, kInvalid = 3, kLimit = 4, kIo = 5, kMismatch = 6, kInterrupted = 130 };
+
+/// Thrown at a safe point after Ctrl-C.
+struct Interrupted {};
+/// A wrong combination of options, found after parsing.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The program: its parser, the common flags, and the action of the command that was named.
+struct App {
+  CLI::App parser{"Prune networks trained by PyTorch, and make the zeros pay: a smaller file, a faster program."};
+  std::function<int()> action;
+  bool json = false;
+  bool quiet = false;
+  int threads = 0;
+  ReadOptions read;
+
+  /// A command with the common flags. Its help opens with `examples`, one per line.
+  CLI::App* command(const std::string& name, const std::string& description, const std::string& examples);
+};
+
+/// Adds a line to the results; they reach stdout when the command is done.
+void print(const std::string& line);
+/// The results as one document; the schema's name stands first.
+void print(const std::string& schema, const Json& document);
+/// Sends the results. @throws IoError  if stdout is closed or full
+void flush_results();
+/// A line on stderr, unless --quiet.
+void note(const App& app, const std::string& line);
+
+/// Columns as wide as their longest cell; all but the first are flush right.
+struct Table {
+  std::vector<std::string> head;
+  std::vector<std::vector<std::string>> rows;
+  [[nodiscard]] std::string text() const;
+};
+
+/// "1,234,567"
+[[nodiscard]] std::string grouped(std::int64_t n);
+/// `value` with `digits` behind the point.
+[[nodiscard]] std::string fixed(double value, int digits);
+/// "90.0 %"
+[[nodiscard]] std::string percent(double fraction);
+
+/// Refuses to overwrite: an input ever, an existing file without `force`. @throws UsageError
+void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force);
+
+/// Arms Ctrl-C; afterwards check_interrupt() throws once it was pressed. A second press ends the process at once.
+void catch_interrupt();
+void check_interrupt();
+
+/// A line on a terminal that shows how far a loop is, with the time left; nothing elsewhere.
+class Progress {
+ public:
+  Progress(const App& app, std::string what, std::int64_t total);
+  ~Progress();
+  void update(std::int64_t done, const std::string& detail = "");
+
+ private:
+  bool shown_;
+  std::string what_;
+  std::int64_t total_;
+  double start_;
+};
+
+void add_inspect(App& app);
+void add_import(App& app);
+void add_prune(App& app);
+void add_finetune(App& app);
+void add_pack(App& app);
+void add_run(App& app);
+void add_eval(App& app);
+void add_bench(App& app);
+void add_verify(App& app);
+void add_demo(App& app);
+
+}  // namespace coppice::cli

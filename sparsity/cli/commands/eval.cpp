@@ -1,0 +1,39 @@
+#include "../data.h"
+#include "../tensors.h"
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string model, data, split = "test";
+  std::int64_t batch = 256;
+};
+
+int run(const App& app, const Options& o) {
+  const nn::ModulePtr model = load_model_file(app, o.model);
+  const sparsity::Dataset data = load_data(app, o.data, o.split == "test" ? Split::test : Split::train, *model);
+  const sparsity::Evaluation e = sparsity::evaluate(*model, data, o.batch);
+  if (app.json)
+    print("coppice.eval/1", {{"model", o.model}, {"data", o.data}, {"correct", e.correct}, {"count", e.count},
+                             {"accuracy", e.accuracy()}, {"loss", e.loss}});
+  else
+    print(cat(o.model, ": ", e.correct, " of ", e.count, " correct (", percent(e.accuracy()), "), loss ",
+              fixed(e.loss, 4)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_eval(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command("eval", "Accuracy and mean cross-entropy of a model.",
+                              "  coppice eval model.safetensors --data digits\n"
+                              "  coppice eval packed.safetensors --data X.npy,Y.npy --json");
+  sub->add_option("MODEL", o->model, "Model file")->required();
+  sub->add_option("--data", o->data, "\"digits\" (built in) or X.npy,Y.npy")->required();
+  sub->add_option("--split", o->split, "Which part of the digits")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
+  sub->add_option("--batch", o->batch, "Samples at a time")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
+}
+
+}  // namespace coppice::cli

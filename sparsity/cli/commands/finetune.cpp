@@ -1,0 +1,105 @@
+#include "../data.h"
+#include "../tensors.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masked.h"
+#include "coppice/sparsity/training/finetune.h"
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string model, output, data, optimizer = "adam";
+  double sparsity = -1;
+  bool keep_masks = false, force = false;
+  NameFilter names;
+  sparsity::FinetuneOptions train;
+};
+
+Json row_json(const sparsity::EpochReport& r) {
+  return {{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"sparsity", r.sparsity},
+          {"validation_correct", r.validation.correct}, {"validation_count", r.validation.count},
+          {"validation_loss", r.validation.loss}, {"best", r.best}};
+}
+
+int run(const App& app, Options o) {
+  check_output(o.output, {o.model}, o.force);
+  if (o.sparsity >= 0) o.train.sparsity = o.sparsity;
+  o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
+                      : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
+                                               : sparsity::FinetuneOptions::Optimizer::adam;
+  const nn::ModulePtr model = load_model_file(app, o.model);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : model->named_parameters()) names.push_back(name);
+  o.names.check_patterns(names);
+  const sparsity::Dataset data = load_data(app, o.data, Split::train, *model);
+
+  Progress progress(app, "epoch", o.train.epochs);
+  const sparsity::FinetuneReport report = sparsity::finetune(
+      *model, data, o.train, [&](const std::string& name, const Tensor& t) { return o.names.takes(name, t); },
+      [&](const sparsity::EpochReport& r) {
+        progress.update(r.epoch, cat("loss ", r.train_loss, "  zeros ", percent(r.sparsity), "  validation ",
+                                     r.validation.correct, "/", r.validation.count));
+        check_interrupt();
+        return true;
+      });
+  if (!o.keep_masks)
+    for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
+  nn::save_model(*model, o.output);
+
+  const sparsity::EpochReport& best = report.epochs[static_cast<std::size_t>(report.best_epoch - 1)];
+  if (app.json) {
+    Json rows = Json::array();
+    for (const auto& r : report.epochs) rows.push_back(row_json(r));
+    print("coppice.finetune/1", {{"output", o.output}, {"seed", o.train.seed}, {"epochs", rows},
+                                 {"best_epoch", report.best_epoch}, {"stopped_early", report.stopped_early},
+                                 {"sparsity", best.sparsity}});
+    return kDone;
+  }
+  Table table{{"epoch", "train loss", "zeros", "validation", "loss"}, {}};
+  for (const auto& r : report.epochs)
+    table.rows.push_back({cat(r.epoch, r.epoch == report.best_epoch ? " *" : ""), fixed(r.train_loss, 4),
+                          percent(r.sparsity), cat(r.validation.correct, "/", r.validation.count),
+                          fixed(r.validation.loss, 4)});
+  print(table.text());
+  print(cat("* kept", report.stopped_early ? "; stopped early" : "", "; ", percent(best.sparsity), " zeros"));
+  print(cat(o.output, ": ", grouped(static_cast<std::int64_t>(file_size(o.output))), " bytes"));
+  return kDone;
+}
+
+}  // namespace
+
+void add_finetune(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command(
+      "finetune",
+      "Trains a model with its zeros kept; with --sparsity prunes gradually while training (cubic schedule, global\n"
+      "magnitude). The best epoch by a part of the training data is kept. Equal seeds give equal bytes.",
+      "  coppice finetune pruned.safetensors -o tuned.safetensors --data digits --epochs 5\n"
+      "  coppice finetune model.safetensors -o sparse.safetensors --data X.npy,Y.npy --sparsity 0.9");
+  sub->add_option("MODEL", o->model, "Model file")->required();
+  sub->add_option("-o,--output", o->output, "Model file to write")->required();
+  sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
+  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--batch", o->train.batch, "Samples per step")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--lr", o->train.lr, "Learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
+  sub->add_option("--optimizer", o->optimizer, "adam, adamw or sgd")
+      ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
+      ->capture_default_str();
+  sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(CLI::NonNegativeNumber)->capture_default_str();
+  sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")->check(CLI::NonNegativeNumber)->capture_default_str();
+  sub->add_option("--seed", o->train.seed, "Seed of order and split")->capture_default_str();
+  sub->add_option("--validation", o->train.validation, "Share of the data that chooses the best epoch")
+      ->check(CLI::Range(0.0, 0.9))
+      ->capture_default_str();
+  sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")->capture_default_str();
+  sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  o->names.add_options(sub);
+  sub->add_flag("--keep-masks", o->keep_masks, "Write the masks too, so that later training keeps them apart from zeros");
+  sub->add_flag("--force", o->force, "Replace an existing output");
+  sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,70 @@
+#include "../tensors.h"
+#include "coppice/engine/io/load.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/io/model_file.h"
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string file;
+};
+
+/// A name as a line can show it: control and escape bytes as \xNN.
+std::string printable(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) out += c;
+    else out += cat("\\x", "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]);
+  }
+  return out;
+}
+
+int run(const App& app, const Options& o) {
+  const NamedTensors tensors = load_tensors(o.file, app.read);
+  Table table{{"name", "dtype", "shape", "elements", "zeros", "share", "bytes"}, {}};
+  Json list = Json::array();
+  std::int64_t elements = 0, zeros = 0;
+  for (const auto& [name, t] : tensors) {
+    const std::int64_t zero = t.numel() - count_nonzero(t);
+    const double share = t.numel() == 0 ? 0 : static_cast<double>(zero) / static_cast<double>(t.numel());
+    elements += t.numel();
+    zeros += zero;
+    table.rows.push_back({printable(name), to_string(t.dtype()), to_string(t.shape()), grouped(t.numel()),
+                          grouped(zero), percent(share), grouped(static_cast<std::int64_t>(t.nbytes()))});
+    list.push_back({{"name", name}, {"dtype", to_string(t.dtype())},
+                    {"shape", std::vector<std::int64_t>(t.shape().begin(), t.shape().end())},
+                    {"elements", t.numel()}, {"zeros", zero}, {"bytes", t.nbytes()}});
+  }
+  const auto file_bytes = static_cast<std::int64_t>(file_size(o.file));
+  const bool model = nn::is_model(tensors);
+  if (app.json) {
+    Json out{{"file", o.file}, {"model", model}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},
+             {"tensor_bytes", tensors.nbytes()}, {"file_bytes", file_bytes}, {"metadata", tensors.metadata()},
+             {"skipped", tensors.skipped()}};
+    print("coppice.inspect/1", out);
+    return kDone;
+  }
+  const double share = elements == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(elements);
+  table.rows.push_back({"total", "", "", grouped(elements), grouped(zeros), percent(share),
+                        grouped(static_cast<std::int64_t>(tensors.nbytes()))});
+  print(table.text());
+  print(cat(o.file, ": ", tensors.size(), " tensors, ", grouped(file_bytes), " bytes, ",
+            model ? "a model" : "a bare checkpoint"));
+  if (model) print(nn::model_from_tensors(tensors, o.file)->describe());
+  for (const std::string& path : tensors.skipped()) note(app, cat("not a tensor, left out: ", printable(path)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_inspect(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command("inspect", "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules.",
+                              "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
+  sub->add_option("FILE", o->file, "A .pt, .pth, .safetensors, .npz or .npy file, or a model file")->required();
+  sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
+}
+
+}  // namespace coppice::cli

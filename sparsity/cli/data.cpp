@@ -1,0 +1,79 @@
+#include "data.h"
+
+#include <zlib.h>
+
+#include <charconv>
+
+#include "coppice/engine/io/npy.h"
+
+namespace coppice::cli {
+namespace {
+
+constexpr std::int64_t kPixels = 64;
+constexpr std::size_t kCsvBytes = std::size_t{1} << 20;  // the table is about 260 KB
+
+std::string inflated(std::string_view packed) {
+  std::string out(kCsvBytes, '\0');
+  z_stream z{};
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+  z.avail_in = static_cast<uInt>(packed.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  const bool done = inflateInit2(&z, 16 + MAX_WBITS) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END;
+  out.resize(z.total_out);
+  inflateEnd(&z);
+  if (!done) throw FormatError("[digits] the built-in table is damaged");
+  return out;
+}
+
+/// The first layer that has tensors of its own, by type.
+std::string_view first_layer(const nn::Module& model) {
+  for (const auto& [path, module] : model.named_modules())
+    if (!module->own_parameters().empty() || !module->own_buffers().empty()) return module->type_name();
+  return {};
+}
+
+}  // namespace
+
+sparsity::Dataset digits(Split split) {
+  const std::string csv = inflated(embedded::digits_csv_gz());
+  std::vector<float> x;
+  std::vector<std::int64_t> y;
+  const char* at = csv.data();
+  const char* end = at + csv.size();
+  for (std::int64_t row = 0; at < end; ++row) {
+    const bool wanted = (row % 5 == 0) == (split == Split::test);
+    for (std::int64_t column = 0; column <= kPixels; ++column) {
+      int value = 0;
+      const auto [next, error] = std::from_chars(at, end, value);
+      if (error != std::errc()) throw FormatError(cat("[digits] the built-in table is damaged at row ", row));
+      at = next + 1;  // the comma or the newline
+      if (wanted && column < kPixels) x.push_back(static_cast<float>(value) / 16);
+      if (wanted && column == kPixels) y.push_back(value);
+    }
+    while (at < end && (*at == '\n' || *at == '\r')) ++at;
+  }
+  const auto n = static_cast<std::int64_t>(y.size());
+  return sparsity::make_dataset(Tensor::from(x, Shape{n, kPixels}), Tensor::from(y, Shape{n}));
+}
+
+Shape digits_shape(const nn::Module& model, std::int64_t n) {
+  const std::string_view first = first_layer(model);
+  if (first.find("Conv") != std::string_view::npos) return {n, 1, 8, 8};
+  if (first == "LSTM") return {n, 8, 8};
+  return {n, kPixels};
+}
+
+sparsity::Dataset load_data(const App& app, const std::string& spec, Split split, const nn::Module& model) {
+  if (spec == "digits") {
+    sparsity::Dataset data = digits(split);
+    data.x = data.x.reshape(digits_shape(model, data.size()));
+    return data;
+  }
+  const std::size_t comma = spec.find(',');
+  if (comma == std::string::npos || spec.find(',', comma + 1) != std::string::npos)
+    throw UsageError(cat("--data takes \"digits\" or \"X.npy,Y.npy\"; got '", spec, "'"));
+  return sparsity::make_dataset(read_npy(spec.substr(0, comma), app.read), read_npy(spec.substr(comma + 1), app.read));
+}
+
+}  // namespace coppice::cli

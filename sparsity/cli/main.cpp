@@ -1,0 +1,77 @@
+// The program: parses, runs one command, turns errors into messages and exit codes.
+#include <csignal>
+#include <iostream>
+#include <new>
+
+#include "app.h"
+#include "coppice/engine/error.h"
+#include "coppice/engine/parallel.h"
+#include "coppice/engine/version.h"
+
+namespace {
+
+using namespace coppice;
+using namespace coppice::cli;
+
+int complain(const char* message, int code) {
+  std::cerr << "coppice: " << message << '\n';
+  return code;
+}
+
+int guarded(App& app) {
+  try {
+    if (app.threads > 0) set_num_threads(app.threads);
+    const int code = app.action();
+    flush_results();
+    return code;
+  } catch (const Interrupted&) {
+    return complain("interrupted; nothing was written", kInterrupted);
+  } catch (const UsageError& e) {
+    return complain(e.what(), kUsage);
+  } catch (const IoError& e) {
+    return complain(e.what(), kIo);
+  } catch (const LimitError& e) {
+    return complain(e.what(), kLimit);
+  } catch (const StateError& e) {
+    return complain(e.what(), kFailed);
+  } catch (const Error& e) {
+    return complain(e.what(), kInvalid);
+  } catch (const std::bad_alloc&) {
+    return complain("not enough memory", kLimit);
+  } catch (const std::exception& e) {
+    return complain(e.what(), kFailed);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is reported as a failed write
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file-size limit
+  catch_interrupt();
+  App app;
+  app.parser.name("coppice");
+  app.parser.set_version_flag("--version", cat("coppice ", kVersion));
+  app.parser.require_subcommand(1);
+  app.parser.footer(
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 input rejected, 4 limit exceeded, 5 input/output, 6 verification\n"
+      "mismatch, 130 interrupted. \"coppice COMMAND --help\" opens with examples.");
+  add_inspect(app);
+  add_import(app);
+  add_prune(app);
+  add_finetune(app);
+  add_run(app);
+  add_eval(app);
+  add_verify(app);
+  try {
+    app.parser.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.parser.exit(e);
+  } catch (const CLI::ParseError& e) {
+    app.parser.exit(e, std::cerr, std::cerr);
+    return kUsage;
+  } catch (const Error& e) {  // a value that only its own type can judge, such as an amount
+    return complain(e.what(), kUsage);
+  }
+  return guarded(app);
+}

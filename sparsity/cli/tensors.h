@@ -1,0 +1,43 @@
+#pragma once
+// Files as models or as bare tensors, and the choice of tensors by name.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app.h"
+#include "coppice/engine/io/named_tensors.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::cli {
+
+/// A file that was read: always its tensors, and the model if it is one.
+struct Loaded {
+  NamedTensors tensors;
+  nn::ModulePtr model;  ///< null for a bare checkpoint
+};
+[[nodiscard]] Loaded load_any(const App& app, const std::string& path);
+/// @throws FormatError  if the file is no model
+[[nodiscard]] nn::ModulePtr load_model_file(const App& app, const std::string& path);
+
+/// Whether a glob of '*', '?' and plain characters matches the whole text. Linear in text times pattern.
+[[nodiscard]] bool matches(const std::string& glob, const std::string& text);
+
+/// --include and --exclude.
+struct NameFilter {
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+
+  void add_options(CLI::App* sub);
+  /// Whether a tensor takes part. Without --include: floating, two or more axes, last name component starts with "weight".
+  [[nodiscard]] bool takes(const std::string& name, const Tensor& tensor) const;
+  /// @throws FormatError  naming the patterns that match none of `names`
+  void check_patterns(const std::vector<std::string>& names) const;
+};
+
+/// Pairs X_orig and X_mask replaced by X = mask * orig, in place of X_orig. @throws ShapeError
+[[nodiscard]] NamedTensors fold_masks(const NamedTensors& tensors);
+
+[[nodiscard]] std::uint64_t file_size(const std::string& path);
+
+}  // namespace coppice::cli
