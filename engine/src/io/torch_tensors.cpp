@@ -59,7 +59,7 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   const bool sequence = value.kind == PickleKind::list || value.kind == PickleKind::tuple;
   const std::size_t skipped_before = out_.skipped().size();
   std::size_t found = 0;
-  if (sequence || value.kind == PickleKind::dict) {
+  if ((sequence || value.kind == PickleKind::dict) && !barren_.contains(ref)) {
     if (std::ranges::find(open_, ref) != open_.end()) source_.reject(quote(path), " contains itself");
     if (open_.size() == limits_.nesting) source_.exceeded("nesting", "depth of containers", limits_.nesting, open_.size() + 1);
     open_.push_back(ref);
@@ -70,6 +70,7 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
       found = walk_dict(value, path);
     }
     open_.pop_back();
+    if (found == 0) barren_.insert(ref);
   }
   if (found == 0 && !path.empty()) {  // one line for all that is below
     out_.skipped().resize(skipped_before);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "coppice/engine/io/named_tensors.h"
@@ -44,6 +45,7 @@ class TensorCollector {
   NamedTensors out_;
   std::uint64_t visited_ = 0;
   std::vector<PickleRef> open_;                     // containers on the way from the root
+  std::unordered_set<PickleRef> barren_;            // containers without a tensor: not entered again
   std::vector<Tensor> tensors_;                     // by index; made once however often they are named
   std::vector<std::shared_ptr<Storage>> storages_;  // by index, aligned and in our byte order
   std::vector<std::optional<Dtype>> storage_types_;

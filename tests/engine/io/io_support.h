@@ -117,13 +117,14 @@ void check_refused(const std::vector<Hostile>& table, const std::string& file_na
 /// A stored zip member for make_zip; the fields that lie can be set apart from the truth.
 struct Member {
   std::string name;
-  std::string data;
+  std::string data = {};
   std::uint16_t method = 0;
   std::uint16_t flags = 0;
   std::uint64_t size = UINT64_MAX;         // in both headers; default: the truth
   std::string local_name = {};             // default: name
   std::uint32_t crc_flip = 0;
   std::uint64_t directory_offset = UINT64_MAX;  // default: the truth
+  std::string unpacked = {};                    // what the checksum is of; default: data
 };
 
 /// A zip without extra fields and zip64, the plainest that readers must take.
@@ -131,8 +132,9 @@ inline std::string make_zip(const std::vector<Member>& members, std::uint64_t co
   std::string out, directory;
   for (const Member& m : members) {
     const std::uint64_t at = out.size();
-    const auto crc = static_cast<std::uint32_t>(
-                         ::crc32(0, reinterpret_cast<const Bytef*>(m.data.data()), static_cast<uInt>(m.data.size()))) ^ m.crc_flip;
+    const std::string& checked = m.unpacked.empty() ? m.data : m.unpacked;
+    const auto crc = m.crc_flip ^ static_cast<std::uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(checked.data()),
+                                                                     static_cast<uInt>(checked.size())));
     const std::uint64_t size = m.size == UINT64_MAX ? m.data.size() : m.size;
     const std::string& local = m.local_name.empty() ? m.name : m.local_name;
     const std::string common = le(m.flags, 2) + le(m.method, 2) + le(0x00210000, 4) + le(crc, 4) + le(m.data.size(), 4) + le(size, 4);
