@@ -1,0 +1,86 @@
+#pragma once
+/// A layer's weight without its zeros: stored as it is run, in memory or mapped from a file.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "coppice/engine/tensor.h"
+
+namespace coppice {
+
+/// How the numbers of a matrix [rows, cols] are stored. Members and their shapes, all little-endian:
+///
+/// | format  | members |
+/// |---------|---------|
+/// | dense   | `values` f32 [rows, cols] |
+/// | csr     | `row_offsets` i32 [rows + 1], `columns` [n], `values` f32 [n] |
+/// | bitmask | `mask` u8 [rows, ceil(cols / 8)], lowest bit first, `row_offsets` i32 [rows + 1], `values` f32 [n] |
+/// | blockR  | `row_offsets` i32 [groups + 1], `columns` [n], `values` f32 [n, R]; groups = ceil(rows / R) |
+///
+/// A block holds R neighbouring rows of one column, so that R outputs share one input. `columns` are i16 when
+/// cols <= 32768, else i32; they rise strictly within a row (or group). Offsets count elements of `columns`
+/// (bitmask: of `values`). Unused mask bits, and rows of the last group beyond `rows`, are 0.
+enum class PackedFormat : std::uint8_t { dense, csr, bitmask, block4, block8, block16 };
+
+/// "dense", "csr", "bitmask", "block4", "block8", "block16".
+[[nodiscard]] std::string_view name_of(PackedFormat format);
+[[nodiscard]] std::string to_string(PackedFormat format);
+[[nodiscard]] std::optional<PackedFormat> packed_format_from_name(std::string_view name);
+/// All formats, in the order of the enumeration.
+[[nodiscard]] std::span<const PackedFormat> all_packed_formats();
+
+/// An immutable float32 matrix in one of the formats. Copies share the numbers. Safe to use from many threads.
+class PackedMatrix {
+ public:
+  using Members = std::vector<std::pair<std::string, Tensor>>;
+
+  /// Drops zeros of either sign; subnormal numbers become zero, since they would slow every product down.
+  /// @param dense  float32 [rows, cols]
+  /// @throws ShapeError, DtypeError; LimitError  if the format would need more than 2^31 - 1 stored values
+  [[nodiscard]] static PackedMatrix pack(const Tensor& dense, PackedFormat format);
+
+  /// A matrix over members that came from outside: every rule of PackedFormat is checked, nothing is copied. The
+  /// members must not change afterwards.
+  /// @throws FormatError  naming the member, the rule and the found value
+  [[nodiscard]] static PackedMatrix from_members(PackedFormat format, std::int64_t rows, std::int64_t cols,
+                                                 const Members& members);
+
+  [[nodiscard]] PackedFormat format() const { return format_; }
+  [[nodiscard]] std::int64_t rows() const { return rows_; }
+  [[nodiscard]] std::int64_t cols() const { return cols_; }
+  /// Names and tensors to be stored; from_members() takes them back.
+  [[nodiscard]] const Members& members() const { return members_; }
+  /// Bytes of the members.
+  [[nodiscard]] std::size_t nbytes() const;
+  /// Numbers that are not 0.
+  [[nodiscard]] std::int64_t nonzeros() const;
+  /// float32 [rows, cols].
+  [[nodiscard]] Tensor unpack() const;
+
+  /// x wT + bias. No gradient. Bits do not depend on the number of threads.
+  /// @param x     float32 [batch, cols]
+  /// @param bias  float32 [rows], or undefined
+  /// @return      float32 [batch, rows]
+  /// @throws ShapeError, DtypeError
+  [[nodiscard]] Tensor linear(const Tensor& x, const Tensor& bias = {}) const;
+
+  /// y = w x + bias with the samples along the rows, as im2col makes them. On the calling thread, for use inside a
+  /// parallel body. x: [cols, n], y: [rows, n], bias: [rows] or empty; row-major.
+  /// @throws ShapeError  if a length is wrong
+  void multiply(std::span<const float> x, std::int64_t n, std::span<float> y, std::span<const float> bias = {}) const;
+
+ private:
+  PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, Members members);
+  [[nodiscard]] const Tensor& member(std::string_view name) const;
+
+  PackedFormat format_;
+  std::int64_t rows_, cols_;
+  Members members_;
+};
+
+}  // namespace coppice

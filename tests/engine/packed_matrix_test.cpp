@@ -1,0 +1,380 @@
+#include "coppice/engine/sparse/packed_matrix.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "coppice/engine/cpu.h"
+#include "coppice/engine/error.h"
+#include "coppice/engine/parallel.h"
+#include "coppice/engine/random.h"
+
+using namespace coppice;
+
+namespace {
+
+struct Settings {
+  int threads = num_threads();
+  CpuLevel level = cpu_level();
+  ~Settings() {
+    set_num_threads(threads);
+    set_cpu_level(level);
+  }
+};
+
+std::vector<CpuLevel> levels() {
+  if (best_cpu_level() == CpuLevel::baseline) return {CpuLevel::baseline};
+  std::vector<CpuLevel> out;
+  for (const CpuLevel l : {CpuLevel::v2, CpuLevel::v3, CpuLevel::v4})
+    if (l <= best_cpu_level()) out.push_back(l);
+  return out;
+}
+
+Tensor random(const Shape& shape, Generator& g) {
+  Tensor t = Tensor::empty(shape);
+  g.uniform(t.mutable_data<float>(), -1, 1);
+  return t;
+}
+
+/// A matrix with about `density` of its numbers, and some rows and columns without any.
+Tensor sparse_matrix(std::int64_t rows, std::int64_t cols, double density, Generator& g) {
+  Tensor w = random(Shape{rows, cols}, g);
+  std::vector<float> keep(static_cast<std::size_t>(rows * cols));
+  g.bernoulli(std::span(keep), density);
+  const auto data = w.mutable_data<float>();
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    const auto row = static_cast<std::int64_t>(i) / cols, col = static_cast<std::int64_t>(i) % cols;
+    if (keep[i] == 0 || row % 7 == 3 || col % 11 == 5) data[i] = 0;
+  }
+  return w;
+}
+
+/// Largest difference of y from x wT + bias in double, relative to the sum of magnitudes.
+double linear_error(const Tensor& w, const Tensor& x, const Tensor& bias, const Tensor& y) {
+  double worst = 0;
+  const auto rows = w.size(0), cols = w.size(1);
+  const auto W = w.data<float>(), X = x.data<float>(), Y = y.data<float>();
+  for (std::int64_t s = 0; s < x.size(0); ++s)
+    for (std::int64_t r = 0; r < rows; ++r) {
+      double sum = bias.defined() ? bias.data<float>()[static_cast<std::size_t>(r)] : 0, size = 1;
+      for (std::int64_t c = 0; c < cols; ++c) {
+        const double p = double{W[static_cast<std::size_t>(r * cols + c)]} * X[static_cast<std::size_t>(s * cols + c)];
+        sum += p;
+        size += std::abs(p);
+      }
+      const double d = std::abs(sum - Y[static_cast<std::size_t>(s * rows + r)]) / size;
+      if (!(d <= worst)) worst = d;
+    }
+  return worst;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0;
+}
+
+using Sizes = std::pair<std::int64_t, std::int64_t>;
+const std::vector<Sizes> kSizes{{1, 1}, {3, 5}, {4, 8}, {16, 16}, {17, 33}, {37, 100}, {130, 64}, {100, 257}};
+
+/// The named member of a packed matrix, copied, for damage.
+Tensor& damaged(PackedMatrix::Members& members, std::string_view name) {
+  for (auto& [n, t] : members)
+    if (n == name) return t = t.clone();
+  throw KeyError(cat("no member ", name));
+}
+
+/// Packs a 5 x 10 matrix, lets `damage` change its members, and reads them back.
+template <class F>
+void reread(PackedFormat format, F damage) {
+  Generator g(9);
+  const PackedMatrix good = PackedMatrix::pack(sparse_matrix(5, 10, 0.7, g), format);
+  PackedMatrix::Members members = good.members();
+  damage(members);
+  (void)PackedMatrix::from_members(format, 5, 10, members);
+}
+
+template <class T>
+auto set(std::string_view name, std::size_t at, T value) {
+  return [=](PackedMatrix::Members& m) { damaged(m, name).mutable_data<T>()[at] = value; };
+}
+
+constexpr PackedFormat kBlocky[] = {PackedFormat::csr, PackedFormat::block4, PackedFormat::block8,
+                                    PackedFormat::block16};
+
+}  // namespace
+
+TEST_SUITE("engine/packed_matrix") {
+  TEST_CASE("names of formats go both ways") {
+    for (const PackedFormat f : all_packed_formats()) CHECK(packed_format_from_name(name_of(f)) == f);
+    CHECK(all_packed_formats().size() == 6);
+    CHECK(to_string(PackedFormat::block8) == "block8");
+    CHECK_FALSE(packed_format_from_name("coo").has_value());
+  }
+
+  TEST_CASE("unpacking gives back what was packed, also through the members") {
+    Generator g(1);
+    for (const PackedFormat f : all_packed_formats())
+      for (const auto& [rows, cols] : kSizes)
+        for (const double density : {0.0, 0.1, 0.6, 1.0}) {
+          const Tensor w = sparse_matrix(rows, cols, density, g);
+          const PackedMatrix p = PackedMatrix::pack(w, f);
+          CAPTURE(f);
+          CAPTURE(rows);
+          CAPTURE(density);
+          CHECK(same_bits(p.unpack(), w));
+          std::int64_t nonzeros = 0;
+          for (const float v : w.data<float>()) nonzeros += v != 0;
+          CHECK(p.nonzeros() == nonzeros);
+          const PackedMatrix q = PackedMatrix::from_members(f, rows, cols, p.members());
+          CHECK(same_bits(q.unpack(), w));
+          CHECK(q.nbytes() == p.nbytes());
+        }
+  }
+
+  TEST_CASE("sizes in bytes follow from the layout") {
+    const Tensor w = Tensor::of({{1, 0, 0, 2}, {0, 0, 0, 3}, {4, 0, 0, 0}, {0, 0, 0, 0}, {0, 5, 0, 0}});
+    CHECK(PackedMatrix::pack(w, PackedFormat::dense).nbytes() == 80);
+    CHECK(PackedMatrix::pack(w, PackedFormat::csr).nbytes() == 6 * 4 + 5 * (2 + 4));
+    CHECK(PackedMatrix::pack(w, PackedFormat::bitmask).nbytes() == 6 * 4 + 5 + 5 * 4);
+    CHECK(PackedMatrix::pack(w, PackedFormat::block4).nbytes() == 3 * 4 + 3 * (2 + 16));
+    CHECK(PackedMatrix::pack(w, PackedFormat::block8).nbytes() == 2 * 4 + 3 * (2 + 32));
+    CHECK(PackedMatrix::pack(w, PackedFormat::block16).nbytes() == 2 * 4 + 3 * (2 + 64));
+  }
+
+  TEST_CASE("more than 32768 columns take 32-bit indices") {
+    for (const std::int64_t cols : {32768, 32769}) {
+      Tensor w = Tensor::empty(Shape{2, cols});
+      w.fill_(0);
+      w.set_({0, cols - 1}, 2);
+      w.set_({1, 0}, 3);
+      Tensor x = Tensor::empty(Shape{9, cols});
+      x.fill_(1);
+      for (const PackedFormat f : kBlocky) {
+        const PackedMatrix p = PackedMatrix::pack(w, f);
+        CHECK(p.members()[1].second.dtype() == (cols == 32768 ? Dtype::i16 : Dtype::i32));
+        CHECK(same_bits(PackedMatrix::from_members(f, 2, cols, p.members()).unpack(), w));
+        CHECK(p.linear(x).at({8, 0}) == 2);
+        CHECK(p.linear(x).at({8, 1}) == 3);
+      }
+    }
+  }
+
+  TEST_CASE("subnormal numbers and negative zeros are dropped, NaN and infinity stay") {
+    const float tiny = std::numeric_limits<float>::min() / 2;
+    const Tensor w = Tensor::from(std::vector<float>{tiny, -tiny, -0.0f, NAN, INFINITY, 2 * tiny}, Shape{2, 3});
+    for (const PackedFormat f : all_packed_formats()) {
+      const PackedMatrix p = PackedMatrix::pack(w, f);
+      const auto v = p.unpack().to_vector<float>();
+      CHECK(p.nonzeros() == 3);
+      CHECK((v[0] == 0 && v[1] == 0 && v[2] == 0));
+      CHECK_FALSE(std::signbit(v[2]));
+      CHECK(std::isnan(v[3]));
+      CHECK(v[4] == INFINITY);
+      CHECK(v[5] == 2 * tiny);
+    }
+  }
+
+  TEST_CASE("linear equals a double reference in every format, at every level and batch") {
+    const Settings restore;
+    Generator g(2);
+    for (const CpuLevel level : levels()) {
+      set_cpu_level(level);
+      for (const auto& [rows, cols] : kSizes)
+        for (const double density : {0.0, 0.3, 1.0}) {
+          const Tensor w = sparse_matrix(rows, cols, density, g);
+          const Tensor bias = random(Shape{rows}, g);
+          for (const std::int64_t batch : {1, 2, 5, 7, 8, 33, 64, 70, 131}) {
+            const Tensor x = random(Shape{batch, cols}, g);
+            for (const PackedFormat f : all_packed_formats()) {
+              CAPTURE(name_of(level));
+              CAPTURE(f);
+              CAPTURE(rows);
+              CAPTURE(cols);
+              CAPTURE(batch);
+              const PackedMatrix p = PackedMatrix::pack(w, f);
+              const Tensor& b = batch % 2 ? bias : Tensor();
+              CHECK(linear_error(w, x, b, p.linear(x, b)) < 2e-6);
+            }
+          }
+        }
+    }
+  }
+
+  TEST_CASE("multiply equals linear on transposed samples") {
+    const Settings restore;
+    Generator g(3);
+    for (const CpuLevel level : levels()) {
+      set_cpu_level(level);
+      for (const auto& [rows, cols] : kSizes) {
+        const Tensor w = sparse_matrix(rows, cols, 0.4, g), bias = random(Shape{rows}, g);
+        for (const std::int64_t n : {1, 3, 7, 12, 15, 16, 31, 49, 64, 100, 196}) {
+          const Tensor x = random(Shape{n, cols}, g);
+          std::vector<float> xt(static_cast<std::size_t>(n * cols)), y(static_cast<std::size_t>(n * rows), NAN);
+          for (std::int64_t s = 0; s < n; ++s)
+            for (std::int64_t c = 0; c < cols; ++c)
+              xt[static_cast<std::size_t>(c * n + s)] = x.data<float>()[static_cast<std::size_t>(s * cols + c)];
+          for (const PackedFormat f : all_packed_formats()) {
+            const PackedMatrix p = PackedMatrix::pack(w, f);
+            p.multiply(xt, n, y, bias.data<float>());
+            Tensor back = Tensor::empty(Shape{n, rows});
+            for (std::int64_t s = 0; s < n; ++s)
+              for (std::int64_t r = 0; r < rows; ++r)
+                back.mutable_data<float>()[static_cast<std::size_t>(s * rows + r)] = y[static_cast<std::size_t>(r * n + s)];
+            CAPTURE(f);
+            CAPTURE(n);
+            CHECK(linear_error(w, x, bias, back) < 2e-6);
+          }
+        }
+      }
+    }
+  }
+
+  TEST_CASE("1, 2 and 7 threads give the same bits") {
+    const Settings restore;
+    Generator g(4);
+    const Tensor w = sparse_matrix(700, 600, 0.3, g), bias = random(Shape{700}, g);
+    for (const std::int64_t batch : {1, 3, 64, 200}) {
+      const Tensor x = random(Shape{batch, 600}, g);
+      for (const PackedFormat f : all_packed_formats()) {
+        const PackedMatrix p = PackedMatrix::pack(w, f);
+        set_num_threads(1);
+        const Tensor one = p.linear(x, bias);
+        for (const int threads : {2, 7}) {
+          set_num_threads(threads);
+          CHECK(same_bits(p.linear(x, bias), one));
+        }
+      }
+    }
+  }
+
+  TEST_CASE("a sample's result does not depend on the others once they run side by side") {
+    Generator g(5);
+    const Tensor w = sparse_matrix(50, 90, 0.3, g), x = random(Shape{100, 90}, g);
+    for (const PackedFormat f : kBlocky) {
+      const PackedMatrix p = PackedMatrix::pack(w, f);
+      const auto all = p.linear(x).to_vector<float>();
+      for (const std::int64_t n : {6, 17, 64, 65}) {
+        const auto some = p.linear(Tensor::from(x.data<float>().first(static_cast<std::size_t>(n * 90)), Shape{n, 90}));
+        CHECK(std::memcmp(some.bytes(), all.data(), some.nbytes()) == 0);
+      }
+    }
+  }
+
+  TEST_CASE("matrices without rows, without columns, and empty batches") {
+    for (const PackedFormat f : all_packed_formats())
+      for (const auto& [rows, cols] : std::vector<Sizes>{{0, 0}, {0, 5}, {5, 0}}) {
+        CAPTURE(f);
+        Tensor w = Tensor::empty(Shape{rows, cols});
+        const PackedMatrix p = PackedMatrix::from_members(f, rows, cols, PackedMatrix::pack(w, f).members());
+        CHECK(p.unpack().shape() == Shape{rows, cols});
+        CHECK(p.nonzeros() == 0);
+        for (const std::int64_t batch : {0, 1, 9}) {
+          Tensor x = Tensor::empty(Shape{batch, cols}), bias = Tensor::empty(Shape{rows});
+          x.fill_(1);
+          bias.fill_(2);
+          const Tensor y = p.linear(x, bias);
+          CHECK(y.shape() == Shape{batch, rows});
+          for (const float v : y.data<float>()) CHECK(v == 2);
+        }
+      }
+  }
+
+  TEST_CASE("wrong shapes and types are refused") {
+    const PackedMatrix p = PackedMatrix::pack(Tensor::of({{1, 0, 2}, {0, 3, 0}}), PackedFormat::csr);
+    CHECK_THROWS_AS((void)PackedMatrix::pack(Tensor::of({1, 2}), PackedFormat::csr), ShapeError);
+    CHECK_THROWS_AS((void)PackedMatrix::pack(Tensor::empty(Shape{2, 2}, Dtype::f64), PackedFormat::csr), DtypeError);
+    CHECK_THROWS_AS((void)p.linear(Tensor::of({{1, 2}})), ShapeError);
+    CHECK_THROWS_AS((void)p.linear(Tensor::of({1, 2, 3})), ShapeError);
+    CHECK_THROWS_AS((void)p.linear(Tensor::of({{1, 2, 3}}), Tensor::of({1, 2, 3})), ShapeError);
+    CHECK_THROWS_AS((void)p.linear(Tensor::empty(Shape{1, 3}, Dtype::f64)), DtypeError);
+    std::vector<float> x(6), y(4);
+    CHECK_THROWS_AS(p.multiply(x, 3, y), ShapeError);
+    CHECK_THROWS_AS(p.multiply(x, 2, std::span(y).first(3)), ShapeError);
+    CHECK_THROWS_AS(p.multiply(x, 2, y, std::span<const float>(x).first(1)), ShapeError);
+  }
+
+  TEST_CASE("members that break a rule are refused") {
+    const auto unchanged = [](PackedMatrix::Members&) {};
+    for (const PackedFormat f : all_packed_formats()) {
+      CAPTURE(f);
+      CHECK_NOTHROW(reread(f, unchanged));
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m.pop_back(); }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m.emplace_back("extra", Tensor::of(1)); }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m.push_back(m[0]); }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m[0].second = Tensor(); }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m.back().second = m.back().second.to(Dtype::f64); }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m.back().second = m.back().second.reshape({1, 1, -1}); }), FormatError);
+      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, -1, 10, {}), FormatError);
+      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, INT64_MAX, INT64_MAX, {}), FormatError);
+      Generator g(9);
+      const auto members = PackedMatrix::pack(sparse_matrix(5, 10, 0.7, g), f).members();
+      if (f != PackedFormat::block16)  // 9 rows are one group of it, as 5 are
+        CHECK_THROWS_AS((void)PackedMatrix::from_members(f, 9, 10, members), FormatError);
+      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, 5, 2, members), FormatError);
+    }
+  }
+
+  TEST_CASE("row offsets that fall, start late or end early are refused") {
+    for (const PackedFormat f : {PackedFormat::csr, PackedFormat::bitmask, PackedFormat::block4}) {
+      CAPTURE(f);
+      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 0, 1)), FormatError);
+      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 0, -1)), FormatError);
+      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, -5)), FormatError);
+      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, INT32_MAX)), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) {
+                        Tensor& t = damaged(m, "row_offsets");
+                        t.mutable_data<std::int32_t>().back() -= 1;
+                      }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) {
+                        Tensor& t = damaged(m, "row_offsets");
+                        t.mutable_data<std::int32_t>().back() += 1;
+                      }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) {
+                        for (auto& [name, t] : m)
+                          if (name == "row_offsets") t = t.to(Dtype::i64);
+                      }), FormatError);
+    }
+  }
+
+  TEST_CASE("columns out of range, repeated or unsorted are refused") {
+    for (const PackedFormat f : kBlocky) {
+      CAPTURE(f);
+      CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, -1)), FormatError);
+      CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, 10)), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) {
+                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
+                        c[1] = c[0];
+                      }), FormatError);
+      CHECK_THROWS_AS(reread(f, [](auto& m) {
+                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
+                        std::swap(c[0], c[1]);
+                      }), FormatError);
+      CHECK_NOTHROW(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i32); }));
+      CHECK_THROWS_AS(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i64); }), FormatError);
+    }
+  }
+
+  TEST_CASE("a mask that disagrees with the offsets, or has bits beyond the last column, is refused") {
+    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {
+                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
+                      bits[0] ^= 1;
+                    }), FormatError);
+    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {  // as many bits, one of them in the padding
+                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
+                      std::size_t at = 0;
+                      while (bits[at] == 0) at += 2;
+                      bits[at] &= static_cast<std::uint8_t>(bits[at] - 1);
+                      bits[at + 1] |= 0x80;
+                    }), FormatError);
+  }
+
+  TEST_CASE("values in rows beyond the last are refused") {
+    // 5 rows: block4 has three rows too many in its second group, block8 in its only one.
+    CHECK_THROWS_AS(reread(PackedFormat::block4, [](auto& m) {
+                      damaged(m, "values").template mutable_data<float>().back() = 1;
+                    }), FormatError);
+    CHECK_THROWS_AS(reread(PackedFormat::block8, set<float>("values", 7, 1.0f)), FormatError);
+    CHECK_THROWS_AS(reread(PackedFormat::block16, set<float>("values", 5, NAN)), FormatError);
+  }
+}
