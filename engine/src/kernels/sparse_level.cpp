@@ -1,7 +1,9 @@
 /// Sparse kernels of one instruction-set level, compiled like dense_level.cpp. Highway is used in its static form:
 /// the level comes from -march, the choice among levels is cpu_level(), and no part of libhwy is linked.
 
+#ifndef HWY_COMPILE_ONLY_STATIC
 #define HWY_COMPILE_ONLY_STATIC
+#endif
 #define HWY_DISABLE_PCLMUL_AES  // not part of the x86-64 levels, and not needed
 #include <hwy/highway.h>
 
