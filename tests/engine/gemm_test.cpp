@@ -116,8 +116,9 @@ TEST_SUITE("engine/gemm") {
     Generator g(1);
     for (const CpuLevel level : levels()) {
       set_cpu_level(level);
-      for (const auto& [m, n, k] : sizes)
+      for (const Sizes& size : sizes)
         for (int bits = 0; bits < 8; ++bits) {
+          const std::int64_t m = size[0], n = size[1], k = size[2];
           Case<T> c(m, n, k, bits & 1, bits & 2, bits & 4, bits % 3 == 1, g);
           CAPTURE(name_of(level));
           CAPTURE(m);

@@ -115,8 +115,9 @@ TEST_SUITE("engine/packed_matrix") {
   TEST_CASE("unpacking gives back what was packed, also through the members") {
     Generator g(1);
     for (const PackedFormat f : all_packed_formats())
-      for (const auto& [rows, cols] : kSizes)
+      for (const Sizes& size : kSizes)
         for (const double density : {0.0, 0.1, 0.6, 1.0}) {
+          const std::int64_t rows = size.first, cols = size.second;
           const Tensor w = sparse_matrix(rows, cols, density, g);
           const PackedMatrix p = PackedMatrix::pack(w, f);
           CAPTURE(f);
@@ -180,8 +181,9 @@ TEST_SUITE("engine/packed_matrix") {
     Generator g(2);
     for (const CpuLevel level : levels()) {
       set_cpu_level(level);
-      for (const auto& [rows, cols] : kSizes)
+      for (const Sizes& size : kSizes)
         for (const double density : {0.0, 0.3, 1.0}) {
+          const std::int64_t rows = size.first, cols = size.second;
           const Tensor w = sparse_matrix(rows, cols, density, g);
           const Tensor bias = random(Shape{rows}, g);
           for (const std::int64_t batch : {1, 2, 5, 7, 8, 33, 64, 70, 131}) {

@@ -14,7 +14,7 @@ COPPICE_INLINE Out<T> out_at(const Gemm<T>& p, i64 row, i64 col, i64 rows, i64 c
 
 /// A strip of `rows` of `height` rows, k deep; rows that do not exist are 0.
 template <class T>
-__attribute__((noinline, noclone)) void pack_strip(const Gemm<T>& p, i64 row, i64 rows, i64 height, i64 at, i64 k, T* out) {
+COPPICE_NOINLINE void pack_strip(const Gemm<T>& p, i64 row, i64 rows, i64 height, i64 at, i64 k, T* out) {
   if (p.trans_a) {  // stored [k, m]: k runs of `height` neighbours
     const T* a = p.a + at * p.lda + row;
     for (i64 q = 0; q < k; ++q, a += p.lda, out += height)
@@ -36,7 +36,7 @@ __attribute__((noinline, noclone)) void pack_strip(const Gemm<T>& p, i64 row, i6
 
 /// A panel of kTileN columns of op(B), k deep, [k][kTileN]; columns that do not exist are 0.
 template <class T>
-__attribute__((noinline, noclone)) void pack_panel(const Gemm<T>& p, i64 at, i64 k, i64 col, i64 cols, T* out) {
+COPPICE_NOINLINE void pack_panel(const Gemm<T>& p, i64 at, i64 k, i64 col, i64 cols, T* out) {
   constexpr i64 n = kTileN<T>;
   constexpr i64 w = kLanes<T>;
   if (!p.trans_b) {

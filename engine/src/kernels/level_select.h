@@ -75,7 +75,7 @@ inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* be
 
 inline void mask_words(const u32* keys, i64 n, u32 first_kept, u32 none, u32 one, u32* out) {
   COPPICE_VECTOR_LOOP
-  for (i64 i = 0; i < n; ++i) out[i] = (keys[i] >= first_kept) & (keys[i] != none) ? one : 0u;
+  for (i64 i = 0; i < n; ++i) out[i] = ((keys[i] >= first_kept) & (keys[i] != none)) ? one : 0u;
 }
 
 }  // namespace coppice::kernels::COPPICE_LEVEL

@@ -30,7 +30,7 @@ void dot_columns(const Gemm<T>& p, i64 row, i64 from, i64 to, i64 step) {
 
 /// Rows of A against rows of a transposed B: both lie along k, nothing is packed. Rows of B pass once.
 template <class T>
-__attribute__((noinline, noclone)) void dot_gemm(const Gemm<T>& p, i64 step) {
+COPPICE_NOINLINE void dot_gemm(const Gemm<T>& p, i64 step) {
   constexpr i64 most = sizeof(T) == 4 ? kDotRows : 3;
   const i64 groups = (p.m + most - 1) / most;
   const i64 wide = p.m == 1 ? p.n : 4;
@@ -78,7 +78,7 @@ void direct_rows(const Gemm<T>& p, i64 row) {
 }
 
 template <class T>
-__attribute__((noinline, noclone)) void direct_gemm(const Gemm<T>& p) {
+COPPICE_NOINLINE void direct_gemm(const Gemm<T>& p) {
   if constexpr (sizeof(T) == 4) {
     if (p.m == 2) return direct_rows<T, 2>(p, 0);
     if (p.m == 3) return direct_rows<T, 3>(p, 0);
@@ -89,7 +89,7 @@ __attribute__((noinline, noclone)) void direct_gemm(const Gemm<T>& p) {
 
 /// C without a product: 0 or what it holds, plus biases.
 template <class T>
-__attribute__((noinline, noclone)) void empty_gemm(const Gemm<T>& p) {
+COPPICE_NOINLINE void empty_gemm(const Gemm<T>& p) {
   for (i64 i = 0; i < p.m; ++i)
     for (i64 j = 0; j < p.n; ++j) {
       T* c = p.c + i * p.ldc + j;

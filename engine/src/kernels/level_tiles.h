@@ -21,7 +21,7 @@ struct Out {
 /// Adds what is asked for and writes a finished tile, whose rows are `stride` apart. One copy for all tiles: these few
 /// instructions per element would otherwise be most of the program.
 template <class T>
-__attribute__((noinline, noclone)) void write(const T* tile, i64 stride, const Out<T>& o) {
+COPPICE_NOINLINE void write(const T* tile, i64 stride, const Out<T>& o) {
   constexpr int w = kLanes<T>;
   for (i64 r = 0; r < o.rows; ++r) {
     T* c = o.c + r * o.ldc;
@@ -59,7 +59,7 @@ COPPICE_INLINE void write_vectors(const Vec<T> (&acc)[H][NV], const Out<T>& o) {
 
 /// Dot product of two short rows.
 template <class T>
-__attribute__((noinline, noclone)) T short_dot(const T* a, const T* b, i64 k) {
+COPPICE_NOINLINE T short_dot(const T* a, const T* b, i64 k) {
   T x = 0;
 #pragma GCC unroll 1
   for (i64 q = 0; q < k; ++q) x += a[q] * b[q];
@@ -69,7 +69,7 @@ __attribute__((noinline, noclone)) T short_dot(const T* a, const T* b, i64 k) {
 /// H x NV vectors of C from packed A and from rows of B that are `bs` apart.
 /// kLines: A is packed in lines, [k / line][H][line], so that packing it was copying; else [k][H].
 template <class T, int H, int NV, bool kLines>
-__attribute__((noinline, noclone)) void packed_tile(i64 k, const T* a, const T* b, i64 bs, const Out<T>& o) {
+COPPICE_NOINLINE void packed_tile(i64 k, const T* a, const T* b, i64 bs, const Out<T>& o) {
   constexpr int w = kLanes<T>;
   constexpr i64 across = kLines ? kLine<T> : 1;
   Vec<T> acc[H][NV] = {};
@@ -100,7 +100,7 @@ __attribute__((noinline, noclone)) void packed_tile(i64 k, const T* a, const T* 
 
 /// H rows of C, NV vectors wide, with neither operand packed: element (r, q) of A is a[r * ar + q * aq].
 template <class T, int H, int NV>
-__attribute__((noinline, noclone)) void direct_tile(i64 k, const T* a, i64 ar, i64 aq, const T* b, i64 ldb, const Out<T>& o) {
+COPPICE_NOINLINE void direct_tile(i64 k, const T* a, i64 ar, i64 aq, const T* b, i64 ldb, const Out<T>& o) {
   constexpr int w = kLanes<T>;
   Vec<T> acc[H][NV] = {};
 #pragma GCC unroll 2
@@ -117,7 +117,7 @@ __attribute__((noinline, noclone)) void direct_tile(i64 k, const T* a, i64 ar, i
 
 /// RA x RB dot products of rows that lie along k.
 template <class T, int RA, int RB>
-__attribute__((noinline, noclone)) void dot_tile(i64 k, const T* a, i64 lda, const T* b, i64 ldb, const Out<T>& o) {
+COPPICE_NOINLINE void dot_tile(i64 k, const T* a, i64 lda, const T* b, i64 ldb, const Out<T>& o) {
   constexpr int w = kLanes<T>;
   T total[RA * RB];
   if (k >= w) {

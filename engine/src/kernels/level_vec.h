@@ -14,6 +14,12 @@
 #endif
 
 #define COPPICE_INLINE inline __attribute__((always_inline))
+// One copy per template, also where the compiler would make special ones: size counts in embedded programs.
+#if defined(__clang__)
+#define COPPICE_NOINLINE __attribute__((noinline))
+#else
+#define COPPICE_NOINLINE __attribute__((noinline, noclone))
+#endif
 
 namespace coppice::kernels::COPPICE_LEVEL {
 

@@ -260,7 +260,7 @@ void with_word(std::size_t size, F f) {
 template <class Key, class Word>
 void write_block(const Key* keys, std::int64_t n, Key key, Key none, Word one, Word* out) {
   if constexpr (sizeof(Key) == 4 && sizeof(Word) == 4) return dense_kernels().mask_words(keys, n, key, none, one, out);
-  for (std::int64_t i = 0; i < n; ++i) out[i] = (keys[i] >= key) & (keys[i] != none) ? one : Word{0};
+  for (std::int64_t i = 0; i < n; ++i) out[i] = ((keys[i] >= key) & (keys[i] != none)) ? one : Word{0};
 }
 
 template <class Key>
