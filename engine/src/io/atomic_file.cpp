@@ -32,7 +32,8 @@ class NoSizeSignal {
   ~NoSizeSignal() {
     if (sigismember(&before_, SIGXFSZ) == 1) return;
     const timespec now{};
-    while (sigtimedwait(&set_, nullptr, &now) == SIGXFSZ) {}  // raised by our own write
+    while (sigtimedwait(&set_, nullptr, &now) == SIGXFSZ) {
+    }  // raised by our own write
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   NoSizeSignal(const NoSizeSignal&) = delete;

@@ -80,9 +80,7 @@ std::string quote(std::string_view text) {
   return out += "'";
 }
 
-std::string Source::at(std::uint64_t offset) const {
-  return cat("[", op, "] ", quote(file), ", byte ", offset, ": ");
-}
+std::string Source::at(std::uint64_t offset) const { return cat("[", op, "] ", quote(file), ", byte ", offset, ": "); }
 
 std::string Source::prefix() const { return cat("[", op, "] ", quote(file), ": "); }
 

@@ -56,7 +56,8 @@ void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors
   if (extension == ".pt" || extension == ".pth") return write_torch(path, tensors);
   if (extension == ".npz") return write_npz(path, tensors);
   if (extension != ".npy")
-    throw ValueError(cat("[save_tensors] ", quote(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
+    throw ValueError(
+        cat("[save_tensors] ", quote(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
   if (tensors.size() != 1) throw ValueError(cat("[save_tensors] a .npy file holds one tensor; got ", tensors.size()));
   write_npy(path, tensors.begin()->second);
 }

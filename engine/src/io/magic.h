@@ -8,7 +8,18 @@
 namespace coppice {
 
 enum class FileKind : std::uint8_t {
-  empty, zip, torch_legacy, npy, safetensors, pickle, tar, gzip, seven_zip, hdf5, gguf, unknown
+  empty,
+  zip,
+  torch_legacy,
+  npy,
+  safetensors,
+  pickle,
+  tar,
+  gzip,
+  seven_zip,
+  hdf5,
+  gguf,
+  unknown
 };
 
 [[nodiscard]] FileKind file_kind(std::span<const std::byte> bytes);

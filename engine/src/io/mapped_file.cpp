@@ -29,8 +29,8 @@ const char* kind_of(mode_t mode) {
 void read_all(int fd, std::byte* out, std::size_t size, const Source& source) {
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t got = ::pread(fd, out + done, std::min<std::size_t>(size - done, std::size_t{1} << 30),
-                                static_cast<off_t>(done));
+    const ssize_t got =
+        ::pread(fd, out + done, std::min<std::size_t>(size - done, std::size_t{1} << 30), static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw IoError(source.prefix() + "cannot read: " + errno_text());
     if (got == 0) throw IoError(cat(source.at(done), "the file became shorter while it was read"));
@@ -49,7 +49,8 @@ OpenFile open_regular(const std::filesystem::path& path, const Source& source) {
   if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
-  if (!S_ISREG(info.st_mode)) throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
+  if (!S_ISREG(info.st_mode))
+    throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
   return {std::move(fd), static_cast<std::uint64_t>(info.st_size)};
 }
 
@@ -78,8 +79,8 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, 
     if (base == MAP_FAILED) throw LimitError(cat(source.prefix(), "no address space for ", size, " bytes"));
     file->data_ = static_cast<std::byte*>(base);
     file->mapping_bytes_ = span;
-    const void* mapped = ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                                fd.get(), 0);
+    const void* mapped =
+        ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(), 0);
     if (mapped == MAP_FAILED) throw IoError(source.prefix() + "cannot map: " + errno_text());
   } else {
     file->storage_ = Storage::allocate(file->size_);

@@ -21,9 +21,23 @@ struct NpyDtype {
   std::optional<Dtype> dtype;
 };
 constexpr std::array<NpyDtype, 17> kNpyDtypes{{
-    {"b1", Dtype::boolean}, {"i1", Dtype::i8}, {"u1", Dtype::u8}, {"i2", Dtype::i16}, {"i4", Dtype::i32},
-    {"i8", Dtype::i64}, {"f2", Dtype::f16}, {"f4", Dtype::f32}, {"f8", Dtype::f64}, {"u2", {}}, {"u4", {}},
-    {"u8", {}}, {"c8", {}}, {"c16", {}}, {"f16", {}}, {"f12", {}}, {"c32", {}},
+    {"b1", Dtype::boolean},
+    {"i1", Dtype::i8},
+    {"u1", Dtype::u8},
+    {"i2", Dtype::i16},
+    {"i4", Dtype::i32},
+    {"i8", Dtype::i64},
+    {"f2", Dtype::f16},
+    {"f4", Dtype::f32},
+    {"f8", Dtype::f64},
+    {"u2", {}},
+    {"u4", {}},
+    {"u8", {}},
+    {"c8", {}},
+    {"c16", {}},
+    {"f16", {}},
+    {"f12", {}},
+    {"c32", {}},
 }};
 
 struct Header {
@@ -45,7 +59,8 @@ class HeaderParser {
       const std::string key = string();
       expect(':');
       if (key == "descr" && !std::exchange(has_descr, true)) {
-        if (peek() != '\'' && peek() != '"') reject("descr must be a simple numeric type; structured and object arrays are not read");
+        if (peek() != '\'' && peek() != '"')
+          reject("descr must be a simple numeric type; structured and object arrays are not read");
         header.descr = string();
       } else if (key == "fortran_order" && !std::exchange(has_order, true)) {
         header.fortran_order = boolean();
@@ -66,10 +81,13 @@ class HeaderParser {
 
  private:
   template <class... Text>
-  [[noreturn]] void reject(const Text&... text) const { source_.reject_at(base_ + at_, text...); }
+  [[noreturn]] void reject(const Text&... text) const {
+    source_.reject_at(base_ + at_, text...);
+  }
 
   void space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
   char peek() {
     space();
@@ -81,7 +99,8 @@ class HeaderParser {
     return true;
   }
   void expect(char c) {
-    if (!take(c)) reject("the header must have ", quote(std::string_view(&c, 1)), " here; it has ", quote(text_.substr(at_, 1)));
+    if (!take(c))
+      reject("the header must have ", quote(std::string_view(&c, 1)), " here; it has ", quote(text_.substr(at_, 1)));
   }
   std::string string() {
     const char mark = peek();
@@ -135,14 +154,16 @@ class HeaderParser {
 
 Dtype checked_dtype(const Source& source, std::string_view name, std::string_view descr, bool& swap) {
   const auto reject = [&] {
-    source.reject("array ", quote(name), " has type ", quote(descr), "; simple numeric types are read, object, "
+    source.reject("array ", quote(name), " has type ", quote(descr),
+                  "; simple numeric types are read, object, "
                   "structured, text and date types are not");
   };
   if (descr.size() < 3 || std::string_view("<>=|").find(descr[0]) == std::string_view::npos) reject();
   const auto known = std::ranges::find(kNpyDtypes, descr.substr(1), &NpyDtype::code);
   if (known == kNpyDtypes.end()) reject();
   if (!known->dtype)
-    throw NotSupported(cat(source.prefix(), "array ", quote(name), " has type ", quote(descr), ", which this library does not have"));
+    throw NotSupported(
+        cat(source.prefix(), "array ", quote(name), " has type ", quote(descr), ", which this library does not have"));
   swap = descr[0] == '>';
   return *known->dtype;
 }
@@ -152,14 +173,17 @@ Dtype checked_dtype(const Source& source, std::string_view name, std::string_vie
 Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
                   std::uint64_t base, const Limits& limits, MemoryBudget& budget) {
   ByteReader reader({block->data(), block->bytes()}, source, base);
-  if (reader.text(kMagic.size(), "the magic of .npy") != kMagic) source.reject_at(base, "a .npy file must begin with \\x93NUMPY");
+  if (reader.text(kMagic.size(), "the magic of .npy") != kMagic)
+    source.reject_at(base, "a .npy file must begin with \\x93NUMPY");
   const std::uint8_t major = reader.u8("version"), minor = reader.u8("version");
   if (major < 1 || major > 3 || minor != 0)
     source.reject_at(base + 6, "versions 1.0, 2.0 and 3.0 of .npy are read; got ", major, ".", minor);
   const std::uint64_t length = major == 1 ? reader.u16("header length") : reader.u32("header length");
   const std::uint64_t longest = std::min(kLongestHeader, limits.header_bytes);
-  if (length > reader.remaining()) reader.reject("the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
-  if (length > longest) throw LimitError(cat(source.at(base + 8), "the header must be at most ", longest, " bytes; got ", length));
+  if (length > reader.remaining())
+    reader.reject("the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
+  if (length > longest)
+    throw LimitError(cat(source.at(base + 8), "the header must be at most ", longest, " bytes; got ", length));
   const std::uint64_t header_at = reader.position();
   const Header header = HeaderParser(reader.text(length, "header"), source, header_at, limits).parse();
 
@@ -188,12 +212,13 @@ std::string npy_header(const Tensor& tensor, const char* op) {
   const auto known = std::ranges::find(kNpyDtypes, std::optional(dtype), &NpyDtype::dtype);
   if (known == kNpyDtypes.end())
     throw DtypeError(cat("[", op, "] NumPy has no ", dtype, "; convert to float32 first, or write safetensors"));
-  std::string dict = cat("{'descr': '", itemsize(dtype) == 1 ? "|" : "<", known->code, "', 'fortran_order': False, 'shape': ",
-                         tensor.shape(), ", }");
+  std::string dict = cat("{'descr': '", itemsize(dtype) == 1 ? "|" : "<", known->code,
+                         "', 'fortran_order': False, 'shape': ", tensor.shape(), ", }");
   const std::size_t total = (10 + dict.size() + 1 + 63) / 64 * 64;
   dict.resize(total - 11, ' ');
   const auto length = static_cast<unsigned>(dict.size() + 1);  // below 65,536: a rank of thousands is refused below
-  if (length > 0xFFFF) throw ValueError(cat("[", op, "] rank ", tensor.dim(), " does not fit into a header of version 1"));
+  if (length > 0xFFFF)
+    throw ValueError(cat("[", op, "] rank ", tensor.dim(), " does not fit into a header of version 1"));
   std::string out(kMagic);
   out += {'\1', '\0', static_cast<char>(length & 0xFF), static_cast<char>(length >> 8)};
   return out + dict + '\n';

@@ -3,8 +3,19 @@
 namespace coppice {
 
 const char* word_of(PickleKind kind) {
-  constexpr const char* kWords[] = {"None",   "a boolean", "an integer", "a number", "a text",   "a tuple",           "a list",
-                                    "a dict", "a global",  "a storage",  "a tensor", "an object", "an unsupported tensor"};
+  constexpr const char* kWords[] = {"None",
+                                    "a boolean",
+                                    "an integer",
+                                    "a number",
+                                    "a text",
+                                    "a tuple",
+                                    "a list",
+                                    "a dict",
+                                    "a global",
+                                    "a storage",
+                                    "a tensor",
+                                    "an object",
+                                    "an unsupported tensor"};
   return kWords[static_cast<std::size_t>(kind)];
 }
 
@@ -16,7 +27,8 @@ PickleRef PickleReader::read() {
   if (reader_.u8("PROTO") != 0x80) reject("a pickle must begin with PROTO (0x80)");
   if (const std::uint8_t protocol = reader_.u8("protocol"); protocol != 2)
     reject("pickles of protocol 2, PyTorch's default, are read; got ", int{protocol});
-  while (step()) {}
+  while (step()) {
+  }
   if (stack_.size() != 1 || !marks_.empty()) reject("STOP must find one value; there are ", stack_.size());
   return stack_[0];
 }
@@ -28,44 +40,47 @@ bool PickleReader::step() {
   const auto boolean = [](bool b) { return PickleValue{.kind = PickleKind::boolean, .integer = b}; };
   const std::uint8_t opcode = reader_.u8("opcode");
   switch (opcode) {
-    case '.': return false;                                                                              // STOP
-    case '(': marks_.push_back(stack_.size()); break;                                                    // MARK
-    case 'N': push(PickleValue{}); break;                                                                // NONE
-    case 0x88: push(boolean(true)); break;                                                               // NEWTRUE
-    case 0x89: push(boolean(false)); break;                                                              // NEWFALSE
-    case 'J': push(integer(static_cast<std::int32_t>(reader_.u32("BININT")))); break;                    // BININT
-    case 'K': push(integer(reader_.u8("BININT1"))); break;                                               // BININT1
-    case 'M': push(integer(reader_.u16("BININT2"))); break;                                              // BININT2
-    case 0x8A: push_long(reader_.u8("LONG1")); break;                                                    // LONG1
-    case 'G': reader_.skip(8, "BINFLOAT"); push(PickleValue{.kind = PickleKind::number}); break;         // BINFLOAT
-    case 'X': push_text(reader_.u32("BINUNICODE")); break;                                               // BINUNICODE
-    case 'U': push_text(reader_.u8("SHORT_BINSTRING")); break;                                           // SHORT_BINSTRING
-    case '}':                                                                                            // EMPTY_DICT
+    case '.': return false;                                                            // STOP
+    case '(': marks_.push_back(stack_.size()); break;                                  // MARK
+    case 'N': push(PickleValue{}); break;                                              // NONE
+    case 0x88: push(boolean(true)); break;                                             // NEWTRUE
+    case 0x89: push(boolean(false)); break;                                            // NEWFALSE
+    case 'J': push(integer(static_cast<std::int32_t>(reader_.u32("BININT")))); break;  // BININT
+    case 'K': push(integer(reader_.u8("BININT1"))); break;                             // BININT1
+    case 'M': push(integer(reader_.u16("BININT2"))); break;                            // BININT2
+    case 0x8A: push_long(reader_.u8("LONG1")); break;                                  // LONG1
+    case 'G':                                                                          // BINFLOAT
+      reader_.skip(8, "BINFLOAT");
+      push(PickleValue{.kind = PickleKind::number});
+      break;
+    case 'X': push_text(reader_.u32("BINUNICODE")); break;      // BINUNICODE
+    case 'U': push_text(reader_.u8("SHORT_BINSTRING")); break;  // SHORT_BINSTRING
+    case '}':                                                   // EMPTY_DICT
       pairs_.emplace_back();
       push(PickleValue{.kind = PickleKind::dict, .index = static_cast<std::uint32_t>(pairs_.size() - 1)});
       break;
-    case ']': push_items(PickleKind::list, {}); break;                                                   // EMPTY_LIST
-    case ')': push_items(PickleKind::tuple, {}); break;                                                  // EMPTY_TUPLE
-    case 't': push_items(PickleKind::tuple, pop_to_mark()); break;                                       // TUPLE
-    case 0x85: push_tuple(1); break;                                                                     // TUPLE1
-    case 0x86: push_tuple(2); break;                                                                     // TUPLE2
-    case 0x87: push_tuple(3); break;                                                                     // TUPLE3
-    case 'a': append({pop()}); break;                                                                    // APPEND
-    case 'e': append(pop_to_mark()); break;                                                              // APPENDS
-    case 's': {                                                                                          // SETITEM
+    case ']': push_items(PickleKind::list, {}); break;              // EMPTY_LIST
+    case ')': push_items(PickleKind::tuple, {}); break;             // EMPTY_TUPLE
+    case 't': push_items(PickleKind::tuple, pop_to_mark()); break;  // TUPLE
+    case 0x85: push_tuple(1); break;                                // TUPLE1
+    case 0x86: push_tuple(2); break;                                // TUPLE2
+    case 0x87: push_tuple(3); break;                                // TUPLE3
+    case 'a': append({pop()}); break;                               // APPEND
+    case 'e': append(pop_to_mark()); break;                         // APPENDS
+    case 's': {                                                     // SETITEM
       const PickleRef value = pop(), key = pop();
       set_items({key, value});
       break;
     }
-    case 'u': set_items(pop_to_mark()); break;                                                           // SETITEMS
-    case 'q': remember(reader_.u8("BINPUT")); break;                                                     // BINPUT
-    case 'r': remember(reader_.u32("LONG_BINPUT")); break;                                               // LONG_BINPUT
-    case 'h': recall(reader_.u8("BINGET")); break;                                                       // BINGET
-    case 'j': recall(reader_.u32("LONG_BINGET")); break;                                                 // LONG_BINGET
-    case 'c': push_global(); break;                                                                      // GLOBAL
-    case 'R': reduce(); break;                                                                           // REDUCE
-    case 'b': build(); break;                                                                            // BUILD
-    case 'Q': persistent_id(); break;                                                                    // BINPERSID
+    case 'u': set_items(pop_to_mark()); break;              // SETITEMS
+    case 'q': remember(reader_.u8("BINPUT")); break;        // BINPUT
+    case 'r': remember(reader_.u32("LONG_BINPUT")); break;  // LONG_BINPUT
+    case 'h': recall(reader_.u8("BINGET")); break;          // BINGET
+    case 'j': recall(reader_.u32("LONG_BINGET")); break;    // LONG_BINGET
+    case 'c': push_global(); break;                         // GLOBAL
+    case 'R': reduce(); break;                              // REDUCE
+    case 'b': build(); break;                               // BUILD
+    case 'Q': persistent_id(); break;                       // BINPERSID
     default: {
       constexpr char kHex[] = "0123456789ABCDEF";
       reject("opcode 0x", kHex[opcode >> 4], kHex[opcode & 15], " is not among those a state dict needs");

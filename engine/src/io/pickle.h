@@ -23,39 +23,63 @@ namespace coppice {
 using PickleRef = std::uint32_t;
 
 enum class PickleKind : std::uint8_t {
-  none, boolean, integer, number, text, tuple, list, dict, global, storage, tensor,
+  none,
+  boolean,
+  integer,
+  number,
+  text,
+  tuple,
+  list,
+  dict,
+  global,
+  storage,
+  tensor,
   opaque,       // valid and of no interest: bytes, sets, devices
   unsupported,  // a tensor that this library cannot hold; `text` says what it is
 };
 
 /// What a GLOBAL may name.
 enum class PickleGlobal : std::uint8_t {
-  ordered_dict, set, encode, size, device, layout, rebuild_tensor, rebuild_tensor_v2, rebuild_tensor_v3,
-  rebuild_parameter, rebuild_parameter_with_state, rebuild_quantized, rebuild_sparse, storage_class, untyped_storage,
-  dtype, word,
+  ordered_dict,
+  set,
+  encode,
+  size,
+  device,
+  layout,
+  rebuild_tensor,
+  rebuild_tensor_v2,
+  rebuild_tensor_v3,
+  rebuild_parameter,
+  rebuild_parameter_with_state,
+  rebuild_quantized,
+  rebuild_sparse,
+  storage_class,
+  untyped_storage,
+  dtype,
+  word,
 };
 
 struct PickleValue {
   PickleKind kind = PickleKind::none;
   PickleGlobal global{};
   std::optional<Dtype> dtype = {};  // of a storage class or dtype
-  std::int64_t integer = 0;  // also of booleans
-  std::string_view text = {};  // in the file
-  std::uint32_t index = 0;  // in items, pairs, storages or tensors
+  std::int64_t integer = 0;         // also of booleans
+  std::string_view text = {};       // in the file
+  std::uint32_t index = 0;          // in items, pairs, storages or tensors
 };
 
 struct PickleStorage {
   std::string_view key;
-  std::optional<Dtype> dtype;   // nothing: untyped, or a type that this library has not
+  std::optional<Dtype> dtype;  // nothing: untyped, or a type that this library has not
   bool untyped = false;
   std::string_view class_name;
-  std::uint64_t numel = 0;      // bytes when untyped
+  std::uint64_t numel = 0;  // bytes when untyped
 };
 
 struct PickleTensor {
   std::uint32_t storage = 0;
   Dtype dtype = Dtype::f32;
-  std::uint64_t offset = 0;     // in elements
+  std::uint64_t offset = 0;  // in elements
   std::vector<std::int64_t> sizes;
   std::vector<std::int64_t> strides;
 };

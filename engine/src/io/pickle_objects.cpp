@@ -60,15 +60,17 @@ constexpr std::array kGlobals{
 
 /// Element types that PyTorch has and this library has not.
 constexpr std::array<std::string_view, 16> kOtherDtypes{
-    "uint16", "uint32", "uint64", "complex32", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2",
-    "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2", "qint8", "quint8", "qint32", "quint4x2"};
+    "uint16",        "uint32",      "uint64",          "complex32",       "complex64",      "complex128",
+    "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2",
+    "qint8",         "quint8",      "qint32",          "quint4x2"};
 
 }  // namespace
 
 void PickleReader::push_global() {
   const std::string_view module = reader_.line("module of a global"), name = reader_.line("name of a global");
   PickleValue out{.kind = PickleKind::global, .text = name};
-  const auto row = std::ranges::find_if(kGlobals, [&](const GlobalRow& r) { return r.module == module && r.name == name; });
+  const auto row =
+      std::ranges::find_if(kGlobals, [&](const GlobalRow& r) { return r.module == module && r.name == name; });
   if (row != kGlobals.end()) {
     out.global = row->global;
     out.dtype = row->dtype;
@@ -97,7 +99,9 @@ PickleValue PickleReader::call(const PickleValue& function, const std::vector<Pi
     if (args.size() < least || args.size() > most)
       reject(function.text, " takes ", least, "..", most, " arguments; got ", args.size());
   };
-  const auto unsupported = [](std::string_view what) { return PickleValue{.kind = PickleKind::unsupported, .text = what}; };
+  const auto unsupported = [](std::string_view what) {
+    return PickleValue{.kind = PickleKind::unsupported, .text = what};
+  };
   switch (function.global) {
     case G::ordered_dict: return make_dict(args);
     case G::rebuild_tensor: need(4, 4); return make_tensor(function.global, args);
@@ -117,13 +121,17 @@ PickleValue PickleReader::call(const PickleValue& function, const std::vector<Pi
     case G::size: {
       need(1, 1);
       const PickleValue& sizes = value(args[0]);
-      if (sizes.kind != PickleKind::tuple && sizes.kind != PickleKind::list) reject("torch.Size takes a sequence; got ", word_of(sizes.kind));
+      if (sizes.kind != PickleKind::tuple && sizes.kind != PickleKind::list)
+        reject("torch.Size takes a sequence; got ", word_of(sizes.kind));
       return PickleValue{.kind = PickleKind::tuple, .index = sizes.index};
     }
-    case G::set: case G::device: case G::layout: need(0, 2); return PickleValue{.kind = PickleKind::opaque};
+    case G::set:
+    case G::device:
+    case G::layout: need(0, 2); return PickleValue{.kind = PickleKind::opaque};
     case G::encode:
       need(1, 2);
-      if (value(args[0]).kind != PickleKind::text) reject("_codecs.encode takes a text; got ", word_of(value(args[0]).kind));
+      if (value(args[0]).kind != PickleKind::text)
+        reject("_codecs.encode takes a text; got ", word_of(value(args[0]).kind));
       return PickleValue{.kind = PickleKind::opaque};
     default: reject(quote(function.text), " cannot be called");
   }
@@ -166,7 +174,8 @@ std::uint64_t PickleReader::count(PickleRef ref, const char* what) const {
 std::vector<std::int64_t> PickleReader::counts(PickleRef ref, const char* what) const {
   const PickleValue& v = value(ref);
   if (v.kind != PickleKind::tuple) reject(what, " must be a tuple; it is ", word_of(v.kind));
-  if (items(v).size() > limits_.rank) reader_.source().exceeded("rank", "axes of a tensor", limits_.rank, items(v).size());
+  if (items(v).size() > limits_.rank)
+    reader_.source().exceeded("rank", "axes of a tensor", limits_.rank, items(v).size());
   std::vector<std::int64_t> out;
   for (const PickleRef item : items(v)) out.push_back(static_cast<std::int64_t>(count(item, what)));
   return out;
@@ -174,7 +183,8 @@ std::vector<std::int64_t> PickleReader::counts(PickleRef ref, const char* what) 
 
 void PickleReader::need_empty_hooks(PickleRef ref) const {
   const PickleValue& hooks = value(ref);
-  if (hooks.kind != PickleKind::dict || !pairs(hooks).empty()) reject("the hooks of a tensor must be an empty OrderedDict");
+  if (hooks.kind != PickleKind::dict || !pairs(hooks).empty())
+    reject("the hooks of a tensor must be an empty OrderedDict");
 }
 
 /// (storage, offset, sizes, strides [, requires_grad, hooks [, dtype in v3] [, metadata]])
@@ -196,8 +206,10 @@ PickleValue PickleReader::make_tensor(PickleGlobal function, const std::vector<P
   std::string_view type_name = storage.class_name;
   if (function == G::rebuild_tensor_v3) {
     const PickleValue& wanted = value(args[6]);
-    if (wanted.kind != PickleKind::global || wanted.global != G::dtype) reject("the element type must be a torch dtype");
-    if (!storage.untyped) reject("a tensor with its own element type needs an UntypedStorage; got ", storage.class_name);
+    if (wanted.kind != PickleKind::global || wanted.global != G::dtype)
+      reject("the element type must be a torch dtype");
+    if (!storage.untyped)
+      reject("a tensor with its own element type needs an UntypedStorage; got ", storage.class_name);
     dtype = wanted.dtype;
     type_name = wanted.text;
   } else if (storage.untyped) {
@@ -215,24 +227,33 @@ void PickleReader::persistent_id() {
   if (id.kind != PickleKind::tuple || items(id).size() < 5 || items(id).size() > 6)
     reject("a persistent id must be a tuple of five: 'storage', class, key, location, number of elements");
   const auto& parts = items(id);
-  const PickleValue &tag = value(parts[0]), &type = value(parts[1]), &key = value(parts[2]), &location = value(parts[3]);
-  if (tag.kind != PickleKind::text || tag.text != "storage") reject("persistent ids name storages; this one is tagged ",
-                                                                   tag.kind == PickleKind::text ? quote(tag.text) : word_of(tag.kind));
-  const bool is_class = type.kind == PickleKind::global && (type.global == G::storage_class || type.global == G::untyped_storage);
-  if (!is_class) reject("a persistent id needs a storage class; got ", type.kind == PickleKind::global ? quote(type.text) : word_of(type.kind));
-  if (key.kind != PickleKind::text || location.kind != PickleKind::text) reject("key and location of a storage must be texts");
+  const PickleValue &tag = value(parts[0]), &type = value(parts[1]), &key = value(parts[2]),
+                    &location = value(parts[3]);
+  if (tag.kind != PickleKind::text || tag.text != "storage")
+    reject("persistent ids name storages; this one is tagged ",
+           tag.kind == PickleKind::text ? quote(tag.text) : word_of(tag.kind));
+  const bool is_class =
+      type.kind == PickleKind::global && (type.global == G::storage_class || type.global == G::untyped_storage);
+  if (!is_class)
+    reject("a persistent id needs a storage class; got ",
+           type.kind == PickleKind::global ? quote(type.text) : word_of(type.kind));
+  if (key.kind != PickleKind::text || location.kind != PickleKind::text)
+    reject("key and location of a storage must be texts");
   if (key.text.empty() || key.text.size() > 32 || key.text.find_first_not_of("0123456789") != key.text.npos)
     reject("the key of a storage must be a number; got ", quote(key.text));
   if (parts.size() == 6 && value(parts[5]).kind != PickleKind::none) reject("views of storages are not read");
-  PickleStorage storage{.key = key.text, .dtype = type.dtype, .untyped = type.global == G::untyped_storage,
-                        .class_name = type.text, .numel = count(parts[4], "the number of elements")};
+  PickleStorage storage{.key = key.text,
+                        .dtype = type.dtype,
+                        .untyped = type.global == G::untyped_storage,
+                        .class_name = type.text,
+                        .numel = count(parts[4], "the number of elements")};
   const auto [place, is_new] = storage_by_key_.try_emplace(key.text, static_cast<std::uint32_t>(storages_.size()));
   if (is_new) {
     storages_.push_back(storage);
   } else if (const PickleStorage& known = storages_[place->second];
              known.class_name != storage.class_name || known.numel != storage.numel) {
-    reject("storage ", quote(key.text), " is ", known.numel, " elements of ", known.class_name, " and again ", storage.numel,
-           " of ", storage.class_name);
+    reject("storage ", quote(key.text), " is ", known.numel, " elements of ", known.class_name, " and again ",
+           storage.numel, " of ", storage.class_name);
   }
   push(PickleValue{.kind = PickleKind::storage, .index = place->second});
 }

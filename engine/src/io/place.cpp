@@ -18,11 +18,16 @@ void copy_line(std::byte* to, const std::byte* from, std::size_t count, std::siz
 }
 
 void copy_line(std::byte* to, const std::byte* from, std::size_t count, std::size_t step, std::size_t width) {
-  if (step == width) std::memcpy(to, from, count * width);
-  else if (width == 1) copy_line<1>(to, from, count, step);
-  else if (width == 2) copy_line<2>(to, from, count, step);
-  else if (width == 4) copy_line<4>(to, from, count, step);
-  else copy_line<8>(to, from, count, step);
+  if (step == width)
+    std::memcpy(to, from, count * width);
+  else if (width == 1)
+    copy_line<1>(to, from, count, step);
+  else if (width == 2)
+    copy_line<2>(to, from, count, step);
+  else if (width == 4)
+    copy_line<4>(to, from, count, step);
+  else
+    copy_line<8>(to, from, count, step);
 }
 
 }  // namespace

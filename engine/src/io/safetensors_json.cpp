@@ -7,8 +7,8 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint64_t kHeaderAt = 8;                                  // first byte of the JSON in the file
-constexpr std::uint64_t kLargest = (std::uint64_t{1} << 48) - 1;        // JSON schema of the safetensors repository
+constexpr std::uint64_t kHeaderAt = 8;                            // first byte of the JSON in the file
+constexpr std::uint64_t kLargest = (std::uint64_t{1} << 48) - 1;  // JSON schema of the safetensors repository
 
 /// Receives the parser's events. A place in the document is where_; each event must be one that this place takes.
 class HeaderHandler {
@@ -47,11 +47,13 @@ class HeaderHandler {
   }
 
   bool key(std::string& text) {
-    if (text.size() > limits_.name_bytes) source_.exceeded("name_bytes", "bytes of a name", limits_.name_bytes, text.size());
+    if (text.size() > limits_.name_bytes)
+      source_.exceeded("name_bytes", "bytes of a name", limits_.name_bytes, text.size());
     if (text.find('\0') != text.npos) source_.reject_at(kHeaderAt, "name ", quote(text), " contains NUL");
     key_ = text;
     if (where_ == Where::tensors) {
-      if (!names_.insert(text).second) source_.reject_at(kHeaderAt, "name ", quote(text), " stands twice in the header");
+      if (!names_.insert(text).second)
+        source_.reject_at(kHeaderAt, "name ", quote(text), " stands twice in the header");
       if (text == "__metadata__") {
         where_ = Where::metadata_start;
         return true;
@@ -70,10 +72,14 @@ class HeaderHandler {
   }
 
   bool start_object(std::size_t) {
-    if (where_ == Where::document) where_ = Where::tensors;
-    else if (where_ == Where::tensor_start) where_ = Where::tensor;
-    else if (where_ == Where::metadata_start) where_ = Where::metadata;
-    else return unexpected("an object");
+    if (where_ == Where::document)
+      where_ = Where::tensors;
+    else if (where_ == Where::tensor_start)
+      where_ = Where::tensor;
+    else if (where_ == Where::metadata_start)
+      where_ = Where::metadata;
+    else
+      return unexpected("an object");
     return true;
   }
   bool end_object() {
@@ -82,15 +88,19 @@ class HeaderHandler {
       if (entry().dtype.empty() || !entry().has_shape || !entry().has_offsets)
         source_.reject_at(kHeaderAt, "tensor ", quote(key_), " must have dtype, shape and data_offsets");
       if (entry().offsets.size() != 2)
-        source_.reject_at(kHeaderAt, "tensor ", quote(key_), ": data_offsets must be two numbers; got ", entry().offsets.size());
+        source_.reject_at(kHeaderAt, "tensor ", quote(key_), ": data_offsets must be two numbers; got ",
+                          entry().offsets.size());
     }
     where_ = where_ == Where::tensors ? Where::end : Where::tensors;
     return true;
   }
   bool start_array(std::size_t) {
-    if (where_ == Where::shape_start) where_ = Where::shape;
-    else if (where_ == Where::offsets_start) where_ = Where::offsets;
-    else return unexpected("an array");
+    if (where_ == Where::shape_start)
+      where_ = Where::shape;
+    else if (where_ == Where::offsets_start)
+      where_ = Where::offsets;
+    else
+      return unexpected("an array");
     return true;
   }
   bool end_array() {
@@ -106,17 +116,29 @@ class HeaderHandler {
 
  private:
   enum class Where {
-    document, tensors, metadata_start, metadata, metadata_value,
-    tensor_start, tensor, dtype, shape_start, shape, offsets_start, offsets, end
+    document,
+    tensors,
+    metadata_start,
+    metadata,
+    metadata_value,
+    tensor_start,
+    tensor,
+    dtype,
+    shape_start,
+    shape,
+    offsets_start,
+    offsets,
+    end
   };
 
   RawEntry& entry() { return header_.entries.back(); }
 
   void tensor_key(const std::string& text) {
-    const bool first = text == "dtype" ? entry().dtype.empty()
+    const bool first = text == "dtype"   ? entry().dtype.empty()
                        : text == "shape" ? !std::exchange(entry().has_shape, true)
-                       : text == "data_offsets" ? !std::exchange(entry().has_offsets, true)
-                                                : (refuse("is unknown; dtype, shape and data_offsets are known"), false);
+                       : text == "data_offsets"
+                           ? !std::exchange(entry().has_offsets, true)
+                           : (refuse("is unknown; dtype, shape and data_offsets are known"), false);
     if (!first) refuse("stands twice");
     where_ = text == "dtype" ? Where::dtype : text == "shape" ? Where::shape_start : Where::offsets_start;
   }
@@ -132,11 +154,13 @@ class HeaderHandler {
   bool unexpected(const std::string& what) {
     switch (where_) {
       case Where::document: source_.reject_at(kHeaderAt, "the header must be an object; it is ", what);
-      case Where::tensor_start: source_.reject_at(kHeaderAt, "tensor ", quote(key_), " must be an object; it is ", what);
+      case Where::tensor_start:
+        source_.reject_at(kHeaderAt, "tensor ", quote(key_), " must be an object; it is ", what);
       case Where::metadata_start: source_.reject_at(kHeaderAt, "__metadata__ must be an object; it is ", what);
       case Where::metadata_value: refuse("must be a text; it is ", what);
       case Where::dtype: refuse("must be a text; it is ", what);
-      case Where::shape_start: case Where::offsets_start: refuse("must be an array; it is ", what);
+      case Where::shape_start:
+      case Where::offsets_start: refuse("must be an array; it is ", what);
       default: refuse("must be whole numbers of at least 0; it holds ", what);
     }
   }

@@ -18,7 +18,8 @@ SafetensorsEntry checked_entry(RawEntry&& raw, std::uint64_t data_begin, const S
   if (known == kSafetensorsDtypes.end())
     source.reject("tensor ", quote(raw.name), " has the unknown element type ", quote(raw.dtype));
   const std::uint64_t begin = raw.offsets[0], end = raw.offsets[1];
-  if (end < begin) source.reject("tensor ", quote(raw.name), ": data_offsets end before they begin: ", begin, ", ", end);
+  if (end < begin)
+    source.reject("tensor ", quote(raw.name), ": data_offsets end before they begin: ", begin, ", ", end);
   const auto bits = checked_volume(raw.shape, known->bits);
   if (!bits) source.reject("tensor ", quote(raw.name), ": the product of its shape and element size overflows");
   if (*bits % 8 != 0)
@@ -43,7 +44,8 @@ void check_cover(const SafetensorsHeader& header, std::uint64_t file_bytes, cons
   std::uint64_t at = header.data_begin;
   for (const SafetensorsEntry* entry : order) {
     if (entry->begin != at)
-      source.reject_at(at, "tensor ", quote(entry->name), entry->begin < at ? " overlaps the one before it" : " leaves a hole before it",
+      source.reject_at(at, "tensor ", quote(entry->name),
+                       entry->begin < at ? " overlaps the one before it" : " leaves a hole before it",
                        ": it begins at byte ", entry->begin);
     at = entry->end;
   }
@@ -57,14 +59,16 @@ SafetensorsHeader checked_header(const MappedFile& file, const Source& source, c
   ByteReader reader(all, source);
   const std::uint64_t length = reader.u64("the header length");
   if (length > reader.remaining())
-    source.reject_at(0, "the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
+    source.reject_at(0, "the header of ", length, " bytes must lie inside the file; ", reader.remaining(),
+                     " bytes are left");
   if (length > limits.header_bytes) source.exceeded("header_bytes", "bytes of the header", limits.header_bytes, length);
   RawHeader raw = parse_safetensors_json(reader.text(length, "header"), source, limits);
   SafetensorsHeader header;
   header.data_begin = reader.position();
   header.metadata = std::move(raw.metadata);
   header.entries.reserve(raw.entries.size());
-  for (RawEntry& entry : raw.entries) header.entries.push_back(checked_entry(std::move(entry), header.data_begin, source));
+  for (RawEntry& entry : raw.entries)
+    header.entries.push_back(checked_entry(std::move(entry), header.data_begin, source));
   check_cover(header, all.size(), source);
   return header;
 }

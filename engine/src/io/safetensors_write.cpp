@@ -13,8 +13,9 @@ namespace {
 constexpr const char* kOp = "write_safetensors";
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // readers that follow the reference take no more
 
-std::string_view dtype_word(Dtype dtype) {
-  return std::ranges::find(kSafetensorsDtypes, std::optional(dtype), &SafetensorsDtype::dtype)->name;
+/// Row of the element type in kSafetensorsDtypes, which is in the order of the reference's enumeration.
+auto row_of(Dtype dtype) {
+  return std::ranges::find(kSafetensorsDtypes, std::optional(dtype), &SafetensorsDtype::dtype);
 }
 
 std::string checked_name(const std::string& name) {
@@ -31,8 +32,8 @@ std::vector<std::size_t> data_order(const NamedTensors& tensors, SafetensorsWrit
     std::ranges::sort(order, [first = tensors.begin()](std::size_t a, std::size_t b) {
       const auto& [name_a, tensor_a] = first[static_cast<std::ptrdiff_t>(a)];
       const auto& [name_b, tensor_b] = first[static_cast<std::ptrdiff_t>(b)];
-      const std::size_t width_a = itemsize(tensor_a.dtype()), width_b = itemsize(tensor_b.dtype());
-      return width_a != width_b ? width_a > width_b : name_a < name_b;
+      const auto row_a = row_of(tensor_a.dtype()), row_b = row_of(tensor_b.dtype());
+      return row_a != row_b ? row_a > row_b : name_a < name_b;
     });
   }
   return order;
@@ -42,13 +43,14 @@ std::string header_text(const NamedTensors& tensors, const std::vector<std::uint
   std::string out = "{";
   if (!tensors.metadata().empty()) {
     out += "\"__metadata__\":{";
-    for (const auto& [key, value] : tensors.metadata()) out += cat(checked_name(key), ":", json_string(value, kOp), ",");
+    for (const auto& [key, value] : tensors.metadata())
+      out += cat(checked_name(key), ":", json_string(value, kOp), ",");
     out.back() = '}';
     out += ',';
   }
   std::size_t i = 0;
   for (const auto& [name, tensor] : tensors) {
-    out += cat(checked_name(name), ":{\"dtype\":\"", dtype_word(tensor.dtype()), "\",\"shape\":[");
+    out += cat(checked_name(name), ":{\"dtype\":\"", row_of(tensor.dtype())->name, "\",\"shape\":[");
     for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) out += cat(axis > 0 ? "," : "", tensor.size(axis));
     const std::uint64_t begin = begins[i++];
     out += cat("],\"data_offsets\":[", begin, ",", begin + tensor.nbytes(), "]},");

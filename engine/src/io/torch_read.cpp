@@ -14,8 +14,10 @@ namespace {
 
 constexpr std::uint64_t kNewestVersion = 10;  // of the container, as PyTorch's reader
 
-std::string_view text_of(const ZipReader& zip, const ZipMember& member, MemoryBudget& budget, std::shared_ptr<Storage>& keeper) {
-  if (member.bytes > 64) zip.source().reject("member ", quote(member.name), " must have at most 64 bytes; it has ", member.bytes);
+std::string_view text_of(const ZipReader& zip, const ZipMember& member, MemoryBudget& budget,
+                         std::shared_ptr<Storage>& keeper) {
+  if (member.bytes > 64)
+    zip.source().reject("member ", quote(member.name), " must have at most 64 bytes; it has ", member.bytes);
   keeper = zip.contents(member, budget);
   return {reinterpret_cast<const char*>(keeper->data()), keeper->bytes()};
 }
@@ -49,18 +51,21 @@ NamedTensors read_zip(const std::shared_ptr<MappedFile>& file, const Source& sou
   if (zip.members().empty()) source.reject("the archive is empty");
   const std::string& first = zip.members().front().name;
   const std::string root = first.substr(0, first.find('/'));
-  const bool script = zip.find(root + "/constants.pkl") != nullptr ||
-                      std::ranges::any_of(zip.members(), [&](const ZipMember& m) { return m.name.starts_with(root + "/code/"); });
+  const bool script =
+      zip.find(root + "/constants.pkl") != nullptr ||
+      std::ranges::any_of(zip.members(), [&](const ZipMember& m) { return m.name.starts_with(root + "/code/"); });
   if (script) source.reject("the file is a TorchScript archive, which holds code; save model.state_dict() instead");
   const ZipMember* pickle_member = zip.find(root + "/data.pkl");
-  if (pickle_member == nullptr) source.reject("the archive must have a member ", quote(root + "/data.pkl"), ": it was not written by torch.save");
+  if (pickle_member == nullptr)
+    source.reject("the archive must have a member ", quote(root + "/data.pkl"), ": it was not written by torch.save");
   check_version(zip, root, budget);
   const bool swap = is_big_endian(zip, root, budget);
   if (pickle_member->bytes > options.limits.header_bytes)
     source.exceeded("header_bytes", "bytes of the pickle", options.limits.header_bytes, pickle_member->bytes);
 
   const auto pickle_bytes = zip.contents(*pickle_member, budget);
-  ByteReader reader({pickle_bytes->data(), pickle_bytes->bytes()}, source, pickle_member->deflated ? 0 : pickle_member->data_offset);
+  ByteReader reader({pickle_bytes->data(), pickle_bytes->bytes()}, source,
+                    pickle_member->deflated ? 0 : pickle_member->data_offset);
   PickleReader pickle(reader, options.limits);
   const PickleRef object = pickle.read();
   if (reader.remaining() != 0) reader.reject(reader.remaining(), " bytes follow the STOP of the pickle");
@@ -90,9 +95,11 @@ NamedTensors read_legacy(const std::shared_ptr<MappedFile>& file, const Source& 
   (void)pickle.read();  // the magic number, recognised by the caller
   const PickleValue& protocol = pickle.value(pickle.read());
   if (protocol.kind != PickleKind::integer || protocol.integer != 1001)
-    reader.reject("protocol 1001 of the legacy format is read; got ", protocol.kind == PickleKind::integer ? cat(protocol.integer) : word_of(protocol.kind));
+    reader.reject("protocol 1001 of the legacy format is read; got ",
+                  protocol.kind == PickleKind::integer ? cat(protocol.integer) : word_of(protocol.kind));
   const PickleValue* little = entry(pickle, pickle.read(), "little_endian");
-  if (little == nullptr || little->kind != PickleKind::boolean) reader.reject("the system information must say little_endian");
+  if (little == nullptr || little->kind != PickleKind::boolean)
+    reader.reject("the system information must say little_endian");
   const bool swap = little->integer == 0;
   const PickleRef object = pickle.read();
   const PickleValue& keys = pickle.value(pickle.read());
@@ -104,11 +111,13 @@ NamedTensors read_legacy(const std::shared_ptr<MappedFile>& file, const Source& 
   for (const PickleRef ref : pickle.items(keys)) {
     const PickleValue& key = pickle.value(ref);
     const auto known = key.kind == PickleKind::text ? wanted.find(key.text) : wanted.end();
-    if (known == wanted.end() || found.contains(key.text)) reader.reject("key ", quote(key.text), " names no storage of the object, or one again");
+    if (known == wanted.end() || found.contains(key.text))
+      reader.reject("key ", quote(key.text), " names no storage of the object, or one again");
     const PickleStorage& storage = *known->second;
     if (!storage.dtype) throw NotSupported(cat(source.prefix(), "storages of ", storage.class_name, " are not read"));
     const std::uint64_t numel = reader.u64("number of elements");
-    if (numel != storage.numel) reader.reject("storage ", quote(key.text), " must have ", storage.numel, " elements; it has ", numel);
+    if (numel != storage.numel)
+      reader.reject("storage ", quote(key.text), " must have ", storage.numel, " elements; it has ", numel);
     const auto bytes = checked_mul(numel, itemsize(*storage.dtype));
     if (!bytes) reader.reject("storage ", quote(key.text), " of ", numel, " elements overflows");
     const std::uint64_t at = reader.position();
@@ -133,7 +142,8 @@ NamedTensors read_torch(const std::filesystem::path& path, const ReadOptions& op
   switch (file_kind(file->bytes())) {
     case FileKind::zip: return read_zip(file, source, options, stem);
     case FileKind::torch_legacy: return read_legacy(file, source, options, stem);
-    case FileKind::pickle: source.reject("the file is a plain pickle, which may hold code; save model.state_dict() with torch.save");
+    case FileKind::pickle:
+      source.reject("the file is a plain pickle, which may hold code; save model.state_dict() with torch.save");
     default: source.reject("the file was not written by torch.save: it is ", describe(file_kind(file->bytes())));
   }
 }

@@ -23,7 +23,8 @@ bool is_row_major(const PickleTensor& t, std::int64_t numel) {
 std::optional<std::uint64_t> reach(const PickleTensor& t) {
   std::optional<std::uint64_t> last = t.offset;
   for (std::size_t axis = 0; axis < t.sizes.size() && last; ++axis) {
-    const auto way = checked_mul(static_cast<std::uint64_t>(t.sizes[axis]) - 1, static_cast<std::uint64_t>(t.strides[axis]));
+    const auto way =
+        checked_mul(static_cast<std::uint64_t>(t.sizes[axis]) - 1, static_cast<std::uint64_t>(t.strides[axis]));
     last = way ? checked_add(*last, *way) : std::nullopt;
   }
   return last ? checked_add(*last, 1) : std::nullopt;
@@ -33,8 +34,15 @@ std::optional<std::uint64_t> reach(const PickleTensor& t) {
 
 TensorCollector::TensorCollector(const PickleReader& pickle, const Source& source, const Limits& limits,
                                  MemoryBudget& budget, bool swap, Fetch fetch)
-    : pickle_(pickle), source_(source), limits_(limits), budget_(budget), swap_(swap), fetch_(std::move(fetch)),
-      tensors_(pickle.tensors().size()), storages_(pickle.storages().size()), storage_types_(storages_.size()) {}
+    : pickle_(pickle),
+      source_(source),
+      limits_(limits),
+      budget_(budget),
+      swap_(swap),
+      fetch_(std::move(fetch)),
+      tensors_(pickle.tensors().size()),
+      storages_(pickle.storages().size()),
+      storage_types_(storages_.size()) {}
 
 NamedTensors TensorCollector::collect(PickleRef root, const std::string& stem) {
   const PickleKind kind = pickle_.value(root).kind;
@@ -50,7 +58,8 @@ NamedTensors TensorCollector::collect(PickleRef root, const std::string& stem) {
 
 /// Adds what is below `ref`; the number of tensors. The depth is limited, so recursion is safe.
 std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
-  if (++visited_ > limits_.objects) source_.exceeded("objects", "values named by the pickle", limits_.objects, visited_);
+  if (++visited_ > limits_.objects)
+    source_.exceeded("objects", "values named by the pickle", limits_.objects, visited_);
   const PickleValue& value = pickle_.value(ref);
   if (value.kind == PickleKind::tensor || value.kind == PickleKind::unsupported) {
     add(value, path);
@@ -61,7 +70,8 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   std::size_t found = 0;
   if ((sequence || value.kind == PickleKind::dict) && !barren_.contains(ref)) {
     if (std::ranges::find(open_, ref) != open_.end()) source_.reject(quote(path), " contains itself");
-    if (open_.size() == limits_.nesting) source_.exceeded("nesting", "depth of containers", limits_.nesting, open_.size() + 1);
+    if (open_.size() == limits_.nesting)
+      source_.exceeded("nesting", "depth of containers", limits_.nesting, open_.size() + 1);
     open_.push_back(ref);
     if (sequence) {
       const auto& items = pickle_.items(value);
@@ -94,15 +104,18 @@ std::string TensorCollector::child(const std::string& path, std::string_view key
 std::string TensorCollector::key_text(PickleRef key, const std::string& path) const {
   const PickleValue& value = pickle_.value(key);
   if (value.kind == PickleKind::integer) return cat(value.integer);
-  if (value.kind != PickleKind::text) source_.reject("a key below ", quote(path), " must be a text or an integer; it is ", word_of(value.kind));
+  if (value.kind != PickleKind::text)
+    source_.reject("a key below ", quote(path), " must be a text or an integer; it is ", word_of(value.kind));
   if (value.text.find('\0') != value.text.npos) source_.reject("key ", quote(value.text), " contains NUL");
   return std::string(value.text);
 }
 
 void TensorCollector::add(const PickleValue& value, const std::string& path) {
   if (value.kind == PickleKind::unsupported)
-    throw NotSupported(cat(source_.prefix(), "tensor ", quote(path), " is of a kind that this library does not have: ", value.text));
-  if (out_.size() == limits_.tensors) source_.exceeded("tensors", "tensors in the file", limits_.tensors, out_.size() + 1);
+    throw NotSupported(
+        cat(source_.prefix(), "tensor ", quote(path), " is of a kind that this library does not have: ", value.text));
+  if (out_.size() == limits_.tensors)
+    source_.exceeded("tensors", "tensors in the file", limits_.tensors, out_.size() + 1);
   if (out_.contains(path)) source_.reject("two tensors have the path ", quote(path));
   out_.add(path, tensor(value.index, path));
 }
@@ -112,7 +125,8 @@ const std::shared_ptr<Storage>& TensorCollector::storage(const PickleTensor& spe
   std::shared_ptr<Storage>& held = storages_[spec.storage];
   std::optional<Dtype>& held_type = storage_types_[spec.storage];
   if (held != nullptr) {
-    if (held_type != spec.dtype) source_.reject("tensor ", quote(path), ": its storage is shown as ", *held_type, " and as ", spec.dtype);
+    if (held_type != spec.dtype)
+      source_.reject("tensor ", quote(path), ": its storage is shown as ", *held_type, " and as ", spec.dtype);
     return held;
   }
   const PickleStorage& wanted = pickle_.storages()[spec.storage];
@@ -128,8 +142,10 @@ const std::shared_ptr<Storage>& TensorCollector::storage(const PickleTensor& spe
   if (reversed || reinterpret_cast<std::uintptr_t>(bytes->data()) % width != 0) {
     budget_.take(bytes->bytes(), cat("storage ", quote(wanted.key)));
     auto copy = Storage::allocate(bytes->bytes());
-    if (reversed) copy_swapped(copy->data(), bytes->data(), bytes->bytes() / width, width);
-    else if (bytes->bytes() > 0) std::memcpy(copy->data(), bytes->data(), bytes->bytes());
+    if (reversed)
+      copy_swapped(copy->data(), bytes->data(), bytes->bytes() / width, width);
+    else if (bytes->bytes() > 0)
+      std::memcpy(copy->data(), bytes->data(), bytes->bytes());
     bytes = std::move(copy);
   }
   held = std::move(bytes);
@@ -150,8 +166,8 @@ Tensor TensorCollector::tensor(std::uint32_t index, const std::string& path) {
   const std::uint64_t held = from->bytes() / width;
   const auto needed = shape.numel() == 0 ? spec.offset : reach(spec);
   if (!needed || *needed > held)
-    source_.reject("tensor ", quote(path), " of shape ", shape, " at offset ", spec.offset, " reaches beyond its storage of ",
-                   held, " elements");
+    source_.reject("tensor ", quote(path), " of shape ", shape, " at offset ", spec.offset,
+                   " reaches beyond its storage of ", held, " elements");
   if (is_row_major(spec, shape.numel())) {
     made = Tensor::over(from, static_cast<std::size_t>(spec.offset) * width, shape, spec.dtype);
   } else {

@@ -39,9 +39,12 @@ class PickleWriter {
   }
   void integer(std::int64_t value) {
     const auto bits = static_cast<std::uint64_t>(value);
-    if (value <= 0xFF) op('K'), little(bits, 1);
-    else if (value <= INT32_MAX) op('J'), little(bits, 4);
-    else op('\x8A'), op('\x8'), little(bits, 8);
+    if (value <= 0xFF)
+      op('K'), little(bits, 1);
+    else if (value <= INT32_MAX)
+      op('J'), little(bits, 4);
+    else
+      op('\x8A'), op('\x8'), little(bits, 8);
   }
   void integers(std::span<const std::int64_t> values) {
     op('(');
@@ -93,7 +96,8 @@ void write_torch(const std::filesystem::path& path, const NamedTensors& tensors)
   pickle.ordered_dict();
   pickle.op('(');
   for (const auto& [name, tensor] : tensors) {
-    if (!is_utf8(name) || name.size() > UINT32_MAX) throw ValueError(cat("[write_torch] names must be UTF-8; got ", quote(name)));
+    if (!is_utf8(name) || name.size() > UINT32_MAX)
+      throw ValueError(cat("[write_torch] names must be UTF-8; got ", quote(name)));
     const Place place{tensor.storage().get(), tensor.storage_offset(), tensor.numel(), tensor.dtype()};
     const auto [known, is_new] = keys.try_emplace(place, storages.size());
     if (is_new) storages.push_back(&tensor);

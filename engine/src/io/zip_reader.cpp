@@ -61,7 +61,8 @@ ZipReader::Directory ZipReader::find_directory() const {
     if (record.u16("comment length") == record.remaining()) found.push_back(at);
   }
   if (found.empty()) source_.reject("the archive has no end record: it is cut short, or no zip file");
-  if (found.size() > 1) source_.reject_at(found[1], "the archive has two end records, at bytes ", found[1], " and ", found[0]);
+  if (found.size() > 1)
+    source_.reject_at(found[1], "the archive has two end records, at bytes ", found[1], " and ", found[0]);
 
   const std::uint64_t end = found[0];
   ByteReader record(all.subspan(end), source_, end);
@@ -97,7 +98,8 @@ ZipReader::Directory ZipReader::zip64_directory(std::uint64_t locator, const Dir
   if (record.u64("size of the zip64 end record") != locator - at - 12)
     source_.reject_at(at, "the zip64 end record must end where its locator begins");
   record.skip(4, "versions");
-  if (record.u32("disk") != 0 || record.u32("first disk") != 0) source_.reject_at(at, "archives of several disks are not read");
+  if (record.u32("disk") != 0 || record.u32("first disk") != 0)
+    source_.reject_at(at, "archives of several disks are not read");
   Directory wide;
   const std::uint64_t here = record.u64("members on this disk");
   wide.count = record.u64("members");
@@ -130,12 +132,14 @@ void ZipReader::read_directory(const Directory& directory) {
   ByteReader reader(std::span<const std::byte>(file_->bytes()).subspan(directory.offset, directory.bytes), source_,
                     directory.offset);
   if (directory.count > directory.bytes / 46)
-    source_.reject_at(directory.offset, "a directory of ", directory.bytes, " bytes cannot hold ", directory.count, " members");
+    source_.reject_at(directory.offset, "a directory of ", directory.bytes, " bytes cannot hold ", directory.count,
+                      " members");
   members_.reserve(directory.count);
   std::unordered_map<std::string_view, std::uint64_t> seen;
   for (std::uint64_t i = 0; i < directory.count; ++i) {
     const std::uint64_t at = reader.position();
-    if (reader.u32("directory entry") != kDirectoryEntry) source_.reject_at(at, "there is no directory entry ", i, " here");
+    if (reader.u32("directory entry") != kDirectoryEntry)
+      source_.reject_at(at, "there is no directory entry ", i, " here");
     ZipMember member;
     reader.skip(4, "versions");
     member.flags = reader.u16("flags");
@@ -181,7 +185,8 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   const auto differs = [&](const char* what) {
     source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about ", what);
   };
-  if (reader.u32("local header") != kLocalHeader) source_.reject_at(at, "there is no local header of ", quote(member.name), " here");
+  if (reader.u32("local header") != kLocalHeader)
+    source_.reject_at(at, "there is no local header of ", quote(member.name), " here");
   reader.skip(2, "version");
   const std::uint16_t flags = reader.u16("flags");
   if (flags != member.flags) differs("the flags");
@@ -202,8 +207,8 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   if (stored != member.stored_bytes && !(follow && (stored == 0 || stored == kIn64))) differs("the stored size");
   member.data_offset = reader.position();
   if (member.stored_bytes > reader.remaining())
-    source_.reject_at(at, "member ", quote(member.name), " of ", member.stored_bytes, " bytes must end before the directory; ",
-                      reader.remaining(), " bytes are left");
+    source_.reject_at(at, "member ", quote(member.name), " of ", member.stored_bytes,
+                      " bytes must end before the directory; ", reader.remaining(), " bytes are left");
 }
 
 /// No byte belongs to two members, and the first one opens the file.
@@ -219,8 +224,8 @@ void ZipReader::check_layout(std::uint64_t end) {
     if (member == by_offset.front() && member->header_offset != 0)
       source_.reject("the first member must begin at byte 0; it begins at ", member->header_offset);
     if (member->header_offset < previous_end)
-      source_.reject_at(member->header_offset, "member ", quote(member->name), " overlaps the one before it, which ends at ",
-                        previous_end);
+      source_.reject_at(member->header_offset, "member ", quote(member->name),
+                        " overlaps the one before it, which ends at ", previous_end);
     previous_end = member->data_offset + member->stored_bytes;
   }
 }
@@ -249,7 +254,8 @@ std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudge
     source_.reject_at(member.header_offset, "member ", quote(member.name), " claims ", member.bytes, " bytes from ",
                       member.stored_bytes);
   if (member.bytes > kFreely && ratio > options_.limits.inflate_ratio)
-    source_.exceeded("inflate_ratio", cat("compression of member ", quote(member.name)), options_.limits.inflate_ratio, ratio);
+    source_.exceeded("inflate_ratio", cat("compression of member ", quote(member.name)), options_.limits.inflate_ratio,
+                     ratio);
   budget.take(member.bytes, cat("member ", quote(member.name)));
   auto out = Storage::allocate(member.bytes);
 
@@ -275,7 +281,8 @@ std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudge
     output = output.subspan(out_before - stream.avail_out);
   }
   if (status != Z_STREAM_END || !input.empty() || !output.empty())
-    source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to exactly ", member.bytes, " bytes");
+    source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to exactly ", member.bytes,
+                      " bytes");
   return out;
 }
 

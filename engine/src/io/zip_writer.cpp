@@ -36,10 +36,11 @@ std::uint64_t narrow(std::uint64_t value) { return value < kIn64 ? value : kIn64
 }  // namespace
 
 void ZipWriter::add(const std::string& name, std::span<const std::byte> head, std::span<const std::byte> body) {
-  if (name.empty() || name.size() > 0xFFFF) throw ValueError(cat("[ZipWriter] names have 1..65535 bytes; got ", name.size()));
+  if (name.empty() || name.size() > 0xFFFF)
+    throw ValueError(cat("[ZipWriter] names have 1..65535 bytes; got ", name.size()));
   Written member{name, file_.position(), head.size() + body.size(), 0};
-  member.crc = static_cast<std::uint32_t>(
-      ::crc32_combine(crc32_of(head), crc32_of(body), static_cast<z_off_t>(body.size())));
+  member.crc =
+      static_cast<std::uint32_t>(::crc32_combine(crc32_of(head), crc32_of(body), static_cast<z_off_t>(body.size())));
 
   Record extra;
   if (member.bytes >= kIn64) extra.u16(1).u16(16).u64(member.bytes).u64(member.bytes);
@@ -77,7 +78,14 @@ void ZipWriter::finish() {
     tail.u32(0x07064b50).u32(0).u64(end).u32(1);
   }
   const std::uint64_t narrow_count = count < 0xFFFF ? count : 0xFFFF;
-  tail.u32(0x06054b50).u16(0).u16(0).u16(narrow_count).u16(narrow_count).u32(narrow(end - start)).u32(narrow(start)).u16(0);
+  tail.u32(0x06054b50)
+      .u16(0)
+      .u16(0)
+      .u16(narrow_count)
+      .u16(narrow_count)
+      .u32(narrow(end - start))
+      .u32(narrow(start))
+      .u16(0);
   file_.write(tail.bytes());
 }
 

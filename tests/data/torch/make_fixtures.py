@@ -1,7 +1,7 @@
 """Writes the files of this folder: run once with each PyTorch (1.13.1 and 2.13.0), then with --numpy.
 
     python3 make_fixtures.py            tensors_V.pt, legacy_V.pt, checkpoint_V.pt, refused_*_V.pt
-    python3 make_fixtures.py --numpy    expected.npz (deflated), big_endian.npy, fortran_*.npy …
+    python3 make_fixtures.py --numpy    reference.safetensors, expected.npz (deflated), big_endian.npy, fortran_*.npy …
 """
 import collections
 import os
@@ -78,6 +78,9 @@ def with_numpy():
         t = t.detach()
         expected[name] = (t.float() if t.dtype == torch.bfloat16 else t).contiguous().numpy()
     np.savez_compressed(path("expected.npz"), **expected)
+    from safetensors.torch import save_file  # 0.8.0
+    save_file({name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors().items()},
+              path("reference.safetensors"), metadata={"made by": "safetensors"})
     np.savez(path("stored.npz"), a=np.arange(6, dtype=np.int32).reshape(2, 3), b=np.float64(2.5))
     cube = np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 8
     np.save(path("big_endian.npy"), cube.astype(">f4"))

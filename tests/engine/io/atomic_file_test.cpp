@@ -43,8 +43,14 @@ TEST_SUITE("engine/io/atomic_file") {
       CHECK(file.position() == 200008);
       CHECK(!std::filesystem::exists(dir / "out"));
       file.commit();
-      CHECK(outcome([&] { file.write("more"); return 0; }).starts_with("StateError"));
-      CHECK(outcome([&] { file.commit(); return 0; }).starts_with("StateError"));
+      CHECK(outcome([&] {
+              file.write("more");
+              return 0;
+            }).starts_with("StateError"));
+      CHECK(outcome([&] {
+              file.commit();
+              return 0;
+            }).starts_with("StateError"));
     }
     CHECK(slurp(dir / "out") == std::string("abc\0\0\0\0\0", 8) + std::string(200000, 'x'));
     CHECK(dir.size() == 1);
@@ -64,7 +70,10 @@ TEST_SUITE("engine/io/atomic_file") {
     std::string said;
     {
       const SizeLimit limit(100000);
-      said = outcome([&] { write_file(dir / "out", std::string(500000, 'x')); return 0; });
+      said = outcome([&] {
+        write_file(dir / "out", std::string(500000, 'x'));
+        return 0;
+      });
     }
     CAPTURE(said);
     CHECK(said.starts_with("IoError: [write_file] "));
@@ -80,7 +89,12 @@ TEST_SUITE("engine/io/atomic_file") {
 
   TEST_CASE("folders, devices and what cannot be created are refused with path and reason") {
     const TempDir dir;
-    const auto said = [&](const std::filesystem::path& path) { return outcome([&] { write_file(path, "x"); return 0; }); };
+    const auto said = [&](const std::filesystem::path& path) {
+      return outcome([&] {
+        write_file(path, "x");
+        return 0;
+      });
+    };
     CHECK(said(dir.path()).find("it is a directory") != std::string::npos);
     CHECK(said(dir / "absent" / "out").find("No such file or directory") != std::string::npos);
     CHECK(said("/dev/null").find("pipe, socket or device") != std::string::npos);

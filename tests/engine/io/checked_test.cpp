@@ -17,7 +17,9 @@ TEST_SUITE("engine/checked") {
   }
 
   TEST_CASE("checked_volume cannot be led to 0 by wrapping or by an empty axis") {
-    const auto volume = [](std::vector<std::uint64_t> sizes, std::uint64_t unit) { return checked_volume(sizes, unit); };
+    const auto volume = [](std::vector<std::uint64_t> sizes, std::uint64_t unit) {
+      return checked_volume(sizes, unit);
+    };
     CHECK(volume({}, 4) == 4);
     CHECK(volume({2, 3}, 8) == 48);
     CHECK(volume({0, 3}, 8) == 0);
@@ -27,12 +29,14 @@ TEST_SUITE("engine/checked") {
   }
 
   TEST_CASE("is_utf8 refuses overlong forms, surrogates, what is cut and what is beyond U+10FFFF") {
-    for (const auto good : {""sv, "a"sv, "\xC3\xB6"sv, "\xE2\x82\xAC"sv, "\xF0\x9F\x8C\xB3"sv, "\xF4\x8F\xBF\xBF"sv, "\0"sv}) {
+    for (const auto good :
+         {""sv, "a"sv, "\xC3\xB6"sv, "\xE2\x82\xAC"sv, "\xF0\x9F\x8C\xB3"sv, "\xF4\x8F\xBF\xBF"sv, "\0"sv}) {
       CAPTURE(quote(good));
       CHECK(is_utf8(good));
     }
-    for (const auto bad : {"\x80"sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xE0\x9F\xBF"sv, "\xED\xA0\x80"sv, "\xF0\x8F\xBF\xBF"sv,
-                           "\xF4\x90\x80\x80"sv, "\xC3"sv, "\xE2\x82"sv, "\xF0\x9F\x8C"sv, "\xFF"sv, "a\xC3z"sv}) {
+    for (const auto bad :
+         {"\x80"sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xE0\x9F\xBF"sv, "\xED\xA0\x80"sv, "\xF0\x8F\xBF\xBF"sv,
+          "\xF4\x90\x80\x80"sv, "\xC3"sv, "\xE2\x82"sv, "\xF0\x9F\x8C"sv, "\xFF"sv, "a\xC3z"sv}) {
       CAPTURE(quote(bad));
       CHECK(!is_utf8(bad));
     }

@@ -20,8 +20,16 @@ inline NamedTensors every_kind(bool with_bfloat16 = true) {
     for (std::size_t i = 0; i < values.size(); ++i) data[i] = values[i];
     out.add(name, t);
   };
-  const auto half = [](std::uint16_t bits) { Half h; h.bits = bits; return h; };
-  const auto bfloat = [](std::uint16_t bits) { BFloat16 b; b.bits = bits; return b; };
+  const auto half = [](std::uint16_t bits) {
+    Half h;
+    h.bits = bits;
+    return h;
+  };
+  const auto bfloat = [](std::uint16_t bits) {
+    BFloat16 b;
+    b.bits = bits;
+    return b;
+  };
   add("f32", std::vector<float>{0.1f, -0.0f, INFINITY, std::bit_cast<float>(0x7FC12345u), 1e-45f, -1e38f}, Shape{2, 3});
   add("f64", std::vector<double>{0.1, -INFINITY, 5e-324}, Shape{3, 1});
   add("f16", std::vector<Half>{half(0x0001), half(0x7E55), half(0xFBFF)}, Shape{3});

@@ -12,13 +12,14 @@ namespace {
 std::string st(const std::string& header, const std::string& data = "") { return le(header.size(), 8) + header + data; }
 
 /// One F32 tensor "x" with the given shape and offsets.
-std::string one(const std::string& shape, const std::string& offsets, const std::string& data, const std::string& dtype = "\"F32\"") {
+std::string one(const std::string& shape, const std::string& offsets, const std::string& data,
+                const std::string& dtype = "\"F32\"") {
   return st(R"({"x":{"dtype":)" + dtype + ",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}", data);
 }
 
 std::string entry(const std::string& name, int begin, int end) {
-  return "\"" + name + R"(":{"dtype":"U8","shape":[)" + std::to_string(end - begin) + "],\"data_offsets\":[" + std::to_string(begin) + "," +
-         std::to_string(end) + "]}";
+  return "\"" + name + R"(":{"dtype":"U8","shape":[)" + std::to_string(end - begin) + "],\"data_offsets\":[" +
+         std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 
 const std::string kFour(4, 'd');
@@ -30,7 +31,8 @@ std::vector<Hostile> structure() {
       {"H03 header of length 0", le(0, 8), "FormatError", "must begin with '{'"},
       {"H04 header of length 2^64 - 1", le(UINT64_MAX, 8) + "{}", "FormatError", "18446744073709551615"},
       {"H05 header of length 2^63", le(std::uint64_t{1} << 63, 8) + "{}", "FormatError", "9223372036854775808"},
-      {"H06 header longer than the file", le(100, 8) + "{}", "FormatError", "must lie inside the file; 2 bytes are left"},
+      {"H06 header longer than the file", le(100, 8) + "{}", "FormatError",
+       "must lie inside the file; 2 bytes are left"},
       {"H08 header not UTF-8", st("{\"\xFF\":1}"), "FormatError", "must be JSON"},
       {"H08 overlong encoding", st("{\"\xC0\x80\":1}"), "FormatError", "must be JSON"},
       {"H08 surrogate encoding", st("{\"\xED\xA0\x80\":1}"), "FormatError", "must be JSON"},
@@ -41,20 +43,36 @@ std::vector<Hostile> structure() {
       {"H09 truncated JSON", st("{\"x\":{\"dtype\":\"F32\",\"sha"), "FormatError", "must be JSON"},
       {"H09 two documents", st("{}{}"), "FormatError", "must be JSON"},
       {"H09 an array", st("[]"), "FormatError", "must begin with '{'"},
-      {"H10 100,000 open arrays", st("{\"x\":" + std::string(100000, '[')), "FormatError", "must be an object; it is an array"},
-      {"H10 100,000 open objects", st([] { std::string s; for (int i = 0; i < 100000; ++i) s += "{\"a\":"; return s; }()), "FormatError", "is unknown"},
-      {"H12 a name twice", st("{" + entry("a", 0, 2) + "," + entry("a", 2, 4) + "}", kFour), "FormatError", "name 'a' stands twice"},
-      {"H12 a name twice, once escaped", st("{" + entry("a", 0, 2) + "," + entry("\\u0061", 2, 4) + "}", kFour), "FormatError", "stands twice"},
-      {"H12 __metadata__ twice", st(R"({"__metadata__":{},"__metadata__":{}})"), "FormatError", "'__metadata__' stands twice"},
-      {"H12 a key of metadata twice", st(R"({"__metadata__":{"k":"1","k":"2"}})"), "FormatError", "metadata 'k' stands twice"},
-      {"H12 dtype twice", st(R"({"x":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"), "FormatError", "'dtype' stands twice"},
-      {"H12 shape twice", st(R"({"x":{"dtype":"U8","shape":[0],"shape":[0],"data_offsets":[0,0]}})"), "FormatError", "'shape' stands twice"},
-      {"H13 a number in metadata", st(R"({"__metadata__":{"k":1}})"), "FormatError", "metadata 'k' must be a text; it is a number"},
-      {"H13 an object in metadata", st(R"({"__metadata__":{"k":{}}})"), "FormatError", "metadata 'k' must be a text; it is an object"},
+      {"H10 100,000 open arrays", st("{\"x\":" + std::string(100000, '[')), "FormatError",
+       "must be an object; it is an array"},
+      {"H10 100,000 open objects", st([] {
+         std::string s;
+         for (int i = 0; i < 100000; ++i) s += "{\"a\":";
+         return s;
+       }()),
+       "FormatError", "is unknown"},
+      {"H12 a name twice", st("{" + entry("a", 0, 2) + "," + entry("a", 2, 4) + "}", kFour), "FormatError",
+       "name 'a' stands twice"},
+      {"H12 a name twice, once escaped", st("{" + entry("a", 0, 2) + "," + entry("\\u0061", 2, 4) + "}", kFour),
+       "FormatError", "stands twice"},
+      {"H12 __metadata__ twice", st(R"({"__metadata__":{},"__metadata__":{}})"), "FormatError",
+       "'__metadata__' stands twice"},
+      {"H12 a key of metadata twice", st(R"({"__metadata__":{"k":"1","k":"2"}})"), "FormatError",
+       "metadata 'k' stands twice"},
+      {"H12 dtype twice", st(R"({"x":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"), "FormatError",
+       "'dtype' stands twice"},
+      {"H12 shape twice", st(R"({"x":{"dtype":"U8","shape":[0],"shape":[0],"data_offsets":[0,0]}})"), "FormatError",
+       "'shape' stands twice"},
+      {"H13 a number in metadata", st(R"({"__metadata__":{"k":1}})"), "FormatError",
+       "metadata 'k' must be a text; it is a number"},
+      {"H13 an object in metadata", st(R"({"__metadata__":{"k":{}}})"), "FormatError",
+       "metadata 'k' must be a text; it is an object"},
       {"H13 metadata is a list", st(R"({"__metadata__":[]})"), "FormatError", "__metadata__ must be an object"},
       {"H13 metadata is null", st(R"({"__metadata__":null})"), "FormatError", "it is null"},
-      {"a tensor without shape", st(R"({"x":{"dtype":"U8","data_offsets":[0,0]}})"), "FormatError", "must have dtype, shape and data_offsets"},
-      {"a tensor with a fourth key", st(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"z":1}})"), "FormatError", "'z' is unknown"},
+      {"a tensor without shape", st(R"({"x":{"dtype":"U8","data_offsets":[0,0]}})"), "FormatError",
+       "must have dtype, shape and data_offsets"},
+      {"a tensor with a fourth key", st(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"z":1}})"),
+       "FormatError", "'z' is unknown"},
   };
 }
 
@@ -62,13 +80,16 @@ std::vector<Hostile> values() {
   const std::string two48 = "281474976710656";
   return {
       {"H14 offsets backwards", one("[1]", "[4,0]", kFour), "FormatError", "end before they begin: 4, 0"},
-      {"H15 overlap", st("{" + entry("a", 0, 3) + "," + entry("b", 2, 4) + "}", kFour), "FormatError", "tensor 'b' overlaps the one before it"},
-      {"H16 hole", st("{" + entry("a", 0, 1) + "," + entry("b", 2, 4) + "}", kFour), "FormatError", "tensor 'b' leaves a hole before it"},
+      {"H15 overlap", st("{" + entry("a", 0, 3) + "," + entry("b", 2, 4) + "}", kFour), "FormatError",
+       "tensor 'b' overlaps the one before it"},
+      {"H16 hole", st("{" + entry("a", 0, 1) + "," + entry("b", 2, 4) + "}", kFour), "FormatError",
+       "tensor 'b' leaves a hole before it"},
       {"H16 hole at the start", st("{" + entry("a", 2, 4) + "}", kFour), "FormatError", "leaves a hole"},
       {"H17 bytes behind the data", one("[1]", "[0,4]", "dddd<html>"), "FormatError", "bytes are left over"},
       {"H17 bytes behind an empty header", st("{}", "x"), "FormatError", "bytes are left over"},
       {"H18 one byte short", one("[1]", "[0,4]", "ddd"), "FormatError", "the file is too short"},
-      {"H19 negative size", one("[-1]", "[0,4]", kFour), "FormatError", "'shape' must be whole numbers of at least 0; it holds a negative number"},
+      {"H19 negative size", one("[-1]", "[0,4]", kFour), "FormatError",
+       "'shape' must be whole numbers of at least 0; it holds a negative number"},
       {"H19 minus zero", one("[-0]", "[0,0]", ""), "FormatError", "a negative number"},
       {"H19 fraction", one("[1.0]", "[0,4]", kFour), "FormatError", "it holds the number '1.0'"},
       {"H19 exponent", one("[1]", "[0,4e0]", kFour), "FormatError", "tensor 'x': 'data_offsets' must be whole numbers"},
@@ -77,19 +98,35 @@ std::vector<Hostile> values() {
       {"H19 2^53 + 1", one("[1]", "[0,9007199254740993]", kFour), "FormatError", "must be below 2^48"},
       {"H19 2^64", one("[18446744073709551616]", "[0,4]", kFour), "FormatError", "must be whole numbers"},
       {"H19 1e999", one("[1e999]", "[0,4]", kFour), "FormatError", "must be JSON"},
-      {"H20 shape product overflows", one("[281474976710655,281474976710655]", "[0,4]", kFour), "FormatError", "overflows"},
+      {"H20 shape product overflows", one("[281474976710655,281474976710655]", "[0,4]", kFour), "FormatError",
+       "overflows"},
       {"H21 product wraps to 0", one("[4294967296,4294967296]", "[0,0]", ""), "FormatError", "overflows"},
-      {"H21 product wraps to 0 beside an empty axis", one("[0,4294967296,4294967296]", "[0,0]", ""), "FormatError", "overflows"},
+      {"H21 product wraps to 0 beside an empty axis", one("[0,4294967296,4294967296]", "[0,0]", ""), "FormatError",
+       "overflows"},
       {"H22 bits overflow", one("[281474976710655,32768]", "[0,4]", kFour, "\"F64\""), "FormatError", "overflows"},
       {"H23 empty shape with bytes", one("[0]", "[0,4]", kFour), "FormatError", "need 0 bytes; data_offsets give 4"},
       {"H23 a scalar without bytes", one("[]", "[0,0]", ""), "FormatError", "need 4 bytes; data_offsets give 0"},
-      {"H24 rank 10,000", one("[1" + [] { std::string s; for (int i = 1; i < 10000; ++i) s += ",1"; return s; }() + "]", "[0,4]", kFour), "LimitError", "Limits::rank"},
-      {"H25 unknown element type with wild offsets", one("[1]", "[0,281474976710655]", kFour, "\"F128\""), "FormatError", "unknown element type 'F128'"},
-      {"H25 known but absent element type with wild offsets", one("[1]", "[0,99]", kFour, "\"U32\""), "FormatError", "need 4 bytes; data_offsets give 99"},
-      {"H26 three halves of a byte", one("[3]", "[0,2]", "dd", "\"F4\""), "FormatError", "must fill whole bytes; it has 12 bits"},
+      {"H24 rank 10,000",
+       one(
+           "[1" +
+               [] {
+                 std::string s;
+                 for (int i = 1; i < 10000; ++i) s += ",1";
+                 return s;
+               }() +
+               "]",
+           "[0,4]", kFour),
+       "LimitError", "Limits::rank"},
+      {"H25 unknown element type with wild offsets", one("[1]", "[0,281474976710655]", kFour, "\"F128\""),
+       "FormatError", "unknown element type 'F128'"},
+      {"H25 known but absent element type with wild offsets", one("[1]", "[0,99]", kFour, "\"U32\""), "FormatError",
+       "need 4 bytes; data_offsets give 99"},
+      {"H26 three halves of a byte", one("[3]", "[0,2]", "dd", "\"F4\""), "FormatError",
+       "must fill whole bytes; it has 12 bits"},
       {"H28 one offset", one("[1]", "[0]", kFour), "FormatError", "data_offsets must be two numbers; got 1"},
       {"H28 three offsets", one("[1]", "[0,4,4]", kFour), "FormatError", "must be two numbers"},
-      {"H28 offsets are a number", one("[1]", "4", kFour), "FormatError", "'data_offsets' must be an array; it is a number"},
+      {"H28 offsets are a number", one("[1]", "4", kFour), "FormatError",
+       "'data_offsets' must be an array; it is a number"},
       {"H28 shape is a text", one("\"1\"", "[0,4]", kFour), "FormatError", "'shape' must be an array; it is a text"},
       {"H28 nested shape", one("[[1]]", "[0,4]", kFour), "FormatError", "it holds an array"},
       {"dtype is a number", one("[1]", "[0,4]", kFour, "32"), "FormatError", "'dtype' must be a text; it is a number"},
@@ -114,22 +151,28 @@ TEST_SUITE("engine/io/hostile_safetensors") {
     const TempDir dir;
     spill(dir / "h.safetensors", le((1u << 24) + 1, 8) + "{");
     std::filesystem::resize_file(dir / "h.safetensors", std::uintmax_t{1} << 36);
-    CHECK(outcome([&] { return read_safetensors(dir / "h.safetensors"); }).find("must be at most 16777216; got 16777217 (raise Limits::header_bytes)") != std::string::npos);
+    CHECK(outcome([&] {
+            return read_safetensors(dir / "h.safetensors");
+          }).find("must be at most 16777216; got 16777217 (raise Limits::header_bytes)") != std::string::npos);
   }
 
   TEST_CASE("H11: hundreds of thousands of entries are read, or refused by a limit") {
     const TempDir dir;
     std::string header = "{";
-    for (int i = 0; i < 200000; ++i) header += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
+    for (int i = 0; i < 200000; ++i)
+      header += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
     header.back() = '}';
     spill(dir / "h.safetensors", st(header));
     CHECK(read_safetensors(dir / "h.safetensors").size() == 200000);
-    CHECK(outcome([&] { return read_safetensors(dir / "h.safetensors", {.limits = {.tensors = 1000}}); }).starts_with("LimitError"));
+    CHECK(outcome([&] {
+            return read_safetensors(dir / "h.safetensors", {.limits = {.tensors = 1000}});
+          }).starts_with("LimitError"));
   }
 
   TEST_CASE("every byte of a small file may be wrong: refused, or read without harm") {
     const TempDir dir;
-    write_safetensors(dir / "good.safetensors", {{"a", Tensor::of({1, 2})}, {"b", Tensor::empty({2}, Dtype::i64)}}, {.alignment = 8});
+    write_safetensors(dir / "good.safetensors", {{"a", Tensor::of({1, 2})}, {"b", Tensor::empty({2}, Dtype::i64)}},
+                      {.alignment = 8});
     const std::string good = slurp(dir / "good.safetensors");
     std::size_t refused = 0;
     for (std::size_t i = 0; i < good.size(); ++i)

@@ -120,8 +120,8 @@ struct Member {
   std::string data = {};
   std::uint16_t method = 0;
   std::uint16_t flags = 0;
-  std::uint64_t size = UINT64_MAX;         // in both headers; default: the truth
-  std::string local_name = {};             // default: name
+  std::uint64_t size = UINT64_MAX;  // in both headers; default: the truth
+  std::string local_name = {};      // default: name
   std::uint32_t crc_flip = 0;
   std::uint64_t directory_offset = UINT64_MAX;  // default: the truth
   std::string unpacked = {};                    // what the checksum is of; default: data
@@ -137,13 +137,15 @@ inline std::string make_zip(const std::vector<Member>& members, std::uint64_t co
                                                                      static_cast<uInt>(checked.size())));
     const std::uint64_t size = m.size == UINT64_MAX ? m.data.size() : m.size;
     const std::string& local = m.local_name.empty() ? m.name : m.local_name;
-    const std::string common = le(m.flags, 2) + le(m.method, 2) + le(0x00210000, 4) + le(crc, 4) + le(m.data.size(), 4) + le(size, 4);
+    const std::string common =
+        le(m.flags, 2) + le(m.method, 2) + le(0x00210000, 4) + le(crc, 4) + le(m.data.size(), 4) + le(size, 4);
     out += "PK\3\4" + le(20, 2) + common + le(local.size(), 2) + le(0, 2) + local + m.data;
-    directory += "PK\1\2" + le(20, 2) + le(20, 2) + common + le(m.name.size(), 2) + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) +
-                 le(m.directory_offset == UINT64_MAX ? at : m.directory_offset, 4) + m.name;
+    directory += "PK\1\2" + le(20, 2) + le(20, 2) + common + le(m.name.size(), 2) + le(0, 2) + le(0, 2) + le(0, 2) +
+                 le(0, 2) + le(0, 4) + le(m.directory_offset == UINT64_MAX ? at : m.directory_offset, 4) + m.name;
   }
   const std::uint64_t n = count == UINT64_MAX ? members.size() : count;
-  return out + directory + "PK\5\6" + le(0, 4) + le(n, 2) + le(n, 2) + le(directory.size(), 4) + le(out.size(), 4) + le(0, 2);
+  return out + directory + "PK\5\6" + le(0, 4) + le(n, 2) + le(n, 2) + le(directory.size(), 4) + le(out.size(), 4) +
+         le(0, 2);
 }
 
 /// Same names in the same order, equal types, shapes and bytes.

@@ -26,7 +26,12 @@ TEST_SUITE("engine/io/load") {
 
   TEST_CASE("what cannot be written is refused before a file is made") {
     const TempDir dir;
-    const auto said = [&](const char* name, const NamedTensors& t) { return outcome([&] { save_tensors(dir / name, t); return 0; }); };
+    const auto said = [&](const char* name, const NamedTensors& t) {
+      return outcome([&] {
+        save_tensors(dir / name, t);
+        return 0;
+      });
+    };
     CHECK(said("t.bin", {}).find("must end in .safetensors") != std::string::npos);
     CHECK(said("t.npy", {}).find("a .npy file holds one tensor; got 0") != std::string::npos);
     CHECK(dir.size() == 0);

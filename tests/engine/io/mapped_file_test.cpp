@@ -17,7 +17,9 @@ namespace {
 
 const Source kSource{"test", "f.bin"};
 
-std::string text(const MappedFile& file) { return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}; }
+std::string text(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
 
 }  // namespace
 
@@ -85,7 +87,8 @@ TEST_SUITE("engine/io/mapped_file") {
     ReadOptions options;
     options.limits.file_bytes = 1000;
     CHECK(outcome([&] { return MappedFile::open(dir / "f.bin", kSource, options); }) ==
-          "LimitError: [test] 'f.bin': the size of the file must be at most 1000; got 8589934592 (raise Limits::file_bytes)");
+          "LimitError: [test] 'f.bin': the size of the file must be at most 1000; got 8589934592 (raise "
+          "Limits::file_bytes)");
   }
 
   TEST_CASE("read_head takes what there is") {

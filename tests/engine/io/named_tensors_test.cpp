@@ -24,10 +24,19 @@ TEST_SUITE("engine/io/named_tensors") {
 
   TEST_CASE("a name exists once, and what is absent is named") {
     NamedTensors t{{"w", Tensor::of(1)}};
-    CHECK(outcome([&] { t.add("w", Tensor::of(2)); return 0; }).starts_with("KeyError: [NamedTensors::add] 'w' exists"));
+    CHECK(outcome([&] {
+            t.add("w", Tensor::of(2));
+            return 0;
+          }).starts_with("KeyError: [NamedTensors::add] 'w' exists"));
     CHECK(outcome([&] { return t.at("v"); }).starts_with("KeyError: [NamedTensors::at] no tensor is named 'v'"));
-    CHECK(outcome([&] { t.add("u", Tensor()); return 0; }).starts_with("StateError"));
-    CHECK(outcome([&] { t.set("w", Tensor()); return 0; }).starts_with("StateError"));
+    CHECK(outcome([&] {
+            t.add("u", Tensor());
+            return 0;
+          }).starts_with("StateError"));
+    CHECK(outcome([&] {
+            t.set("w", Tensor());
+            return 0;
+          }).starts_with("StateError"));
     CHECK(t.size() == 1);
   }
 

@@ -12,7 +12,8 @@ namespace {
 /// 0, 1/8, 2/8 … of shape (2, 3, 4): the array of the fixtures.
 Tensor cube() {
   Tensor t = Tensor::empty({2, 3, 4});
-  for (std::int64_t i = 0; i < 24; ++i) t.mutable_data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i) / 8;
+  for (std::int64_t i = 0; i < 24; ++i)
+    t.mutable_data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i) / 8;
   return t;
 }
 
@@ -118,9 +119,18 @@ TEST_SUITE("engine/io/npy") {
   TEST_CASE("what NumPy's files cannot hold is refused before a file is made") {
     const TempDir dir;
     const Tensor b = Tensor::empty({2}, Dtype::bf16);
-    CHECK(outcome([&] { write_npy(dir / "t.npy", b); return 0; }).starts_with("DtypeError: [write_npy] NumPy has no bfloat16"));
-    CHECK(outcome([&] { write_npz(dir / "t.npz", {{"b", b}}); return 0; }).starts_with("DtypeError: [write_npz]"));
-    CHECK(outcome([&] { write_npz(dir / "t.npz", {{"../b", Tensor::of(1)}}); return 0; }).starts_with("ValueError"));
+    CHECK(outcome([&] {
+            write_npy(dir / "t.npy", b);
+            return 0;
+          }).starts_with("DtypeError: [write_npy] NumPy has no bfloat16"));
+    CHECK(outcome([&] {
+            write_npz(dir / "t.npz", {{"b", b}});
+            return 0;
+          }).starts_with("DtypeError: [write_npz]"));
+    CHECK(outcome([&] {
+            write_npz(dir / "t.npz", {{"../b", Tensor::of(1)}});
+            return 0;
+          }).starts_with("ValueError"));
     CHECK(dir.size() == 0);
   }
 }

@@ -1,5 +1,6 @@
 #include "coppice/engine/io/safetensors.h"
 
+#include "coppice/engine/io/npy.h"
 #include "engine/io/every_kind.h"
 #include "engine/io/io_support.h"
 
@@ -49,6 +50,24 @@ TEST_SUITE("engine/io/safetensors") {
     CHECK(header.entries[0].end - header.entries[0].begin == 24);
   }
 
+  TEST_CASE("a file of the reference implementation has the values that NumPy wrote, and ours has the same data") {
+    const TempDir dir;
+    const NamedTensors expected = read_npz(kData / "torch/expected.npz");
+    const NamedTensors read = read_safetensors(kData / "torch/reference.safetensors");
+    CHECK(read.metadata().at("made by") == "safetensors");
+    CHECK(read.size() == expected.size());
+    for (const auto& [name, tensor] : read) {
+      CAPTURE(name);
+      const Tensor value = tensor.dtype() == Dtype::bf16 ? tensor.to(Dtype::f32) : tensor;
+      check_same_bits({{name, value}}, {{name, expected.at(name)}});
+    }
+    write_safetensors(dir / "t.safetensors", read);
+    const auto data = [](const std::filesystem::path& path) {
+      return slurp(path).substr(read_safetensors_header(path).data_begin);
+    };
+    CHECK(data(dir / "t.safetensors") == data(kData / "torch/reference.safetensors"));
+  }
+
   TEST_CASE("no tensors, and a header that only has metadata, are files too") {
     const TempDir dir;
     write_safetensors(dir / "t.safetensors", {});
@@ -63,10 +82,12 @@ TEST_SUITE("engine/io/safetensors") {
 
   TEST_CASE("white space around the header and unaligned data are read") {
     const TempDir dir;
-    const std::string header = " \n\t{\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
-                               "\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}\r\n ";
+    const std::string header =
+        " \n\t{\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
+        "\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}\r\n ";
     const double values[2] = {1.5, -2};
-    spill(dir / "t.safetensors", le(header.size(), 8) + header + "\7" + std::string(reinterpret_cast<const char*>(values), 16));
+    spill(dir / "t.safetensors",
+          le(header.size(), 8) + header + "\7" + std::string(reinterpret_cast<const char*>(values), 16));
     const NamedTensors t = read_safetensors(dir / "t.safetensors");
     CHECK(t.at("x").to_vector<double>() == std::vector<double>{1.5, -2});
     CHECK(t.at("y").item() == 7);
@@ -102,10 +123,16 @@ TEST_SUITE("engine/io/safetensors") {
   TEST_CASE("names that the format cannot hold are refused before a file is made") {
     const TempDir dir;
     for (const std::string& name : {std::string("__metadata__"), std::string("a\0b", 3), std::string("\xFF")}) {
-      CHECK(outcome([&] { write_safetensors(dir / "t.safetensors", {{name, Tensor::of(1)}}); return 0; }).starts_with("ValueError: [write_safetensors] "));
+      CHECK(outcome([&] {
+              write_safetensors(dir / "t.safetensors", {{name, Tensor::of(1)}});
+              return 0;
+            }).starts_with("ValueError: [write_safetensors] "));
       CHECK(dir.size() == 0);
     }
-    CHECK(outcome([&] { write_safetensors(dir / "t.safetensors", {}, {.alignment = 12}); return 0; }).starts_with("ValueError"));
+    CHECK(outcome([&] {
+            write_safetensors(dir / "t.safetensors", {}, {.alignment = 12});
+            return 0;
+          }).starts_with("ValueError"));
   }
 
   TEST_CASE("a known element type that the library lacks is listed by the header and refused by name when read") {
@@ -121,7 +148,9 @@ TEST_SUITE("engine/io/safetensors") {
   TEST_CASE("limits are options of the call") {
     const TempDir dir;
     write_safetensors(dir / "t.safetensors", every_kind());
-    const auto said = [&](const Limits& limits) { return outcome([&] { return read_safetensors(dir / "t.safetensors", {.limits = limits}); }); };
+    const auto said = [&](const Limits& limits) {
+      return outcome([&] { return read_safetensors(dir / "t.safetensors", {.limits = limits}); });
+    };
     CHECK(said({.header_bytes = 100}).find("(raise Limits::header_bytes)") != std::string::npos);
     CHECK(said({.tensors = 3}).find("(raise Limits::tensors)") != std::string::npos);
     CHECK(said({.rank = 1}).find("(raise Limits::rank)") != std::string::npos);

@@ -44,7 +44,8 @@ TEST_SUITE("engine/io/torch_file") {
       CHECK(t.begin()->first == "model.0.weight");
       CHECK(t.at("model.1.num_batches_tracked").item<std::int64_t>() == 1);
       CHECK(t.at("optimizer.state.0.exp_avg").shape() == Shape{2, 3});
-      CHECK(t.skipped() == std::vector<std::string>{"epoch", "history", "optimizer.param_groups", "note", "sizes", "device"});
+      CHECK(t.skipped() ==
+            std::vector<std::string>{"epoch", "history", "optimizer.param_groups", "note", "sizes", "device"});
     }
     CHECK(read_torch(kData / "torch/bare_1_13.pt").at("bare_1_13").to_vector<float>() == std::vector<float>{1, 2});
   }
@@ -69,11 +70,17 @@ TEST_SUITE("engine/io/torch_file") {
   }
 
   TEST_CASE("what this library cannot hold is refused by name, and code is refused") {
-    const auto said = [](const std::string& name) { return outcome([&] { return read_torch(kData / "torch" / name); }); };
+    const auto said = [](const std::string& name) {
+      return outcome([&] { return read_torch(kData / "torch" / name); });
+    };
     for (const std::string v : {"_1_13.pt", "_2_13.pt"}) {
       CAPTURE(v);
-      CHECK(said("refused_complex" + v).find("tensor 'z' is of a kind that this library does not have: ComplexFloatStorage") != std::string::npos);
-      CHECK(said("refused_sparse" + v).find("tensor 's' is of a kind that this library does not have: a sparse tensor") != std::string::npos);
+      CHECK(said("refused_complex" + v)
+                .find("tensor 'z' is of a kind that this library does not have: ComplexFloatStorage") !=
+            std::string::npos);
+      CHECK(
+          said("refused_sparse" + v).find("tensor 's' is of a kind that this library does not have: a sparse tensor") !=
+          std::string::npos);
       CHECK(said("refused_quantized" + v).find("'q'") != std::string::npos);
       CHECK(said("refused_sparse" + v).starts_with("NotSupported"));
       CHECK(said("refused_module" + v).find("global 'torch.nn.modules.container.Sequential'") != std::string::npos);
@@ -96,7 +103,10 @@ TEST_SUITE("engine/io/torch_file") {
       CHECK(back.at("reshaped").shares_storage(back.at("f64")));
       CHECK(!back.at("f32").shares_storage(back.at("f64")));
     }
-    CHECK(outcome([&] { write_torch(dir / "u.pt", {{"\xFF", Tensor::of(1)}}); return 0; }).starts_with("ValueError"));
+    CHECK(outcome([&] {
+            write_torch(dir / "u.pt", {{"\xFF", Tensor::of(1)}});
+            return 0;
+          }).starts_with("ValueError"));
     CHECK(dir.size() == 1);
   }
 
@@ -133,7 +143,9 @@ TEST_SUITE("engine/io/torch_file") {
     std::string x = member("archive/data/0", 8), n = member("archive/data/1", 8);
     x = std::string(x.rbegin() + 4, x.rend()) + std::string(x.rbegin(), x.rbegin() + 4);
     n = std::string(n.rbegin(), n.rend());
-    spill(dir / "big.pt", make_zip({{"m/data.pkl", pickle}, {"m/byteorder", "big"}, {"m/data/0", x}, {"m/data/1", n}, {"m/version", "3"}}));
+    spill(dir / "big.pt",
+          make_zip(
+              {{"m/data.pkl", pickle}, {"m/byteorder", "big"}, {"m/data/0", x}, {"m/data/1", n}, {"m/version", "3"}}));
     const NamedTensors t = read_torch(dir / "big.pt");
     CHECK(t.at("x").to_vector<float>() == std::vector<float>{1, -2});
     CHECK(t.at("n").item<std::int64_t>() == 3);

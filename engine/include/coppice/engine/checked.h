@@ -29,7 +29,8 @@ namespace coppice {
 
 /// Whether `text` is UTF-8 without overlong forms, surrogates and code points above U+10FFFF.
 [[nodiscard]] bool is_utf8(std::string_view text);
-/// `text` in single quotes for messages: control, bidirectional and non-UTF-8 bytes as \xNN, long texts cut at 120 bytes.
+/// `text` in single quotes for messages: control, bidirectional and non-UTF-8 bytes as \xNN, long texts cut at 120
+/// bytes.
 [[nodiscard]] std::string quote(std::string_view text);
 
 /// Who reads which file: the opening words of every message about it.

@@ -37,8 +37,8 @@ class MappedFile {
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t mapping_bytes_ = 0;      // 0 when the file was read
-  std::shared_ptr<Storage> storage_;   // holds what was read
+  std::size_t mapping_bytes_ = 0;     // 0 when the file was read
+  std::shared_ptr<Storage> storage_;  // holds what was read
 };
 
 /// The first `count` bytes of a regular file, fewer if it is shorter. @throws IoError as MappedFile::open

@@ -19,14 +19,14 @@ struct SafetensorsEntry {
   std::string dtype_name;      ///< as in the file: "F32", "BF16", "F8_E4M3" …
   std::optional<Dtype> dtype;  ///< nothing for types that this library has not
   Shape shape;
-  std::uint64_t begin = 0;     ///< first byte in the file
-  std::uint64_t end = 0;       ///< first byte behind
+  std::uint64_t begin = 0;  ///< first byte in the file
+  std::uint64_t end = 0;    ///< first byte behind
 };
 
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry> entries;  ///< in the order of the header
   std::map<std::string, std::string> metadata;
-  std::uint64_t data_begin = 0;           ///< first byte of the data in the file
+  std::uint64_t data_begin = 0;  ///< first byte of the data in the file
 };
 
 /// The header alone, fully checked against the size of the file; the data is not touched.
@@ -44,7 +44,7 @@ struct SafetensorsHeader {
 
 struct SafetensorsWriteOptions {
   enum class DataOrder {
-    reference,  ///< larger element types first, then by name, as the reference writer: every tensor is aligned
+    reference,  ///< by element type, larger ones first, then by name, as the reference writer: all aligned
     given,      ///< as in the NamedTensors; the reader copies what falls on an odd address
   };
   DataOrder data_order = DataOrder::reference;
