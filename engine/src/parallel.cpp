@@ -19,12 +19,15 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_scheduler_observer.h>
 #endif
+
+#include "thread_sanitizer.h"
 
 namespace coppice {
 namespace {
 
-constexpr int kMaxThreads = 1024;
+constexpr int kMaxThreads = 256;
 
 [[maybe_unused]] int processors() {
 #ifdef __linux__
@@ -60,16 +63,23 @@ Rows nth_range(std::int64_t i, std::int64_t n, std::int64_t grain) {
 
 #ifndef COPPICE_NO_TBB
 
+#ifdef COPPICE_TSAN
+struct Observer : tbb::task_scheduler_observer {
+  explicit Observer(tbb::task_arena& arena) : tbb::task_scheduler_observer(arena) { observe(true); }
+  ~Observer() override { observe(false); }
+  void on_scheduler_entry(bool worker) override {
+    if (worker) tsan::ignore_this_thread();
+  }
+};
+#endif
+
 /// The arena of the current thread count. Kept alive by the calls that run in it, so that the count may change meanwhile.
 struct Pool {
-  explicit Pool(int count) : arena(count) {
-    // oneTBB starts no more workers than there are processors unless asked to.
-    if (count > processors())
-      extra = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
-                                                    static_cast<std::size_t>(count));
-  }
-  std::unique_ptr<tbb::global_control> extra;
+  explicit Pool(int count) : arena(count) {}
   tbb::task_arena arena;
+#ifdef COPPICE_TSAN
+  Observer observer{arena};
+#endif
 };
 
 std::shared_ptr<Pool> pool_of(int count) {
@@ -78,6 +88,10 @@ std::shared_ptr<Pool> pool_of(int count) {
   static int size = 0;
   const std::lock_guard lock(mutex);
   if (size != count) {
+    // oneTBB starts no more workers than there are processors unless allowed to, and warns on stderr when the
+    // permission comes after its first use. Allowing more starts none.
+    static const tbb::global_control allow(tbb::global_control::max_allowed_parallelism,
+                                           static_cast<std::size_t>(std::max(processors(), kMaxThreads)));
     pool = std::make_shared<Pool>(count);
     size = count;
   }
@@ -93,6 +107,7 @@ struct Job {
   std::exception_ptr error{};
 
   void work() {
+    const tsan::Watched watched(this);
     const FlushSubnormals flush;
     for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_acq_rel)) < count;) {
       try {
@@ -139,11 +154,11 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> bo
   const int tasks = static_cast<int>(std::min<std::int64_t>(available, count));
   if (tasks > 1) {
     Job job{n, grain, count, body};
-    if (inside) {
-      run(job, tasks);
-    } else {
-      const std::shared_ptr<Pool> pool = pool_of(available);
-      pool->arena.execute([&] { run(job, tasks); });
+    const std::shared_ptr<Pool> pool = inside ? nullptr : pool_of(available);
+    {
+      const tsan::Ignored ignored(&job);
+      if (pool) pool->arena.execute([&] { run(job, tasks); });
+      else run(job, tasks);
     }
     if (job.error) std::rethrow_exception(job.error);
     return;
