@@ -26,8 +26,8 @@ Tensor product(const Tensor& orig, const Tensor& mask) {
     T* to = y.mutable_data<T>().data();
     parallel_for(y.numel(), kGrain, [=](Rows r) {
       for (std::int64_t i = r.begin; i < r.end; ++i) {
-        const A keep = convert<A>(q[i]);
-        to[i] = keep == A(0) ? T{} : convert<T>(static_cast<A>(keep * convert<A>(p[i])));
+        if constexpr (std::is_same_v<T, bool>) to[i] = q[i] && p[i];
+        else to[i] = convert<T>(static_cast<A>(convert<A>(q[i]) * convert<A>(p[i])));
       }
     });
   });
@@ -45,7 +45,9 @@ Tensor attach(const Tensor& values, const Tensor& orig, const Tensor& mask) {
 /// Remembers the product until the mask or the original changes.
 class Masked final : public Derived {
  public:
-  explicit Masked(std::string name) : name_(std::move(name)) {}
+  Masked(std::string name, std::shared_ptr<const MaskOrigin> origin)
+      : name_(std::move(name)), origin_(std::move(origin)) {}
+  [[nodiscard]] const std::shared_ptr<const MaskOrigin>& origin() const { return origin_; }
 
   Tensor value(const Module& owner) const override {
     const Tensor orig = owner.tensor(orig_name(name_));
@@ -64,10 +66,11 @@ class Masked final : public Derived {
     return attach(values, orig, mask);
   }
 
-  std::shared_ptr<Derived> clone() const override { return std::make_shared<Masked>(name_); }
+  std::shared_ptr<Derived> clone() const override { return std::make_shared<Masked>(name_, origin_); }
 
  private:
   std::string name_;
+  std::shared_ptr<const MaskOrigin> origin_;  // immutable: copies of the module share it
   mutable std::mutex mutex_;
   mutable Tensor product_;
   mutable std::shared_ptr<Storage> orig_, mask_;  // held, so that an address cannot be another storage's later
@@ -87,24 +90,43 @@ bool is_masked(const Module& module, std::string_view name) {
   return found != nullptr && dynamic_cast<const Masked*>(found->get()) != nullptr;
 }
 
-void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
+std::shared_ptr<const MaskOrigin> mask_origin(const Module& module, std::string_view name) {
+  if (!is_masked(module, name))
+    throw StateError(cat("[mask_origin] '", name, "' of ", module.type_name(), " has no mask"));
+  return static_cast<const Masked&>(**module.derived().find(name)).origin();
+}
+
+void set_mask(Module& module, std::string_view name, const Tensor& mask, std::shared_ptr<const MaskOrigin> origin) {
   const bool again = is_masked(module, name);
+  const std::string key(name);
   const std::string orig = orig_name(name);
   const std::string bits = mask_name(name);
-  const Tensor* parameter = module.own_parameters().find(again ? orig : std::string(name));
-  if (parameter == nullptr || !parameter->defined())
-    throw KeyError(cat("[attach_mask] ", module.type_name(), " has no parameter '", name, "'"));
-  if (mask.shape() != parameter->shape())
-    throw ShapeError(cat("[attach_mask] mask ", mask.shape(), " for '", name, "' of shape ", parameter->shape()));
+  // The original may itself be masked ("weight_orig" of a pruned weight): then it is derived, not a parameter.
+  const Tensor before = again ? module.find_tensor(orig)
+                        : module.own_parameters().contains(name) ? *module.own_parameters().find(name) : Tensor();
+  if (!before.defined()) throw KeyError(cat("[set_mask] ", module.type_name(), " has no parameter '", name, "'"));
+  if (mask.shape() != before.shape())
+    throw ShapeError(cat("[set_mask] mask ", mask.shape(), " for '", name, "' of shape ", before.shape()));
+  if (!again && (module.has(orig) || module.has(bits)))
+    throw KeyError(cat("[set_mask] ", module.type_name(), " already has '", orig, "' or '", bits, "'"));
+  auto derived = std::make_shared<Masked>(key, std::move(origin));
+  if (again) {
+    module.register_buffer(bits, mask);
+    module.replace_derived(key, std::move(derived));
+    return;
+  }
+  module.rename_parameter(key, orig);
+  module.register_buffer(bits, mask);
+  module.register_derived(key, std::move(derived));
+}
+
+void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
   NoGrad guard;
-  const Tensor own = mask.to(parameter->dtype()).clone();
-  if (again) return module.register_buffer(bits, product(own, module.tensor(bits)));
-  if (module.own_parameters().contains(orig) || module.own_buffers().contains(bits) ||
-      module.find_tensor(orig).defined() || module.find_tensor(bits).defined())
-    throw KeyError(cat("[attach_mask] ", module.type_name(), " already has '", orig, "' or '", bits, "'"));
-  module.rename_parameter(name, orig);
-  module.register_buffer(bits, own);
-  module.register_derived(name, std::make_shared<Masked>(std::string(name)));
+  const bool again = is_masked(module, name);
+  const Tensor value = module.tensor(name);
+  Tensor own = mask.to(value.dtype()).clone();
+  if (again && own.shape() == value.shape()) own = product(own, module.tensor(mask_name(name)));
+  set_mask(module, name, own, again ? mask_origin(module, name) : nullptr);
 }
 
 void burn_in_mask(Module& module, std::string_view name) {
@@ -112,7 +134,10 @@ void burn_in_mask(Module& module, std::string_view name) {
     throw StateError(cat("[burn_in_mask] '", name, "' of ", module.type_name(), " has no mask"));
   const std::string key(name);  // `name` may point into what is erased
   NoGrad guard;
-  Tensor orig = module.tensor(orig_name(key));
+  const Tensor* parameter = module.own_parameters().find(orig_name(key));
+  if (parameter == nullptr)
+    throw StateError(cat("[burn_in_mask] '", orig_name(key), "' is masked itself; burn that in first"));
+  Tensor orig = *parameter;
   const Tensor values = product(orig, module.tensor(mask_name(key)));
   module.erase(key);
   module.erase(mask_name(key));

@@ -65,11 +65,15 @@ Tensor Module::tensor(std::string_view name) const {
   throw KeyError(cat("[", type_name(), "] has no tensor '", name, "'; it has ", names.empty() ? "none" : names));
 }
 
+bool Module::has(std::string_view name) const {
+  return parameters_.contains(name) || buffers_.contains(name) || children_.contains(name) ||
+         plain_.contains(name) || derived_.contains(name);
+}
+
 void Module::check_new_name(const char* op, std::string_view name) const {
   if (name.empty() || name.find('.') != std::string_view::npos)
     throw KeyError(cat("[", op, "] a name must not be empty nor hold a dot; got '", name, "'"));
-  if (parameters_.contains(name) || buffers_.contains(name) || children_.contains(name) || plain_.contains(name) ||
-      derived_.contains(name))
+  if (has(name))
     throw KeyError(cat("[", op, "] ", type_name(), " already has '", name, "'"));
 }
 
@@ -96,6 +100,11 @@ void Module::add_module(std::string_view name, ModulePtr child) {
 
 void Module::register_derived(std::string_view name, std::shared_ptr<Derived> derived) {
   check_new_name("register_derived", name);
+  derived_.set(name, std::move(derived));
+}
+
+void Module::replace_derived(std::string_view name, std::shared_ptr<Derived> derived) {
+  if (!derived_.contains(name)) throw KeyError(cat("[replace_derived] ", type_name(), " has no '", name, "'"));
   derived_.set(name, std::move(derived));
 }
 

@@ -10,8 +10,11 @@
 #include "coppice/nn/conv.h"
 #include "coppice/nn/embedding.h"
 #include "coppice/nn/linear.h"
+#include "coppice/nn/loss.h"
 #include "coppice/nn/lstm.h"
 #include "coppice/nn/norm.h"
+#include "coppice/nn/packed/conv.h"
+#include "coppice/nn/packed/linear.h"
 #include "coppice/nn/pooling.h"
 
 namespace coppice::nn {
@@ -35,6 +38,8 @@ Table built_in() {
   add<MaxPool2d>(t), add<AvgPool2d>(t), add<AdaptiveAvgPool2d>(t);
   add<BatchNorm1d>(t), add<BatchNorm2d>(t), add<LayerNorm>(t);
   add<Embedding>(t), add<EmbeddingBag>(t), add<LSTM>(t), add<LastStep>(t);
+  add<PackedLinear>(t), add<PackedConv2d>(t);
+  add<CrossEntropyLoss>(t), add<MSELoss>(t);
   return t;
 }
 

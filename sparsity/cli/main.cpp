@@ -60,9 +60,12 @@ int main(int argc, char** argv) {
   add_import(app);
   add_prune(app);
   add_finetune(app);
+  add_pack(app);
   add_run(app);
   add_eval(app);
+  add_bench(app);
   add_verify(app);
+  add_demo(app);
   try {
     app.parser.parse(argc, argv);
   } catch (const CLI::Success& e) {

@@ -22,18 +22,17 @@ using json = nlohmann::ordered_json;
 /// @param most  largest number of entries that the file could hold the bits of: sizes in the tree may lie
 void attach_masks(Module& module, const json& entry, const std::string& source, std::uint64_t most) {
   if (entry.contains("masked")) {
-    if (!entry["masked"].is_array())
-      throw FormatError(cat("[load_model] ", source, ": \"masked\" must be a list of names"));
-    for (const json& name : entry["masked"]) {
-      if (!name.is_string()) throw FormatError(cat("[load_model] ", source, ": \"masked\" must be a list of names"));
-      const std::string key = name;
+    if (!entry["masked"].is_object())
+      throw FormatError(cat("[load_model] ", source, ": \"masked\" must map names to steps"));
+    for (const auto& [key, steps] : entry["masked"].items()) {
       const Tensor* own = module.own_parameters().find(key);
       if (own == nullptr || !own->defined())
         throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter '", key,
                               "' to mask"));
       if (static_cast<std::uint64_t>(own->numel()) > most)
         throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
-      attach_mask(module, key, Tensor::empty(own->shape(), Dtype::boolean).fill_(1));
+      auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source));
+      set_mask(module, key, Tensor::empty(own->shape(), own->dtype()).fill_(1), std::move(history));
     }
   }
   if (!entry.contains("modules")) return;

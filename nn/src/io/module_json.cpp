@@ -30,6 +30,13 @@ Argument argument_from(const json& value, const std::string& where, const std::s
   throw FormatError(cat(where, ": argument '", name, "' must not be an object"));
 }
 
+Arguments arguments_from(const json& object, const std::string& where) {
+  if (!object.is_object()) throw FormatError(cat(where, ": \"args\" must be an object"));
+  Arguments arguments;
+  for (const auto& [name, argument] : object.items()) arguments.set(name, argument_from(argument, where, name));
+  return arguments;
+}
+
 json argument_to(const Argument& value) {
   return std::visit([]<class T>(const T& v) -> json {
     if constexpr (std::is_same_v<T, std::monostate>) return nullptr;
@@ -51,8 +58,7 @@ struct Builder {
     Arguments arguments;
     for (const auto& [key, value] : entry.items()) {
       if (key == "args") {
-        if (!value.is_object()) throw FormatError(cat(where, ": \"args\" must be an object"));
-        for (const auto& [name, argument] : value.items()) arguments.set(name, argument_from(argument, where, name));
+        arguments = arguments_from(value, where);
       } else if (key != "type" && key != "name" && key != "modules" && !(model_file && key == "masked")) {
         throw FormatError(cat(where, ": unknown key \"", key, "\""));
       }
@@ -99,7 +105,14 @@ json module_to_json(const Module& module) {
   for (const auto& [name, derived] : module.derived()) {
     if (!is_masked(module, name))
       throw NotSupported(cat("[model file] '", name, "' of ", module.type_name(), " is derived in a way no file holds"));
-    entry["masked"].push_back(name);
+    json steps = json::array();
+    if (const auto origin = mask_origin(module, name))
+      for (const MaskStep& step : origin->steps()) {
+        json one{{"type", step.type}};
+        for (const auto& [key, value] : step.arguments) one["args"][key] = argument_to(value);
+        steps.push_back(std::move(one));
+      }
+    entry["masked"][name] = std::move(steps);
   }
   for (const auto& [name, child] : module.children()) {
     json part = module_to_json(*child);
@@ -107,6 +120,18 @@ json module_to_json(const Module& module) {
     entry["modules"].push_back(std::move(part));
   }
   return entry;
+}
+
+std::vector<MaskStep> steps_from_json(const json& list, const std::string& source) {
+  const std::string where = cat("[load_model] ", source, ": the steps of a mask");
+  if (!list.is_array()) throw FormatError(cat(where, " must be a list"));
+  std::vector<MaskStep> steps;
+  for (const json& one : list) {
+    if (!one.is_object() || !one.contains("type") || !one["type"].is_string())
+      throw FormatError(cat(where, " need a \"type\" that is a text"));
+    steps.push_back({one["type"], one.contains("args") ? arguments_from(one["args"], where) : Arguments()});
+  }
+  return steps;
 }
 
 ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file) {

@@ -4,12 +4,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "coppice/nn/masked.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {
 
 /// A module with its children; masks are listed under "masked" and attached by the reader of the tensors.
 [[nodiscard]] nlohmann::ordered_json module_to_json(const Module& module);
+
+/// The steps listed beside a masked name. @throws FormatError
+[[nodiscard]] std::vector<MaskStep> steps_from_json(const nlohmann::ordered_json& list, const std::string& source);
 
 /// @param where  entry and source, for messages
 /// @param model_file  allow the keys that only model files hold ("masked")

@@ -60,6 +60,9 @@ class Module : public std::enable_shared_from_this<Module> {
   /// The same, undefined where there is none.
   [[nodiscard]] Tensor find_tensor(std::string_view name) const;
 
+  /// Whether any of the five maps holds the name, an empty parameter slot included.
+  [[nodiscard]] bool has(std::string_view name) const;
+
   /// A new parameter at the end of the order, or an empty slot for an undefined tensor. It is the same tensor object
   /// afterwards, with requires_grad on (floating types).
   /// @throws KeyError  if the name is empty, has a dot, or is taken
@@ -69,6 +72,8 @@ class Module : public std::enable_shared_from_this<Module> {
   /// @throws KeyError  as above; ValueError  if `child` is null
   void add_module(std::string_view name, ModulePtr child);
   void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
+  /// Another computation for an existing derived tensor. @throws KeyError
+  void replace_derived(std::string_view name, std::shared_ptr<Derived> derived);
   /// Sets a plain tensor. @throws TypeError  if the name is a parameter, child or derived tensor
   void set_tensor(std::string_view name, Tensor value);
   /// Takes a name out of whichever map holds it. @throws KeyError

@@ -1,0 +1,20 @@
+#pragma once
+/// Operations whose weight is a packed matrix. Inference only: no gradients.
+
+#include "coppice/engine/ops/conv.h"
+#include "coppice/engine/sparse/packed_matrix.h"
+#include "coppice/engine/tensor.h"
+
+namespace coppice {
+
+/// y = x Wᵀ + bias. x: [..., in] float32, weight: [out, in] packed, bias: [out] or undefined -> y: [..., out].
+/// @throws ShapeError, DtypeError; StateError  if x requires grad and grad mode is on
+[[nodiscard]] Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias = Tensor());
+
+/// conv2d whose weight [out, in * kh * kw] is packed. One group.
+/// @param kernel  [kh, kw]
+/// @throws ShapeError, ValueError, DtypeError, StateError
+[[nodiscard]] Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
+                            const std::array<std::int64_t, 2>& kernel, const ConvOptions& options);
+
+}  // namespace coppice

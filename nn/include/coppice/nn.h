@@ -1,0 +1,28 @@
+#pragma once
+/// Modules, layers, losses, optimisers and model files: everything of coppice-nn.
+
+#include "coppice/engine.h"
+
+#include "coppice/nn/activation.h"
+#include "coppice/nn/arguments.h"
+#include "coppice/nn/bits.h"
+#include "coppice/nn/container.h"
+#include "coppice/nn/conv.h"
+#include "coppice/nn/embedding.h"
+#include "coppice/nn/hooks.h"
+#include "coppice/nn/init.h"
+#include "coppice/nn/io/architecture.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/linear.h"
+#include "coppice/nn/lstm.h"
+#include "coppice/nn/masked.h"
+#include "coppice/nn/module.h"
+#include "coppice/nn/norm.h"
+#include "coppice/nn/optim.h"
+#include "coppice/nn/ordered_map.h"
+#include "coppice/nn/packed/conv.h"
+#include "coppice/nn/packed/linear.h"
+#include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/pooling.h"
+#include "coppice/nn/registry.h"
+#include "coppice/nn/state_dict.h"

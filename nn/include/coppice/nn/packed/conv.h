@@ -1,0 +1,32 @@
+#pragma once
+
+#include <array>
+
+#include "coppice/nn/conv.h"
+#include "coppice/nn/packed/packed_layer.h"
+
+namespace coppice::nn {
+
+/// nn::Conv2d of one group with a packed weight, for inference: the matrix [out, in * kh * kw] times the columns of each
+/// image.  x: [n, in, h, w]
+class PackedConv2d final : public Implements<PackedConv2d, PackedLayer> {
+ public:
+  static constexpr std::string_view kType = "PackedConv2d";
+  /// @param weight  [out, in, kh, kw] float32; @param bias  [out] or undefined
+  /// @throws NotSupported  for more than one group
+  [[nodiscard]] static std::shared_ptr<PackedConv2d> from_dense(const Tensor& weight, const Tensor& bias,
+                                                                const ConvOptions& options, PackedFormat format);
+  explicit PackedConv2d(const Arguments& a);
+  [[nodiscard]] Arguments arguments() const override;
+  [[nodiscard]] Tensor unpacked() const override;
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override;
+
+ private:
+  std::int64_t in_channels_, out_channels_;
+  std::array<std::int64_t, 2> kernel_;
+  ConvOptions options_;
+};
+
+}  // namespace coppice::nn

@@ -1,0 +1,57 @@
+#include "coppice/nn/packed/conv.h"
+
+#include "coppice/engine/ops/packed.h"
+
+namespace coppice::nn {
+
+PackedConv2d::PackedConv2d(const Arguments& a)
+    : in_channels_(a.integer("in_channels")), out_channels_(a.integer("out_channels")) {
+  const std::vector<std::int64_t> kernel = a.integers("kernel_size");
+  if (kernel.empty() || kernel.size() > 2 || kernel.front() < 1 || kernel.back() < 1 || in_channels_ < 1 ||
+      out_channels_ < 1 || kernel.front() > (1 << 15) || kernel.back() > (1 << 15) || in_channels_ > (1 << 30))
+    throw ValueError(cat("[PackedConv2d] needs positive channels and a kernel of 1 or 2 positive numbers; got ",
+                         in_channels_, ", ", out_channels_, " and ", kernel.size(), " numbers"));
+  kernel_ = {kernel.front(), kernel.back()};
+  options_.stride = a.integers("stride", {1});
+  options_.padding = a.integers("padding", {0});
+  options_.dilation = a.integers("dilation", {1});
+  expect(packed_format_from(a), out_channels_, in_channels_ * kernel_[0] * kernel_[1], a.boolean("bias", true));
+}
+
+std::shared_ptr<PackedConv2d> PackedConv2d::from_dense(const Tensor& weight, const Tensor& bias,
+                                                       const ConvOptions& options, PackedFormat format) {
+  if (weight.dim() != 4) throw ShapeError(cat("[PackedConv2d] weight must be [out, in, kh, kw]; got ", weight.shape()));
+  if (options.groups != 1) throw NotSupported(cat("[PackedConv2d] packs one group; got ", options.groups));
+  auto layer = std::make_shared<PackedConv2d>(
+      Arguments{{"format", std::string(name_of(format))},
+                {"in_channels", weight.size(1)},
+                {"out_channels", weight.size(0)},
+                {"kernel_size", std::vector<std::int64_t>{weight.size(2), weight.size(3)}},
+                {"stride", options.stride},
+                {"padding", options.padding},
+                {"dilation", options.dilation},
+                {"bias", bias.defined()}});
+  layer->hold(PackedMatrix::pack(weight.detach().reshape({weight.size(0), -1}), format), bias);
+  return layer;
+}
+
+Arguments PackedConv2d::arguments() const {
+  return {{"in_channels", in_channels_},
+          {"out_channels", out_channels_},
+          {"kernel_size", std::vector<std::int64_t>{kernel_[0], kernel_[1]}},
+          {"stride", options_.stride},
+          {"padding", options_.padding},
+          {"dilation", options_.dilation},
+          {"bias", find_tensor("bias").defined()},
+          {"format", std::string(name_of(weight().format()))}};
+}
+
+Tensor PackedConv2d::unpacked() const {
+  return weight().unpack().reshape({out_channels_, in_channels_, kernel_[0], kernel_[1]});
+}
+
+Tensor PackedConv2d::forward(const Tensor& x) const {
+  return conv2d(x, weight(), find_tensor("bias"), kernel_, options_);
+}
+
+}  // namespace coppice::nn

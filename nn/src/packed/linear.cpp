@@ -1,0 +1,30 @@
+#include "coppice/nn/packed/linear.h"
+
+#include "coppice/engine/ops/packed.h"
+
+namespace coppice::nn {
+
+PackedLinear::PackedLinear(const Arguments& a) {
+  expect(packed_format_from(a), a.integer("out_features"), a.integer("in_features"), a.boolean("bias", true));
+}
+
+std::shared_ptr<PackedLinear> PackedLinear::from_dense(const Tensor& weight, const Tensor& bias, PackedFormat format) {
+  if (weight.dim() != 2) throw ShapeError(cat("[PackedLinear] weight must be [out, in]; got ", weight.shape()));
+  auto layer = std::make_shared<PackedLinear>(Arguments{{"format", std::string(name_of(format))},
+                                                        {"out_features", weight.size(0)},
+                                                        {"in_features", weight.size(1)},
+                                                        {"bias", bias.defined()}});
+  layer->hold(PackedMatrix::pack(weight.detach(), format), bias);
+  return layer;
+}
+
+Arguments PackedLinear::arguments() const {
+  return {{"in_features", weight().cols()},
+          {"out_features", weight().rows()},
+          {"bias", find_tensor("bias").defined()},
+          {"format", std::string(name_of(weight().format()))}};
+}
+
+Tensor PackedLinear::forward(const Tensor& x) const { return linear(x, weight(), find_tensor("bias")); }
+
+}  // namespace coppice::nn

@@ -1,0 +1,266 @@
+// The whole path on the built-in digits, from a checkpoint that PyTorch wrote to a packed file run by another process.
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+
+#include "../data.h"
+#include "../measure.h"
+#include "../tensors.h"
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/cpu.h"
+#include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/npy.h"
+#include "coppice/engine/io/torch_file.h"
+#include "coppice/engine/ops/shape_ops.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/parallel.h"
+#include "coppice/engine/random.h"
+#include "coppice/nn/io/architecture.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masked.h"
+#include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/state_dict.h"
+#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/prune/one_shot.h"
+#include "coppice/sparsity/training/finetune.h"
+
+extern char** environ;
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string folder = "coppice-demo";
+  std::uint64_t seed = 0;
+};
+
+constexpr double kSparsity = 0.9;
+
+/// One line of the table.
+struct Entry {
+  std::string name;
+  std::string file;
+  nn::ModulePtr model;
+  std::int64_t correct = 0;
+  std::int64_t zeros = 0;
+  std::int64_t weights = 0;
+  Latency one, many;
+};
+
+/// Zeros among the prunable weights, packed or not.
+void count_zeros(Entry& e) {
+  for (const auto& [path, module] : e.model->named_modules()) {
+    if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(module)) {
+      e.weights += packed->weight().rows() * packed->weight().cols();
+      e.zeros += packed->weight().rows() * packed->weight().cols() - packed->weight().nonzeros();
+      continue;
+    }
+    for (const auto& [name, tensor] : module->own_parameters())
+      if (tensor.defined() && sparsity::is_prunable(name, tensor)) {
+        e.weights += tensor.numel();
+        e.zeros += tensor.numel() - count_nonzero(tensor);
+      }
+  }
+}
+
+/// Prunes all weights of a model in one shot.
+void prune(nn::Module& model, sparsity::PruneMethod method, std::uint64_t seed) {
+  TensorList weights;
+  for (const auto& [name, tensor] : model.named_parameters())
+    if (sparsity::is_prunable(name, tensor)) weights.push_back(tensor);
+  Generator generator(seed);
+  const TensorList masks = sparsity::prune_masks(weights, {.method = method, .amount = kSparsity}, generator);
+  NoGrad guard;
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(nn::apply_mask(weights[i], masks[i]));
+}
+
+/// Runs `coppice run` in a process of its own. @throws Error  if it fails
+void run_elsewhere(const std::string& model, const std::string& input, const std::string& output) {
+  std::vector<std::string> words{"coppice", "run", model, input, "-o", output, "--quiet", "--force", "--json"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1 /* O_WRONLY */, 0);
+  pid_t child = 0;
+  const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  if (error != 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    throw StateError(cat("[demo] 'coppice run ", model, "' failed in its own process"));
+}
+
+std::int64_t correct_in(const Tensor& logits, const Tensor& classes) {
+  const auto best = argmax(logits, 1).to_vector<std::int64_t>();
+  const auto wanted = classes.to_vector<std::int64_t>();
+  std::int64_t n = 0;
+  for (std::size_t i = 0; i < best.size(); ++i) n += best[i] == wanted[i] ? 1 : 0;
+  return n;
+}
+
+std::string ratio(double a, double b) { return fixed(a / b, 2) + "x"; }
+
+class Demo {
+ public:
+  Demo(const App& app, const Options& o) : app_(app), o_(o), folder_(o.folder) {}
+
+  int run() {
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    if (error) throw IoError(cat("[demo] cannot make the folder '", o_.folder, "': ", error.message()));
+    import();
+    one_shot("90 % per layer, one shot", "per_layer", sparsity::PruneMethod::l1_unstructured);
+    one_shot("90 % global, one shot", "global", sparsity::PruneMethod::global_l1);
+    gradual();
+    pack();
+    check_packed_elsewhere();
+    time_all();
+    report();
+    return kDone;
+  }
+
+ private:
+  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  void import() {
+    note(app_, "1/5  reading lenet_digits.pt as PyTorch wrote it");
+    write_file(path("lenet_digits.pt"), embedded::lenet_digits_pt());
+    write_file(path("lenet_digits.arch.json"), embedded::lenet_arch_json());
+    const nn::ModulePtr model = nn::read_architecture(path("lenet_digits.arch.json"));
+    nn::load_state_dict(*model, read_torch(path("lenet_digits.pt"), app_.read));
+    model->eval();
+    test_ = load_data(app_, "digits", Split::test, *model);
+    add("dense", "dense.safetensors", model);
+    write_npy(path("test_images.npy"), test_.x);
+  }
+
+  void add(const std::string& name, const std::string& file, const nn::ModulePtr& model,
+           const std::map<std::string, std::string>& notes = {}) {
+    nn::save_model(*model, path(file), notes);
+    Entry e;
+    e.name = name;
+    e.file = path(file);
+    e.model = nn::load_model(path(file), app_.read);
+    e.correct = sparsity::evaluate(*e.model, test_).correct;
+    count_zeros(e);
+    entries_.push_back(std::move(e));
+    check_interrupt();
+  }
+
+  void one_shot(const std::string& name, const std::string& file, sparsity::PruneMethod method) {
+    note(app_, cat("2/5  pruning: ", name));
+    const nn::ModulePtr model = entries_.front().model->clone();
+    prune(*model, method, o_.seed);
+    add(name, "pruned_" + file + ".safetensors", model);
+  }
+
+  void gradual() {
+    note(app_, "3/5  pruning gradually while fine-tuning");
+    const nn::ModulePtr model = entries_.front().model->clone();
+    sparsity::FinetuneOptions train;
+    train.sparsity = kSparsity;
+    train.seed = o_.seed;
+    const sparsity::Dataset data = load_data(app_, "digits", Split::train, *model);
+    Progress progress(app_, "     epoch", train.epochs);
+    const auto report = sparsity::finetune(*model, data, train, sparsity::is_prunable,
+                                           [&](const sparsity::EpochReport& r) {
+                                             progress.update(r.epoch, cat(percent(r.sparsity), " zeros"));
+                                             check_interrupt();
+                                             return true;
+                                           });
+    epochs_ = static_cast<std::int64_t>(report.epochs.size());
+    for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
+    add(cat("90 % gradual, ", epochs_, " epochs"), "sparse.safetensors", model);
+  }
+
+  void pack() {
+    note(app_, "4/5  packing: timing storage and kernels of each layer");
+    const sparsity::Packed packed = sparsity::pack(*entries_.back().model, {}, narrow(test_.x, 0, 0, 1));
+    decisions_ = packed.decisions;
+    add("the same, packed", "packed.safetensors", packed.model,
+        {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+  }
+
+  void check_packed_elsewhere() {
+    note(app_, "5/5  running the packed file in a process of its own, then timing all models in turn");
+    run_elsewhere(path("packed.safetensors"), path("test_images.npy"), path("packed_logits.npy"));
+    const Tensor logits = read_npy(path("packed_logits.npy"), app_.read);
+    elsewhere_ = correct_in(logits, test_.y);
+  }
+
+  void time_all() {
+    std::vector<const nn::Module*> models;
+    for (const Entry& e : entries_) models.push_back(e.model.get());
+    const auto one = measure(models, narrow(test_.x, 0, 0, 1));
+    const auto many = measure(models, narrow(test_.x, 0, 0, 64));
+    for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i].one = one[i], entries_[i].many = many[i];
+  }
+
+  [[nodiscard]] Json json() const {
+    Json models = Json::array();
+    for (const Entry& e : entries_)
+      models.push_back({{"name", e.name}, {"file", e.file}, {"correct", e.correct}, {"count", test_.size()},
+                        {"zeros", e.zeros}, {"weights", e.weights}, {"file_bytes", file_size(e.file)},
+                        {"memory_bytes", memory_bytes(*e.model)}, {"batch_1_ms", e.one.p50},
+                        {"batch_64_ms", e.many.p50}});
+    return {{"schema", "coppice.demo/1"}, {"seed", o_.seed}, {"threads", num_threads()},
+            {"instructions", std::string(name_of(cpu_level()))}, {"epochs", epochs_}, {"models", models},
+            {"packed_in_own_process_correct", elsewhere_},
+            {"layers", Json::parse(sparsity::decisions_to_json(decisions_))}};
+  }
+
+  void report() {
+    write_file(path("report.json"), json().dump(2) + "\n");
+    if (app_.json) return print("coppice.demo/1", json());
+    const Entry& dense = entries_.front();
+    const auto bytes = [](const Entry& e) { return static_cast<double>(file_size(e.file)); };
+    Table table{{"model", "correct", "zeros", "file", "memory", "batch 1", "batch 64"}, {}};
+    for (const Entry& e : entries_)
+      table.rows.push_back({e.name, cat(e.correct, "/", test_.size()),
+                            percent(static_cast<double>(e.zeros) / static_cast<double>(e.weights)),
+                            grouped(static_cast<std::int64_t>(bytes(e))), grouped(memory_bytes(*e.model)),
+                            fixed(e.one.p50, 4) + " ms", fixed(e.many.p50, 3) + " ms"});
+    const Entry& packed = entries_.back();
+    table.rows.push_back({"dense / packed", "", "", ratio(bytes(dense), bytes(packed)),
+                          ratio(static_cast<double>(memory_bytes(*dense.model)),
+                                static_cast<double>(memory_bytes(*packed.model))),
+                          ratio(dense.one.p50, packed.one.p50), ratio(dense.many.p50, packed.many.p50)});
+    print(table.text());
+    print(cat("\nThe packed file, run by a process of its own: ", elsewhere_, " of ", test_.size(), " correct."));
+    print(cat("Times are medians, the models taking turns, on ", num_threads(), " threads with ", name_of(cpu_level()),
+              " instructions."));
+    print("\nHow each layer is packed:");
+    for (const auto& d : decisions_) print(cat("  ", d.path, " ", d.type, ": ", d.reason));
+    print(cat("\nFiles are in ", o_.folder, "/ (report.json holds these numbers). To try next:"));
+    print(cat("  ./coppice inspect ", path("packed.safetensors")));
+    print(cat("  ./coppice prune ", path("lenet_digits.pt"), " -o pruned.safetensors --method ln_structured --amount 0.5 "
+              "--n 2 --dim 0"));
+  }
+
+  const App& app_;
+  const Options& o_;
+  std::filesystem::path folder_;
+  sparsity::Dataset test_;
+  std::vector<Entry> entries_;
+  std::vector<sparsity::PackDecision> decisions_;
+  std::int64_t epochs_ = 0, elsewhere_ = 0;
+};
+
+}  // namespace
+
+void add_demo(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command(
+      "demo",
+      "The whole path on 1,797 handwritten digits: takes a network that PyTorch trained, prunes it, fine-tunes it with\n"
+      "the masks kept, packs it, runs the packed file in a process of its own, and shows what was gained. Files of an\n"
+      "earlier demo in the folder are replaced.",
+      "  coppice demo\n  coppice demo /tmp/digits --seed 7 --json");
+  sub->add_option("DIR", o->folder, "Folder for the files")->capture_default_str();
+  sub->add_option("--seed", o->seed, "Seed of the fine-tuning")->capture_default_str();
+  sub->callback([&app, o] { app.action = [&app, o] { return Demo(app, *o).run(); }; });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,71 @@
+#include "coppice/sparsity/pack.h"
+
+#include "../data.h"
+#include "../tensors.h"
+#include "coppice/engine/create.h"
+#include "coppice/engine/io/npy.h"
+#include "coppice/nn/io/model_file.h"
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string model, output, input;
+  std::vector<std::int64_t> shape;
+  bool no_measure = false, force = false;
+};
+
+/// An input from which the sizes inside convolutions are learnt, if one was named.
+Tensor example_of(const App& app, const Options& o) {
+  if (!o.input.empty()) return read_npy(o.input, app.read);
+  return o.shape.empty() ? Tensor() : zeros(Shape(o.shape));
+}
+
+int run(const App& app, const Options& o) {
+  check_output(o.output, {o.model}, o.force);
+  const nn::ModulePtr model = load_model_file(app, o.model);
+  sparsity::PackOptions options;
+  options.measure = !o.no_measure;
+  const sparsity::Packed packed = sparsity::pack(*model, options, example_of(app, o));
+  check_interrupt();
+  nn::save_model(*packed.model, o.output, {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+
+  const auto before = static_cast<std::int64_t>(file_size(o.model));
+  const auto after = static_cast<std::int64_t>(file_size(o.output));
+  if (app.json) {
+    print("coppice.pack/1", {{"output", o.output}, {"layers", Json::parse(sparsity::decisions_to_json(packed.decisions))},
+                             {"file_bytes_before", before}, {"file_bytes", after}});
+    return kDone;
+  }
+  Table table{{"layer", "type", "zeros", "chosen"}, {}};
+  for (const auto& d : packed.decisions) {
+    const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
+    table.rows.push_back({d.path, d.type, percent(zeros), std::string(name_of(d.chosen))});
+  }
+  print(table.text());
+  for (const auto& d : packed.decisions) print(cat("  ", d.path, ": ", d.reason));
+  print(cat(o.output, ": ", grouped(after), " bytes, ", fixed(static_cast<double>(before) / static_cast<double>(after), 1),
+            " times smaller than ", o.model));
+  return kDone;
+}
+
+}  // namespace
+
+void add_pack(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command(
+      "pack",
+      "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what it chose and\n"
+      "why, and writes a model file that runs in place. Masks are burned in.",
+      "  coppice pack sparse.safetensors -o packed.safetensors\n"
+      "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
+  sub->add_option("MODEL", o->model, "Model file")->required();
+  sub->add_option("-o,--output", o->output, "Model file to write")->required();
+  sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")->delimiter(',');
+  sub->add_option("--input", o->input, "The same from an .npy file")->excludes("--shape");
+  sub->add_flag("--no-measure", o->no_measure, "Choose by bytes alone: the same result on every machine");
+  sub->add_flag("--force", o->force, "Replace an existing output");
+  sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
+}
+
+}  // namespace coppice::cli

@@ -1,0 +1,12 @@
+#pragma once
+/// Masks, pruning, fine-tuning and packing: everything of coppice-sparsity.
+
+#include "coppice/nn.h"
+
+#include "coppice/sparsity/amount.h"
+#include "coppice/sparsity/mask_ops.h"
+#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/prune/one_shot.h"
+#include "coppice/sparsity/scheduler/cubic_schedule.h"
+#include "coppice/sparsity/training/dataset.h"
+#include "coppice/sparsity/training/finetune.h"

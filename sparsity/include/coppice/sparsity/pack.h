@@ -1,0 +1,57 @@
+#pragma once
+/// From zeros to a smaller file and a faster program: the storage and kernel of every layer.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coppice/engine/sparse/packed_matrix.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::sparsity {
+
+struct PackOptions {
+  /// Time every candidate at batch 1 and 64. Without it the smallest format is taken: the same on every machine.
+  bool measure = true;
+  /// A format may take this share of the dense layer's time at most, as the mean over both batch sizes.
+  double slowest = 1.0;
+  /// Median over this many runs, in which the candidates take turns.
+  int runs = 15;
+};
+
+/// One way to hold a layer's weight.
+struct PackCandidate {
+  PackedFormat format = PackedFormat::dense;
+  std::int64_t bytes = 0;        ///< of the weight, exactly
+  double microseconds_1 = 0;     ///< one call at batch 1, median; 0 if not measured
+  double microseconds_64 = 0;    ///< one call at batch 64
+};
+
+struct PackDecision {
+  std::string path;              ///< of the module, dotted
+  std::string type;              ///< "Linear", "Conv2d"
+  std::int64_t elements = 0;
+  std::int64_t nonzeros = 0;
+  std::vector<PackCandidate> candidates;  ///< dense first
+  PackedFormat chosen = PackedFormat::dense;
+  std::string reason;
+};
+
+struct Packed {
+  nn::ModulePtr model;           ///< in eval mode; the model that was given is unchanged
+  std::vector<PackDecision> decisions;
+};
+
+/// A copy of `model` with every Linear and every Conv2d of one group in the format that is smallest and fastest: the
+/// least sum of its share of the dense bytes and its share of the dense time (mean over batch 1 and 64) among the formats
+/// that are smaller and not slower than dense; dense where there is none. Masks are burned in, subnormals become 0.
+///
+/// @param example  one input of the model, [n, ...], from which the sizes inside convolutions are learnt; when
+///                 undefined, convolutions are timed on 64 positions
+/// @throws as the model does on `example`
+[[nodiscard]] Packed pack(const nn::Module& model, const PackOptions& options = {}, const Tensor& example = Tensor());
+
+/// The decisions as JSON: what the metadata of a packed file holds under "coppice.pack".
+[[nodiscard]] std::string decisions_to_json(const std::vector<PackDecision>& decisions);
+
+}  // namespace coppice::sparsity
