@@ -6,6 +6,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "coppice/engine/error.h"
 #include "kernels.h"
 #include "select.h"
 
@@ -144,5 +145,11 @@ struct Sequence {
     }
   }
 };
+
+/// @throws ValueError  unless k is in 0..eligible
+inline void check_count(std::int64_t k, std::int64_t eligible) {
+  if (k < 0 || k > eligible)
+    throw ValueError(cat("[select] the count must be in 0..", eligible, " (elements that take part); got ", k));
+}
 
 }  // namespace coppice::kernels
