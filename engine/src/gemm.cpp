@@ -12,7 +12,7 @@
 namespace coppice::kernels {
 
 const DenseKernels& dense_kernels() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(COPPICE_NO_DISPATCH)
   switch (cpu_level()) {
     case CpuLevel::v4: return kDense_v4;
     case CpuLevel::v3: return kDense_v3;

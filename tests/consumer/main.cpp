@@ -1,9 +1,11 @@
+// Loads a packed model and runs it once.
 #include <cstdio>
 
 #include "coppice/engine/create.h"
-#include "coppice/engine/ops/linalg.h"
+#include "coppice/nn/io/model_file.h"
 
-int main() {
-  const coppice::Tensor y = coppice::matmul(coppice::ones({2, 3}), coppice::ones({3, 4}));
-  std::puts(to_string(y.shape()).c_str());
+int main(int, char** argv) {
+  const auto model = coppice::nn::load_model(argv[1]);
+  const coppice::Tensor logits = (*model)(coppice::ones({1, 64}));
+  std::puts(to_string(logits).c_str());
 }

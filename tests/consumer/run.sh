@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds main.cpp as an outside project would, in three ways, and runs each: run.sh SOURCE BUILD
+# Builds main.cpp as an outside project would, in three ways, and runs each: run.sh SOURCE BUILD PROGRAM
 #   1. pkg-config, shared and static libraries, against a staged install of BUILD
 #   2. CMake's find_package against the same install
 #   3. Meson subproject, with coppice inside the executable: once with the system's C and C++ libraries, once
@@ -8,6 +8,7 @@
 set -euo pipefail
 source=$(cd "$1" && pwd)
 build=$(cd "$2" && pwd)
+program=$3
 here=$source/tests/consumer
 read -ra cxx <<<"${CXX:-c++}"
 work=$(mktemp -d)
@@ -29,7 +30,19 @@ way() {
 }
 have() { command -v "$1" >/dev/null || { printf 'skip  %s: %s is not installed\n' "$2" "$1"; return 1; }; }
 
-check() { [[ $("$@") == "(2, 4)" ]]; }
+# What the program makes of a checkpoint is the model that every way must load, with one and the same result.
+{
+  data=$source/tests/data
+  "$program" import "$data/mlp_digits.pt" --arch "$data/mlp_digits.arch.json" -o "$work/dense.safetensors"
+  "$program" prune "$work/dense.safetensors" -o "$work/pruned.safetensors" --method global_l1 --amount 0.9
+  "$program" pack "$work/pruned.safetensors" -o "$work/packed.safetensors"
+} >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+check() {
+  local result
+  result=$("$@" "$work/packed.safetensors") || return
+  printf '%s\n' "$result"
+  [[ $result == "tensor([["* && $result == "${expected:=$result}" ]]
+}
 
 stage() { meson install -C "$build" --no-rebuild --quiet --destdir "$work/stage"; }
 stage >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }

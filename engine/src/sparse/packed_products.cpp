@@ -12,7 +12,7 @@ namespace coppice {
 namespace kernels {
 
 const SparseKernels& sparse_kernels() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(COPPICE_NO_DISPATCH)
   switch (cpu_level()) {
     case CpuLevel::v4: return kSparse_v4;
     case CpuLevel::v3: return kSparse_v3;
