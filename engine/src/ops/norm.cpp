@@ -1,10 +1,10 @@
 // torch.norm in all its orders.
-#include <Eigen/SVD>
 #include <cmath>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "ops/map.h"
+#include "ops/nuclear.h"
 #include "ops/reduction.h"
 
 namespace coppice {
@@ -42,11 +42,9 @@ double norm_of(Line<T> line, double p) {
 /// Sum of the singular values of a [rows, cols] line.
 template <class T>
 double nuclear(Line<T> line, std::int64_t rows, std::int64_t cols) {
-  Eigen::MatrixXd matrix(rows, cols);
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < cols; ++c) matrix(r, c) = static_cast<double>(line[r * cols + c]);
-  if (!matrix.allFinite()) return std::nan("");
-  return matrix.size() == 0 ? 0 : Eigen::BDCSVD<Eigen::MatrixXd>(matrix).singularValues().sum();
+  std::vector<double> values(static_cast<std::size_t>(line.count));
+  for (std::int64_t i = 0; i < line.count; ++i) values[static_cast<std::size_t>(i)] = static_cast<double>(line[i]);
+  return detail::nuclear_norm(values.data(), rows, cols);
 }
 
 }  // namespace
