@@ -48,15 +48,16 @@ stage() { meson install -C "$build" --no-rebuild --quiet --destdir "$work/stage"
 stage >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 config=$(find "$work/stage" -name coppiceConfig.cmake)
 libdir=$(dirname "$(dirname "$(dirname "$config")")")
+prefix=$(dirname "$(dirname "$(find "$work/stage" -type d -path '*/include/coppice')")")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 
 with_pkg_config() { # shared | static
   local flags
   if [[ $1 == shared ]]; then
-    read -ra flags <<<"$(pkg-config --cflags --libs coppice-nn)"
+    read -ra flags <<<"$(pkg-config --define-variable=prefix="$prefix" --cflags --libs coppice-nn)"
   else
     # Of two libraries of one name the linker takes the shared one, unless it is told the file.
-    read -ra flags <<<"$(pkg-config --cflags --libs --static coppice-nn | sed -E 's/-l(coppice-[a-z]+)/-l:lib\1.a/g')"
+    read -ra flags <<<"$(pkg-config --define-variable=prefix="$prefix" --cflags --libs --static coppice-nn | sed -E 's/-l(coppice-[a-z]+)/-l:lib\1.a/g')"
   fi
   "${cxx[@]}" -std=c++20 "$here/main.cpp" -o "$work/by-pkg-config" "${flags[@]}"
   LD_LIBRARY_PATH=$libdir check "$work/by-pkg-config"
