@@ -92,7 +92,11 @@ HWY_INLINE void spmm_rows(const PackedView& w, const Index* all_columns, const f
   // Samples outside, groups inside: the samples' columns stay in the cache.
   for (i64 s = 0; s < n;) {
     const i64 left = n - s;
-    i64 taken = left >= tile ? tile : left >= kWide ? kWide : left >= 8 && kWide > 8 ? 8 : left >= 4 && kWide >= 4 ? 4 : 1;
+    i64 taken = left >= tile    ? tile
+                : left >= kWide ? kWide
+                : left >= 8 && kWide > 8  ? 8
+                : left >= 4 && kWide >= 4 ? 4
+                                          : 1;
     // A short rest is computed together with samples that are done already: the same numbers are written again.
     if (taken < kWide && n >= kWide) {
       s = n - kWide;
