@@ -52,12 +52,12 @@ prefix=$(dirname "$(dirname "$(find "$work/stage" -type d -path '*/include/coppi
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 
 with_pkg_config() { # shared | static
-  local flags
+  local query=(pkg-config --define-variable=prefix="$prefix" --cflags --libs coppice-nn) flags
   if [[ $1 == shared ]]; then
-    read -ra flags <<<"$(pkg-config --define-variable=prefix="$prefix" --cflags --libs coppice-nn)"
+    read -ra flags <<<"$("${query[@]}")"
   else
     # Of two libraries of one name the linker takes the shared one, unless it is told the file.
-    read -ra flags <<<"$(pkg-config --define-variable=prefix="$prefix" --cflags --libs --static coppice-nn | sed -E 's/-l(coppice-[a-z]+)/-l:lib\1.a/g')"
+    read -ra flags <<<"$("${query[@]}" --static | sed -E 's/-l(coppice-[a-z]+)/-l:lib\1.a/g')"
   fi
   "${cxx[@]}" -std=c++20 "$here/main.cpp" -o "$work/by-pkg-config" "${flags[@]}"
   LD_LIBRARY_PATH=$libdir check "$work/by-pkg-config"
@@ -94,7 +94,7 @@ way 'Meson subproject, shared and no shared C and C++ library' with_meson
 
 # What the static executable is made of, by the archive each section came from.
 if [[ -f $work/consumer-static ]]; then
-  printf 'stripped executable: %d bytes with coppice inside, %d with the C and C++ libraries inside as well, of that:\n' \
+  printf 'stripped executable: %d bytes with coppice inside, %d with the C and C++ libraries as well, of that:\n' \
     "$(stat -c %s "$work/consumer")" "$(stat -c %s "$work/consumer-static")"
   awk '
     function number(hex,  i, value) {  # of 0x…; not every awk has strtonum
