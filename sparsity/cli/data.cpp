@@ -64,16 +64,22 @@ Shape digits_shape(const nn::Module& model, std::int64_t n) {
   return {n, kPixels};
 }
 
+std::vector<std::string> data_files(const std::string& spec) {
+  if (spec == "digits") return {};
+  const std::size_t comma = spec.find(',');
+  if (comma == std::string::npos || spec.find(',', comma + 1) != std::string::npos)
+    throw UsageError(cat("--data takes \"digits\" or \"X.npy,Y.npy\"; got '", spec, "'"));
+  return {spec.substr(0, comma), spec.substr(comma + 1)};
+}
+
 sparsity::Dataset load_data(const App& app, const std::string& spec, Split split, const nn::Module& model) {
   if (spec == "digits") {
     sparsity::Dataset data = digits(split);
     data.x = data.x.reshape(digits_shape(model, data.size()));
     return data;
   }
-  const std::size_t comma = spec.find(',');
-  if (comma == std::string::npos || spec.find(',', comma + 1) != std::string::npos)
-    throw UsageError(cat("--data takes \"digits\" or \"X.npy,Y.npy\"; got '", spec, "'"));
-  return sparsity::make_dataset(read_npy(spec.substr(0, comma), app.read), read_npy(spec.substr(comma + 1), app.read));
+  const std::vector<std::string> files = data_files(spec);
+  return sparsity::make_dataset(read_npy(files[0], app.read), read_npy(files[1], app.read));
 }
 
 }  // namespace coppice::cli

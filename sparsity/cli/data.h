@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "app.h"
 #include "coppice/nn/module.h"
@@ -20,6 +21,9 @@ enum class Split { train, test };
 /// or "X.npy,Y.npy". @throws UsageError  for anything else; IoError, FormatError, ShapeError, DtypeError
 [[nodiscard]] sparsity::Dataset load_data(const App& app, const std::string& spec, Split split,
                                           const nn::Module& model);
+
+/// The files that such a text names; none for `digits`.
+[[nodiscard]] std::vector<std::string> data_files(const std::string& spec);
 
 /// Input of `n` samples that the model's first layer takes, drawn from the digits' shapes where it fits.
 [[nodiscard]] Shape digits_shape(const nn::Module& model, std::int64_t n);

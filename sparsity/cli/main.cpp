@@ -69,7 +69,8 @@ int main(int argc, char** argv) {
   try {
     app.parser.parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app.parser.exit(e);
+    const int code = app.parser.exit(e);
+    return std::cout.flush() ? code : complain("[stdout] cannot write the help", kIo);
   } catch (const CLI::ParseError& e) {
     app.parser.exit(e, std::cerr, std::cerr);
     return kUsage;

@@ -22,7 +22,9 @@ Json row_json(const sparsity::EpochReport& r) {
 }
 
 int run(const App& app, Options o) {
-  check_output(o.output, {o.model}, o.force);
+  std::vector<std::string> inputs = data_files(o.data);
+  inputs.push_back(o.model);
+  check_output(o.output, inputs, o.force);
   if (o.sparsity >= 0) o.train.sparsity = o.sparsity;
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw

@@ -22,7 +22,7 @@ Tensor example_of(const App& app, const Options& o) {
 }
 
 int run(const App& app, const Options& o) {
-  check_output(o.output, {o.model}, o.force);
+  check_output(o.output, {o.model, o.input}, o.force);
   const nn::ModulePtr model = load_model_file(app, o.model);
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
