@@ -1,0 +1,121 @@
+// Our side of compare.py: does one task several times and prints the median milliseconds and the extra memory in MB.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+
+#include "coppice/sparsity.h"
+
+namespace {
+
+using namespace coppice;
+using Clock = std::chrono::steady_clock;
+
+/// Median milliseconds of `rounds` samples, each long enough to trust.
+double median(const std::function<void()>& f, int rounds) {
+  f();
+  const auto time = [&](int calls) {
+    const auto start = Clock::now();
+    for (int i = 0; i < calls; ++i) f();
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count() / calls;
+  };
+  const int calls = std::clamp(static_cast<int>(2 / std::max(time(1), 1e-4)), 1, 2000);
+  std::vector<double> samples;
+  for (int i = 0; i < rounds; ++i) samples.push_back(time(calls));
+  std::ranges::nth_element(samples, samples.begin() + rounds / 2);
+  return samples[static_cast<std::size_t>(rounds / 2)];
+}
+
+/// Most memory this process ever had resident, in MB.
+double peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+Shape input_shape(const std::string& model, std::int64_t n) {
+  if (model == "lenet") return {n, 1, 8, 8};
+  return model == "lstm" ? Shape{n, 8, 8} : Shape{n, 64};
+}
+
+nn::ModulePtr load(const std::string& root, const std::string& model) {
+  const bool lenet = model == "lenet";
+  const nn::ModulePtr m = nn::read_architecture(root + (lenet ? "/sparsity/data/lenet_digits.arch.json"
+                                                              : "/tests/data/" + model + "_digits.arch.json"));
+  nn::load_state_dict(*m, read_torch(root + (lenet ? "/sparsity/data/lenet_digits.pt"
+                                                   : "/tests/data/" + model + "_digits.pt")));
+  m->eval();
+  return m;
+}
+
+double forward(const nn::Module& m, const std::string& name, std::int64_t batch) {
+  NoGrad guard;
+  const Tensor x = rand(input_shape(name, batch));
+  return median([&] { (void)m(x); }, 31);
+}
+
+/// 90 % of the smallest weights of all layers gone, then packed.
+double packed_forward(const std::string& root, const std::string& name, std::int64_t batch) {
+  const nn::ModulePtr m = load(root, name);
+  TensorList weights;
+  for (const auto& [path, t] : m->named_parameters())
+    if (sparsity::is_prunable(path, t)) weights.push_back(t);
+  Generator generator(0);
+  const TensorList masks = sparsity::prune_masks(weights, {.method = sparsity::PruneMethod::global_l1, .amount = 0.9},
+                                                 generator);
+  NoGrad guard;
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(nn::apply_mask(weights[i], masks[i]));
+  return forward(*sparsity::pack(*m, {}, rand(input_shape(name, 1))).model, name, batch);
+}
+
+double train_step(const std::string& root, const std::string& name) {
+  const nn::ModulePtr m = load(root, name);
+  m->train();
+  nn::Adam optimizer(m->parameters(), {.lr = 1e-3});
+  const Tensor x = rand(input_shape(name, 64));
+  const Tensor y = randint(0, 10, {64});
+  return median([&] {
+    optimizer.zero_grad();
+    cross_entropy((*m)(x), y).backward();
+    optimizer.step();
+  }, 15);
+}
+
+/// Masks for 50 M weights in 12 tensors, and their products, as prune.global_unstructured leaves them.
+double global_prune(double& extra) {
+  TensorList weights;
+  for (int i = 0; i < 12; ++i) weights.push_back(randn({2048, 2048}));
+  const double before = peak_memory();
+  Generator generator(0);
+  const double ms = median([&] {
+    const TensorList masks = select_masks(weights, {.count = sparsity::Amount(0.9).of(12 * 2048 * 2048)}, {},
+                                          Dtype::boolean);
+    extra = std::max(extra, peak_memory() - before);
+  }, 5);
+  return ms;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: peers_ours ROOT THREADS TASK [ARGUMENT ...]\n");
+    return 2;
+  }
+  const std::string root = argv[1], task = argv[3];
+  const std::string a = argc > 4 ? argv[4] : "", b = argc > 5 ? argv[5] : "";
+  set_num_threads(std::atoi(argv[2]));
+  manual_seed(0);
+  double ms = 0, extra = 0;
+  if (task == "forward") ms = forward(*load(root, a), a, std::atoi(b.c_str()));
+  else if (task == "packed") ms = packed_forward(root, a, std::atoi(b.c_str()));
+  else if (task == "train") ms = train_step(root, a);
+  else if (task == "prune") ms = global_prune(extra);
+  else if (task == "load") ms = median([&] { (void)load_tensors(a, {.verify = b != "unchecked"}); }, 7);
+  else return 2;
+  std::printf("%.6f %.1f\n", ms, extra);
+  return 0;
+}
