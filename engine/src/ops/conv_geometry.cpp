@@ -39,6 +39,30 @@ void each_tap(const ConvGeometry& g, std::int64_t group, F f) {
         for (std::int64_t w = 0; w < g.kernel[2]; ++w) f(c, row++, Span(g, 0, d), Span(g, 1, h), Span(g, 2, w));
 }
 
+/// Windows that move by one pixel over a plane of the output's size, as a 3x3 kernel with padding 1.
+bool is_shift(const ConvGeometry& g) {
+  return g.stride[1] == 1 && g.stride[2] == 1 && g.output[0] == 1 && g.input[0] == 1 && g.padding[0] == 0 &&
+         g.output[1] == g.input[1] && g.output[2] == g.input[2];
+}
+
+/// One row of the column matrix of such windows: the plane moved by the tap's offset, zero where it left the frame.
+/// A single copy where row by row would cost a call for every few pixels.
+template <class T>
+void shifted_plane(const ConvGeometry& g, const T* plane, const Span& sh, const Span& sw, T* to) {
+  const std::int64_t width = g.input[2];
+  const std::int64_t offset = sh.offset * width + sw.offset;
+  const std::int64_t begin = std::max(sh.first * width, -offset);
+  const std::int64_t end = std::min(sh.last * width, g.pixels() - offset);
+  std::fill_n(to, std::max<std::int64_t>(begin, 0), T(0));
+  if (begin < end) std::copy(plane + begin + offset, plane + end + offset, to + begin);
+  const std::int64_t rest = std::max(begin, end);
+  std::fill_n(to + rest, g.positions() - rest, T(0));
+  for (std::int64_t h = sh.first; h < sh.last; ++h) {  // what came from the neighbouring line
+    for (std::int64_t w = 0; w < sw.first; ++w) to[h * width + w] = T(0);
+    for (std::int64_t w = sw.last; w < width; ++w) to[h * width + w] = T(0);
+  }
+}
+
 }  // namespace
 
 std::int64_t ConvGeometry::taps() const { return in_channels / groups * kernel[0] * kernel[1] * kernel[2]; }
@@ -88,8 +112,10 @@ Shape conv_result_shape(const ConvGeometry& g, int spatial) {
 
 template <class T>
 void im2col(const ConvGeometry& g, const T* image, std::int64_t group, T* columns) {
+  const bool shift = is_shift(g);
   each_tap(g, group, [&](std::int64_t c, std::int64_t row, const Span& sd, const Span& sh, const Span& sw) {
     T* to = columns + row * g.positions();
+    if (shift) return shifted_plane(g, image + c * g.pixels(), sh, sw, to);
     if (sd.first > 0 || sd.last < g.output[0] || sh.first > 0 || sh.last < g.output[1] || sw.first > 0 ||
         sw.last < g.output[2])
       std::fill_n(to, g.positions(), T(0));

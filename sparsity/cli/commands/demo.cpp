@@ -33,6 +33,7 @@ namespace {
 struct Options {
   std::string folder = "coppice-demo";
   std::uint64_t seed = 0;
+  bool data_only = false;
 };
 
 constexpr double kSparsity = 0.9;
@@ -111,6 +112,7 @@ class Demo {
     std::filesystem::create_directories(folder_, error);
     if (error) throw IoError(cat("[demo] cannot make the folder '", o_.folder, "': ", error.message()));
     import();
+    if (o_.data_only) return report_data();
     one_shot("90 % per layer, one shot", "per_layer", sparsity::PruneMethod::l1_unstructured);
     one_shot("90 % global, one shot", "global", sparsity::PruneMethod::global_l1);
     gradual();
@@ -134,6 +136,20 @@ class Demo {
     test_ = load_data(app_, "digits", Split::test, *model);
     add("dense", "dense.safetensors", model);
     write_npy(path("test_images.npy"), test_.x);
+    write_npy(path("test_classes.npy"), test_.y);
+    const sparsity::Dataset train = load_data(app_, "digits", Split::train, *model);
+    write_npy(path("train_images.npy"), train.x);
+    write_npy(path("train_classes.npy"), train.y);
+  }
+
+  int report_data() {
+    const std::vector<std::string> files{"lenet_digits.pt", "lenet_digits.arch.json", "dense.safetensors",
+                                         "train_images.npy", "train_classes.npy", "test_images.npy", "test_classes.npy"};
+    if (app_.json) print("coppice.demo/1", {{"folder", o_.folder}, {"files", files}});
+    else
+      for (const std::string& file : files)
+        print(cat(path(file), ": ", grouped(static_cast<std::int64_t>(file_size(path(file)))), " bytes"));
+    return kDone;
   }
 
   void add(const std::string& name, const std::string& file, const nn::ModulePtr& model,
@@ -260,6 +276,7 @@ void add_demo(App& app) {
       "  coppice demo\n  coppice demo /tmp/digits --seed 7 --json");
   sub->add_option("DIR", o->folder, "Folder for the files")->capture_default_str();
   sub->add_option("--seed", o->seed, "Seed of the fine-tuning")->capture_default_str();
+  sub->add_flag("--data-only", o->data_only, "Write the checkpoint, its architecture and the digits as .npy, and stop");
   sub->callback([&app, o] { app.action = [&app, o] { return Demo(app, *o).run(); }; });
 }
 
