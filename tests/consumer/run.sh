@@ -68,7 +68,7 @@ if have pkg-config 'pkg-config'; then
 fi
 
 with_cmake() { # ON | OFF
-  cmake -S "$here" -B "$work/cmake-$1" -DCMAKE_PREFIX_PATH="$libdir/cmake" -Dcoppice_USE_STATIC_LIBS="$1"
+  cmake -G Ninja -S "$here" -B "$work/cmake-$1" -DCMAKE_PREFIX_PATH="$libdir/cmake" -Dcoppice_USE_STATIC_LIBS="$1"
   cmake --build "$work/cmake-$1"
   check "$work/cmake-$1/consumer"
 }
