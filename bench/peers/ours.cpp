@@ -84,20 +84,23 @@ double train_step(const std::string& root, const std::string& name) {
   }, 15);
 }
 
-/// Masks (one byte per weight) for 50 M weights in 12 tensors. The memory counts the masks themselves.
+/// The smallest 90 % of 50 M weights in 12 tensors set to zero in place.
 double global_prune(double& extra) {
-  TensorList weights;
-  for (int i = 0; i < 12; ++i) weights.push_back(randn({2048, 2048}));
-  std::ofstream("/proc/self/clear_refs") << 5;  // the peak counts from here
-  const double before = status("VmRSS");
-  const auto prune = [&] {
-    return select_masks(weights, {.count = sparsity::Amount(0.9).of(12 * 2048 * 2048)}, {}, Dtype::boolean);
-  };
-  {
-    const TensorList masks = prune();
-    extra = status("VmHWM") - before;
+  TensorList weights, fresh;
+  for (int i = 0; i < 12; ++i) fresh.push_back(randn({2048, 2048}));
+  std::vector<double> samples;
+  for (int run = 0; run < 5; ++run) {
+    weights.clear();
+    for (const Tensor& t : fresh) weights.push_back(t.clone());
+    std::ofstream("/proc/self/clear_refs") << 5;  // the peak counts from here
+    const double before = status("VmRSS");
+    const auto start = Clock::now();
+    zero_selected_(weights, {.count = sparsity::Amount(0.9).of(12 * 2048 * 2048)});
+    samples.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+    extra = std::max(extra, status("VmHWM") - before);
   }
-  return median([&] { (void)prune(); }, 5);
+  std::ranges::sort(samples);
+  return samples[2];
 }
 
 }  // namespace

@@ -67,7 +67,11 @@ void write(const Sequence& seq, const Cut& cut, std::span<const MaskOut> masks) 
         const MaskOut& mask = masks[span];
         with_word(itemsize(mask.dtype), [&]<class Word>(Word*) {
           Word* out = static_cast<Word*>(mask.data) + first;
-          write_block<Key, Word>(keys, n, first_kept, none, static_cast<Word>(one_bits(mask.dtype)), out);
+          if (mask.in_place) {
+            for (std::int64_t i = 0; i < n; ++i) out[i] = ((keys[i] >= first_kept) & (keys[i] != none)) ? out[i] : Word{0};
+          } else {
+            write_block<Key, Word>(keys, n, first_kept, none, static_cast<Word>(one_bits(mask.dtype)), out);
+          }
           if (!any_equal || quota <= 0) return;
           for (std::int64_t i = 0; i < n; ++i)
             if (keys[i] == key && quota-- > 0) out[i] = 0;

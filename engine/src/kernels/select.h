@@ -26,6 +26,8 @@ struct Scores {
 struct MaskOut {
   void* data = nullptr;
   Dtype dtype = Dtype::f32;
+  /// `data` are numbers, usually the scores themselves: what a mask would have 0 for becomes 0, the rest stays.
+  bool in_place = false;
 };
 
 struct Ranking {

@@ -149,4 +149,22 @@ TensorList select_masks(const TensorList& scores, const MaskRequest& request, co
   return masks;
 }
 
+void zero_selected_(TensorList tensors, const MaskRequest& request) {
+  std::vector<kernels::Scores> in;
+  std::vector<kernels::MaskOut> out;
+  for (const Tensor& t : tensors) {
+    if (grad_enabled() && t.requires_grad())
+      throw StateError("[zero_selected_] a tensor that requires grad is written in place; do it under NoGrad");
+    in.push_back({t.bytes(), t.dtype(), t.numel()});
+  }
+  if (request.ties == TieRule::pytorch) {
+    const TensorList masks = select_masks(tensors, request);
+    for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].mul_(masks[i]);
+    return;
+  }
+  const kernels::Cut cut = kernels::find_cut(in, request.count, {request.magnitude, request.largest});
+  for (Tensor& t : tensors) out.push_back({t.mutable_bytes(), t.dtype(), true});
+  kernels::write_masks(in, cut, out);
+}
+
 }  // namespace coppice

@@ -46,4 +46,9 @@ struct MaskRequest {
 [[nodiscard]] TensorList select_masks(const TensorList& scores, const MaskRequest& request,
                                       const TensorList& eligible = {}, std::optional<Dtype> dtype = std::nullopt);
 
+/// Writes +0 to what select_masks would give a 0, in place and without masks: extra memory at most 1/20 of the tensors
+/// (with TieRule::pytorch, as much as masks need). The tensors rank by their own values.
+/// @throws as select_masks; StateError  if a tensor requires grad and grad mode is on; nothing has changed then
+void zero_selected_(TensorList tensors, const MaskRequest& request);
+
 }  // namespace coppice

@@ -1,0 +1,92 @@
+// Order statistics and the masks made from them.
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "coppice/engine.h"
+
+namespace {
+
+using namespace coppice;
+
+const double kNan = std::numeric_limits<double>::quiet_NaN();
+
+TEST_SUITE("engine/ops/select") {
+  TEST_CASE("topk takes the best first, NaN above all, the lower position of equal ones") {
+    const Tensor t = Tensor::of({3, 1, 3, kNan, 2});
+    CHECK(topk(t, 3).indices.to_vector<std::int64_t>() == std::vector<std::int64_t>{3, 0, 2});
+    CHECK(topk(t, 2, -1, false).indices.to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 4});
+    CHECK(topk(t, 0).values.shape() == Shape{0});
+    CHECK_THROWS_AS((void)topk(t, 6), ValueError);
+    CHECK_THROWS_AS((void)topk(t, 1, 1), IndexError);
+  }
+
+  TEST_CASE("ties as PyTorch breaks them") {
+    const auto ties = [](std::int64_t n, std::int64_t k) {
+      auto at = topk(ones({n}), k, -1, true, TieRule::pytorch).indices.to_vector<std::int64_t>();
+      std::sort(at.begin(), at.end());
+      return at;
+    };
+    CHECK(ties(4, 1) == std::vector<std::int64_t>{2});
+    CHECK(ties(7, 3) == std::vector<std::int64_t>{3, 4, 5});
+    CHECK(ties(20, 2) == std::vector<std::int64_t>{12, 14});
+    CHECK(ties(200, 3) == std::vector<std::int64_t>{0, 1, 2});
+  }
+
+  TEST_CASE("kthvalue and sort work along any axis") {
+    const Tensor t = Tensor::of({{3, 1}, {2, 5}, {1, 4}});
+    CHECK(kthvalue(t, 2, 0).values == Tensor::of({2, 4}));
+    CHECK(kthvalue(t, 1, 1).indices.to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 0, 0});
+    CHECK(sort(t, 0).values == Tensor::of({{1, 1}, {2, 4}, {3, 5}}));
+    CHECK(sort(t, 1, true).values == Tensor::of({{3, 1}, {5, 2}, {4, 1}}));
+    CHECK(sort(Tensor::of(7)).values.item() == 7);
+    CHECK_THROWS_AS((void)kthvalue(t, 0, 0), ValueError);
+  }
+
+  TEST_CASE("select_masks prunes exactly `count` over all tensors, and only what takes part") {
+    const TensorList scores{Tensor::of({-1, 4, 2}), Tensor::of({{0.5, 3}})};
+    TensorList masks = select_masks(scores, {.count = 2});
+    CHECK(masks[0] == Tensor::of({0, 1, 1}));
+    CHECK(masks[1] == Tensor::of({{0, 1}}));
+    const TensorList eligible{Tensor::of({0, 1, 1}), Tensor::of({{1, 1}})};
+    masks = select_masks(scores, {.count = 2}, eligible);
+    CHECK(masks[0] == Tensor::of({0, 1, 0}));
+    CHECK(masks[1] == Tensor::of({{0, 1}}));
+    CHECK_THROWS_AS((void)select_masks(scores, {.count = 6}), ValueError);
+    CHECK_THROWS_AS((void)select_masks(scores, {.count = -1}), ValueError);
+    CHECK_THROWS_AS((void)select_masks(scores, {.count = 1}, {eligible[0]}), ShapeError);
+  }
+
+  TEST_CASE("zero_selected_ does in place what the masks say, for every type, count and number of threads") {
+    Generator generator(5);
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::i32})
+      for (const TieRule ties : {TieRule::lowest_index, TieRule::pytorch})
+        for (const std::int64_t count : {0, 1, 700, 1999, 2000}) {
+          CAPTURE(name_of(dtype));
+          CAPTURE(count);
+          TensorList tensors;
+          for (int i = 0; i < 2; ++i)  // few different values: many ties
+            tensors.push_back(randint(-9, 9, {20, 50}, Dtype::i64, &generator).to(dtype));
+          const TensorList masks = select_masks(tensors, {.count = count, .ties = ties});
+          TensorList wanted;
+          for (int i = 0; i < 2; ++i) wanted.push_back(tensors[i] * masks[i]);
+          for (const int threads : {1, 2, 7}) {
+            set_num_threads(threads);
+            TensorList copies{tensors[0].clone(), tensors[1].clone()};
+            zero_selected_(copies, {.count = count, .ties = ties});
+            CHECK(copies[0] == wanted[0]);
+            CHECK(copies[1] == wanted[1]);
+          }
+          set_num_threads(2);
+        }
+  }
+
+  TEST_CASE("zero_selected_ changes nothing when it throws") {
+    const Tensor t = Tensor::of({1, 2});
+    CHECK_THROWS_AS(zero_selected_({t}, {.count = 3}), ValueError);
+    CHECK(t == Tensor::of({1, 2}));
+    CHECK_THROWS_AS(zero_selected_({Tensor::of({1, 2}).requires_grad_()}, {.count = 1}), StateError);
+  }
+}
+
+}  // namespace
