@@ -12,6 +12,12 @@ const ModulePtr& nth(const Module& m, std::int64_t i) {
   return (m.children().begin() + at)->second;
 }
 
+/// A child under a name that no child has yet: add_module alone would replace it.
+void add_new(Module& m, const std::string& name, ModulePtr child) {
+  if (m.children().contains(name)) throw KeyError(cat("[", m.type_name(), "] already has a child '", name, "'"));
+  m.add_module(name, std::move(child));
+}
+
 [[noreturn]] void not_callable(const Module& m) {
   throw NotSupported(cat("[", m.type_name(), "] holds modules and is not called itself"));
 }
@@ -23,11 +29,11 @@ Sequential::Sequential(std::initializer_list<ModulePtr> modules) {
 }
 
 Sequential::Sequential(std::initializer_list<std::pair<std::string, ModulePtr>> modules) {
-  for (const auto& [name, m] : modules) add_module(name, m);
+  for (const auto& [name, m] : modules) add_new(*this, name, m);
 }
 
 Sequential& Sequential::append(ModulePtr module) {
-  add_module(cat(children().size()), std::move(module));
+  add_new(*this, cat(children().size()), std::move(module));
   return *this;
 }
 
@@ -44,7 +50,7 @@ ModuleList::ModuleList(std::initializer_list<ModulePtr> modules) {
 }
 
 ModuleList& ModuleList::append(ModulePtr module) {
-  add_module(cat(children().size()), std::move(module));
+  add_new(*this, cat(children().size()), std::move(module));
   return *this;
 }
 
@@ -52,7 +58,7 @@ const ModulePtr& ModuleList::at(std::int64_t i) const { return nth(*this, i); }
 TensorList ModuleList::forward(const TensorList&) const { not_callable(*this); }
 
 ModuleDict::ModuleDict(std::initializer_list<std::pair<std::string, ModulePtr>> modules) {
-  for (const auto& [name, m] : modules) add_module(name, m);
+  for (const auto& [name, m] : modules) add_new(*this, name, m);
 }
 
 TensorList ModuleDict::forward(const TensorList&) const { not_callable(*this); }

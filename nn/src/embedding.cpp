@@ -12,6 +12,7 @@ namespace {
 constexpr std::array<std::string_view, 3> kModes{"sum", "mean", "max"};
 
 Tensor table(std::string_view type, std::int64_t n, std::int64_t d, std::optional<std::int64_t>& padding_idx) {
+  if (n < 0 || d < 0) throw ValueError(cat("[", type, "] sizes must be at least 0; got ", n, " and ", d));
   if (padding_idx && (*padding_idx < -n || *padding_idx >= n))
     throw ValueError(cat("[", type, "] padding_idx must be in ", -n, "..", n - 1, "; got ", *padding_idx));
   Tensor weight = SkipInit::active() ? Tensor::empty({n, d}) : randn({n, d});

@@ -9,12 +9,18 @@
 namespace coppice::nn {
 namespace {
 
+// A file may ask for any number: beyond these nothing could be computed, and a mere attempt would take hours.
+constexpr std::int64_t kLargest = std::int64_t{1} << 40;
+constexpr std::int64_t kMostLayers = 1000;
+
 std::string suffix(std::int64_t layer, bool reverse) { return cat("_l", layer, reverse ? "_reverse" : ""); }
 
 void check(const LstmSettings& s) {
-  if (s.input_size < 1 || s.hidden_size < 1 || s.num_layers < 1)
-    throw ValueError(cat("[LSTM] input_size, hidden_size and num_layers must be at least 1; got ", s.input_size, ", ",
-                         s.hidden_size, " and ", s.num_layers));
+  if (s.input_size < 1 || s.hidden_size < 1 || s.num_layers < 1 || s.hidden_size > kLargest ||
+      s.num_layers > kMostLayers)
+    throw ValueError(cat("[LSTM] input_size, hidden_size and num_layers must be at least 1, and at most ", kLargest,
+                         " and ", kMostLayers, " the latter two; got ", s.input_size, ", ", s.hidden_size, " and ",
+                         s.num_layers));
   if (s.proj_size < 0 || s.proj_size >= s.hidden_size)
     throw ValueError(cat("[LSTM] proj_size must be in 0..hidden_size - 1 = ", s.hidden_size - 1, "; got ",
                          s.proj_size));

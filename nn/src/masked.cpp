@@ -56,10 +56,12 @@ class Masked final : public Derived {
     {
       const std::lock_guard lock(mutex_);
       if (!product_.defined() || orig.storage() != orig_ || mask.storage() != mask_ ||
-          orig.version() != orig_version_ || mask.version() != mask_version_) {
+          orig.version() != orig_version_ || mask.version() != mask_version_ ||
+          product_.version() != product_version_) {  // the last: a reader wrote into what it got
         product_ = product(orig, mask);
         orig_ = orig.storage(), mask_ = mask.storage();
         orig_version_ = orig.version(), mask_version_ = mask.version();
+        product_version_ = product_.version();
       }
       values = product_;
     }
@@ -74,7 +76,7 @@ class Masked final : public Derived {
   mutable std::mutex mutex_;
   mutable Tensor product_;
   mutable std::shared_ptr<Storage> orig_, mask_;  // held, so that an address cannot be another storage's later
-  mutable std::uint64_t orig_version_ = 0, mask_version_ = 0;
+  mutable std::uint64_t orig_version_ = 0, mask_version_ = 0, product_version_ = 0;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/init.h"
 
 namespace coppice::nn {
 namespace {
@@ -15,17 +16,22 @@ Tensor per_channel(const Tensor& t, const Tensor& x) {
   return t.reshape(Shape(std::move(sizes)));
 }
 
+/// Initial values; under SkipInit unfilled, so that a size in a file that lies costs no memory.
+Tensor filled(const Shape& shape, double value) {
+  return SkipInit::active() ? Tensor::empty(shape) : full(shape, value);
+}
+
 }  // namespace
 
 BatchNorm::BatchNorm(std::string_view type, const BatchNormSettings& s) : settings_(s) {
   if (s.features < 1 || !(s.eps >= 0))
     throw ValueError(cat("[", type, "] num_features must be at least 1 and eps at least 0; got ", s.features, " and ",
                          s.eps));
-  register_parameter("weight", s.affine ? ones({s.features}) : Tensor());
-  register_parameter("bias", s.affine ? zeros({s.features}) : Tensor());
+  register_parameter("weight", s.affine ? filled({s.features}, 1) : Tensor());
+  register_parameter("bias", s.affine ? filled({s.features}, 0) : Tensor());
   if (!s.track_running_stats) return;
-  register_buffer("running_mean", zeros({s.features}));
-  register_buffer("running_var", ones({s.features}));
+  register_buffer("running_mean", filled({s.features}, 0));
+  register_buffer("running_var", filled({s.features}, 1));
   register_buffer("num_batches_tracked", zeros(Shape{}, Dtype::i64));
 }
 
@@ -99,8 +105,8 @@ Tensor BatchNorm2d::forward(const Tensor& x) const {
 LayerNorm::LayerNorm(std::vector<std::int64_t> shape, double eps, bool affine, bool bias)
     : shape_(std::move(shape)), eps_(eps) {
   if (shape_.empty()) throw ValueError("[LayerNorm] normalized_shape must not be empty");
-  register_parameter("weight", affine ? ones(Shape(shape_)) : Tensor());
-  register_parameter("bias", affine && bias ? zeros(Shape(shape_)) : Tensor());
+  register_parameter("weight", affine ? filled(Shape(shape_), 1) : Tensor());
+  register_parameter("bias", affine && bias ? filled(Shape(shape_), 0) : Tensor());
 }
 
 LayerNorm::LayerNorm(const Arguments& a)

@@ -21,7 +21,8 @@ namespace coppice::test {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string>;
 
-inline const std::filesystem::path kLenet = std::filesystem::path(COPPICE_TESTS_DIR) / "../sparsity/data/lenet_digits.pt";
+inline const std::filesystem::path kLenet =
+    std::filesystem::path(COPPICE_TESTS_DIR) / "../sparsity/data/lenet_digits.pt";
 inline const std::filesystem::path kLenetArch =
     std::filesystem::path(COPPICE_TESTS_DIR) / "../sparsity/data/lenet_digits.arch.json";
 

@@ -58,7 +58,8 @@ TEST_SUITE("sparsity/cli/import") {
     refused(R"({"type": "Conv9d"})", "unknown type 'Conv9d'");
     refused(R"({"type": "Linear", "args": {"in_features": 2, "out_feature": 2}})", "'out_features' is missing");
     refused(R"({"type": "Linear", "args": {"in_features": 2, "out_features": 2, "biass": true}})", "'biass'");
-    refused(R"({"type": "Linear", "args": {"in_features": "2", "out_features": 2}})", "'in_features' must be an integer");
+    refused(R"({"type": "Linear", "args": {"in_features": "2", "out_features": 2}})",
+            "'in_features' must be an integer");
     refused(R"({"type": "Linear", "args": {"in_features": -2, "out_features": 2}})", "at least 0");
     refused(R"({"kind": "Linear"})", "\"type\"");
     refused("7", "must be an object");
@@ -92,7 +93,8 @@ TEST_SUITE("sparsity/cli/data") {
                       bytes = file("u8.npy", zeros({5, 64}, Dtype::u8)), narrow = file("narrow.npy", zeros({5, 63})),
                       scalar = file("scalar.npy", zeros(Shape{})), y = file("y.npy", zeros({5}, Dtype::i64)),
                       short_y = file("short.npy", zeros({4}, Dtype::i64)), float_y = file("float.npy", zeros({5})),
-                      high = file("high.npy", full({5}, 10, Dtype::i64)), low = file("low.npy", full({5}, -1, Dtype::i64));
+                      high = file("high.npy", full({5}, 10, Dtype::i64)),
+                      low = file("low.npy", full({5}, -1, Dtype::i64));
     const std::size_t files = dir.size();
     for (const std::string& x : {integers, bytes, narrow, scalar}) {
       CAPTURE(x);

@@ -72,8 +72,8 @@ TEST_SUITE("sparsity/cli/results") {
     for (const char* ties : {"lowest", "pytorch"})
       for (const auto& [method, expected] : {std::pair{"l1_unstructured", 123}, std::pair{"global_l1", 345}}) {
         CAPTURE(method);
-        const Json report =
-            json_of({"prune", models().lenet, "-o", out, "--force", "--method", method, "--amount", "0.9", "--ties", ties});
+        const Json report = json_of(
+            {"prune", models().lenet, "-o", out, "--force", "--method", method, "--amount", "0.9", "--ties", ties});
         CHECK(report.at("elements") == 548128);
         CHECK(report.at("zeros") == 493315);
         CHECK(correct(out) == expected);

@@ -14,6 +14,7 @@
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/linear.h"
+#include "coppice/nn/loss.h"
 #include "coppice/nn/lstm.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/module.h"

@@ -76,11 +76,13 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, LoadReport&
       const Tensor* given = own.find(name);
       if (given == nullptr) return report.missing.push_back(prefix + name);
       if (is_mask_of_module(module, name)) {
+        const Tensor read = given->dtype() == Dtype::u8 && given->shape() != slot.shape()
+                                ? unpack_bits(*given, slot.shape(), slot.dtype())
+                                : given->to(slot.dtype());
+        if (read.shape() != slot.shape())
+          return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
         Tensor mask = slot;
-        mask.replace_(given->dtype() == Dtype::u8 && given->shape() != slot.shape()
-                          ? unpack_bits(*given, slot.shape(), slot.dtype())
-                          : given->to(slot.dtype()));
-        if (mask.shape() != slot.shape()) report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
+        mask.replace_(read);
       } else {
         show(slot, prefix + name, *given, report);
       }

@@ -9,6 +9,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+// Children are found by a walk: more in one file would take minutes to build.
+constexpr std::size_t kMostModules = 20'000;
+
 Argument argument_from(const json& value, const std::string& where, const std::string& name) {
   if (value.is_null()) return std::monostate{};
   if (value.is_boolean()) return value.get<bool>();
@@ -47,6 +50,7 @@ json argument_to(const Argument& value) {
 struct Builder {
   const std::string& source;
   bool model_file;
+  mutable std::size_t modules = 0;  // listed so far
 
   [[nodiscard]] ModulePtr build(const json& entry, const std::string& path) const {
     std::string where = cat("[architecture] ", source, ": entry ", path.empty() ? "at the top" : path);
@@ -75,6 +79,8 @@ struct Builder {
 
   void add_children(const json& list, Module& module, const std::string& path, const std::string& where) const {
     if (!list.is_array()) throw FormatError(cat(where, ": \"modules\" must be a list"));
+    if ((modules += list.size()) > kMostModules)
+      throw LimitError(cat(where, ": a tree of more than ", kMostModules, " modules"));
     // A layer with tensors of its own does not call children that a file adds: they would be dead weight.
     if (!list.empty() && module.own_parameters().size() > 0)
       throw FormatError(cat(where, ": this type takes no modules"));

@@ -8,7 +8,7 @@
 namespace coppice::nn {
 
 /// @param source  file or place, for messages
-/// @throws FormatError  naming source, byte and rule; LimitError  beyond `depth` levels
+/// @throws FormatError  naming source, byte and rule; LimitError  beyond `depth` levels or 1000 keys in an object
 [[nodiscard]] nlohmann::ordered_json parse_strict(std::string_view text, const std::string& source,
                                                   std::size_t depth = 64);
 

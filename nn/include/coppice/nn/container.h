@@ -14,7 +14,7 @@ class Sequential final : public Implements<Sequential, Module> {
   explicit Sequential(const Arguments&) {}
   Sequential(std::initializer_list<ModulePtr> modules);
   Sequential(std::initializer_list<std::pair<std::string, ModulePtr>> modules);
-  /// Appends under the number of children so far. Returns itself.
+  /// Appends under the number of children so far. Returns itself. @throws KeyError  if a child has that name
   Sequential& append(ModulePtr module);
   [[nodiscard]] std::size_t size() const { return children().size(); }
   /// Child number `i`; negative counts from the end. @throws IndexError

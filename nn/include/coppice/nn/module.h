@@ -69,7 +69,7 @@ class Module : public std::enable_shared_from_this<Module> {
   void register_parameter(std::string_view name, Tensor value);
   /// Replaces the value of an existing buffer. Only persistent buffers are in the state dict. @throws KeyError
   void register_buffer(std::string_view name, Tensor value, bool persistent = true);
-  /// @throws KeyError  as above; ValueError  if `child` is null
+  /// Replaces an existing child of that name in its place. @throws KeyError  as above; ValueError  if `child` is null
   void add_module(std::string_view name, ModulePtr child);
   void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
   /// Another computation for an existing derived tensor. @throws KeyError

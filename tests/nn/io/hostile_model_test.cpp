@@ -1,0 +1,196 @@
+/// Model files whose metadata or tensors lie: refused with the file's name and the rule, never a crash.
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/nn/io/model_file.h"
+#include "engine/io/io_support.h"
+#include "nn/every_layer.h"
+
+using namespace coppice;
+using namespace coppice::test;
+
+namespace {
+
+const std::string kLinear =
+    R"({"format": 1, "model": {"type": "Linear", "args": {"in_features": 2, "out_features": 3}}})";
+
+NamedTensors linear_tensors() { return {{"weight", ones({3, 2})}, {"bias", ones({3})}}; }
+
+/// What loading says to these tensors under this metadata, mapped and not.
+std::string load(const std::string& model, NamedTensors tensors = linear_tensors()) {
+  const TempDir dir;
+  tensors.metadata()["coppice.model"] = model;
+  write_safetensors(dir / "bad.safetensors", tensors);
+  const std::string said = outcome([&] { return nn::load_model(dir / "bad.safetensors"); });
+  CHECK(outcome([&] { return nn::load_model(dir / "bad.safetensors", {.map = false}); }).substr(0, 12) ==
+        said.substr(0, 12));
+  return said;
+}
+
+void check_format_error(const std::string& said, const std::string& fragment) {
+  CAPTURE(said);
+  CHECK(said.starts_with("FormatError"));
+  CHECK(said.find(fragment) != said.npos);
+}
+
+std::string with_model(const std::string& entry) { return R"({"format": 1, "model": )" + entry + "}"; }
+
+}  // namespace
+
+TEST_SUITE("nn/io/hostile_model") {
+  TEST_CASE("the good file that the others are bent from") { CHECK(load(kLinear) == "accepted"); }
+
+  TEST_CASE("no model at all") {
+    const TempDir dir;
+    write_safetensors(dir / "bare.safetensors", linear_tensors());
+    check_format_error(outcome([&] { return nn::load_model(dir / "bare.safetensors"); }),
+                       "bare.safetensors holds tensors but no model");
+  }
+
+  TEST_CASE("the frame of the metadata") {
+    check_format_error(load(""), "bad.safetensors");
+    check_format_error(load("7"), "needs \"format\" and \"model\"");
+    check_format_error(load("[]"), "needs \"format\" and \"model\"");
+    check_format_error(load(R"({"format": 1})"), "needs \"format\" and \"model\"");
+    check_format_error(load(R"({"model": {"type": "ReLU"}})"), "needs \"format\" and \"model\"");
+    for (const char* version : {"0", "-1", "2", "99999999999", "18446744073709551615"}) {
+      CAPTURE(version);
+      check_format_error(load(R"({"format": )" + std::string(version) + R"(, "model": {"type": "ReLU"}})"),
+                         "format version");
+    }
+    for (const char* version : {"1.0", "\"1\"", "null", "true", "[1]"}) {
+      CAPTURE(version);
+      check_format_error(load(R"({"format": )" + std::string(version) + R"(, "model": {"type": "ReLU"}})"),
+                         "needs \"format\"");
+    }
+    check_format_error(load(R"({"format": 1, "format": 1, "model": {"type": "ReLU"}})"), "appears twice");
+    check_format_error(load(kLinear.substr(0, kLinear.size() - 1)), "bad.safetensors");
+  }
+
+  TEST_CASE("deep and wide JSON costs moments") {
+    CHECK(load(with_model(std::string(100000, '[') + std::string(100000, ']'))).starts_with("LimitError"));
+    std::string modules = R"({"type":"ReLU"})";
+    for (int i = 0; i < 25000; ++i) modules += R"(,{"type":"ReLU"})";
+    CHECK(load(with_model(R"({"type": "Sequential", "modules": [)" + modules + "]}"), {}).starts_with("LimitError"));
+    std::string keys = R"("k":[])";
+    for (int i = 0; i < 25000; ++i) keys += cat(",\"k", i, "\":[]");
+    CHECK(load(with_model(R"({"type": "ReLU", "masked": {)" + keys + "}}"), {}).starts_with("LimitError"));
+  }
+
+  TEST_CASE("tensors that do not fit the modules are listed") {
+    NamedTensors tensors = linear_tensors();
+    SUBCASE("missing") {
+      tensors.erase("bias");
+      check_format_error(load(kLinear, tensors), "missing: 'bias'");
+    }
+    SUBCASE("unexpected") {
+      tensors.add("extra", ones({1}));
+      tensors.add("no.such.module", ones({1}));
+      const std::string said = load(kLinear, tensors);
+      check_format_error(said, "'extra'");
+      check_format_error(said, "'no.such.module'");
+    }
+    SUBCASE("another shape") {
+      tensors.set("weight", ones({2, 3}));
+      check_format_error(load(kLinear, tensors), "shape of 'weight': given (2, 3), own (3, 2)");
+    }
+    SUBCASE("an integer where a float belongs") {
+      tensors.set("weight", ones({3, 2}, Dtype::i32));
+      check_format_error(load(kLinear, tensors), "'weight'");
+    }
+    SUBCASE("sizes that no memory holds") {
+      for (const char* n : {"1099511627776", "4611686018427387904", "9223372036854775807", "-1"}) {
+        CAPTURE(n);
+        const std::string args = R"({"in_features": )" + std::string(n) + R"(, "out_features": )" + n + "}";
+        check_format_error(load(with_model(R"({"type": "Linear", "args": )" + args + "}")), "(Linear)");
+        check_format_error(load(with_model(R"({"type": "LSTM", "args": {"input_size": )" + std::string(n) +
+                                           R"(, "hidden_size": )" + n + "}}")), "(LSTM)");
+      }
+    }
+    SUBCASE("memory is not filled for a size that the file does not hold") {
+      for (const char* entry : {R"({"type": "BatchNorm1d", "args": {"num_features": 2000000000}})",
+                                R"({"type": "LayerNorm", "args": {"normalized_shape": [2000000000]}})",
+                                R"({"type": "Linear", "args": {"in_features": 2000000000, "out_features": 1}})"})
+        check_format_error(load(with_model(entry)), "do not fit");
+    }
+  }
+
+  TEST_CASE("masks that lie") {
+    const auto masked = [](const std::string& text) {
+      return R"({"format": 1, "model": {"type": "Linear", "args": {"in_features": 2, "out_features": 3}, "masked": )" +
+             text + "}}";
+    };
+    NamedTensors good{{"bias", ones({3})}, {"weight_orig", ones({3, 2})}, {"weight_mask", ones({1}, Dtype::u8)}};
+    REQUIRE(load(masked(R"({"weight": []})"), good) == "accepted");
+    check_format_error(load(masked("[]"), good), "\"masked\" must map names to steps");
+    check_format_error(load(masked(R"({"wait": []})"), good), "no parameter 'wait'");
+    check_format_error(load(masked(R"({"weight_orig": []})"), good), "no parameter 'weight_orig'");
+    check_format_error(load(masked(R"({"weight": [], "weight": []})"), good), "appears twice");
+    check_format_error(load(masked(R"({"weight": {}})"), good), "must be a list");
+    check_format_error(load(masked(R"({"weight": [{"args": {}}]})"), good), "\"type\"");
+    check_format_error(load(masked(R"({"weight": [{"type": "L1", "args": {"amount": {}}}]})"), good), "amount");
+    check_format_error(load(masked("{}"), good), "unexpected");
+    check_format_error(load(masked(R"({"weight": [], "bias": []})"), good), "missing");
+    const auto with_mask = [&](const Tensor& mask) {
+      NamedTensors tensors = good;
+      tensors.set("weight_mask", mask);
+      return load(masked(R"({"weight": []})"), tensors);
+    };
+    check_format_error(with_mask(ones({2}, Dtype::u8)), "needs uint8 (1,)");
+    check_format_error(with_mask(full({1}, 64, Dtype::u8)), "beyond the last");
+    check_format_error(with_mask(ones({2, 3})), "weight_mask");
+    check_format_error(with_mask(ones({1})), "weight_mask");
+    CHECK(with_mask(ones({3, 2})) == "accepted");
+    const std::string huge =
+        R"({"format": 1, "model": {"type": "Linear", "args": {"in_features": 2000000000, "out_features": 1},
+                                 "masked": {"weight": []}}})";
+    check_format_error(load(huge, good), "too small for a mask");
+  }
+
+  TEST_CASE("packed layers whose members or arguments lie") {
+    const auto entry = [](const std::string& format, const std::string& rows, const std::string& cols,
+                          const char* bias) {
+      return with_model(R"({"type": "PackedLinear", "args": {"in_features": )" + cols + R"(, "out_features": )" + rows +
+                        R"(, "bias": )" + bias + R"(, "format": ")" + format + R"("}})");
+    };
+    using Ints = std::vector<std::int32_t>;
+    using Shorts = std::vector<std::int16_t>;
+    const NamedTensors good{{"row_offsets", Tensor::from(Ints{0, 1, 2}, {3})},
+                            {"columns", Tensor::from(Shorts{1, 0}, {2})},
+                            {"values", Tensor::of({5, 6})}};
+    REQUIRE(load(entry("csr", "2", "2", "false"), good) == "accepted");
+    const auto with = [&](const std::string& name, const Tensor& t) {
+      NamedTensors tensors = good;
+      tensors.set(name, t);
+      return load(entry("csr", "2", "2", "false"), tensors);
+    };
+    check_format_error(with("row_offsets", Tensor::from(Ints{0, 1, 3}, {3})), "row_offsets");
+    check_format_error(with("row_offsets", Tensor::from(Ints{0, 2, 1}, {3})), "row_offsets");
+    check_format_error(with("row_offsets", Tensor::from(Ints{0, -1, 2}, {3})), "row_offsets");
+    check_format_error(with("columns", Tensor::from(Shorts{2, 0}, {2})), "columns");
+    check_format_error(with("columns", Tensor::from(Shorts{-1, 0}, {2})), "columns");
+    check_format_error(with("values", Tensor::of({5, 6, 7})), "values");
+    check_format_error(with("extra", Tensor::of({5})), "extra");
+    check_format_error(with("bias", Tensor::of({1, 2})), "takes no bias");
+    check_format_error(load(entry("csr", "2", "2", "true"), good), "needs a float32 bias");
+    check_format_error(load(entry("csr", "2", "2", "false"), {}), "row_offsets");
+    check_format_error(load(entry("dense", "2", "2", "false"), good), "format must be");
+    check_format_error(load(entry("zip", "2", "2", "false"), good), "'zip'");
+    for (const char* n : {"-1", "1099511627776", "9223372036854775807", "4611686018427387904"}) {
+      CAPTURE(n);
+      check_format_error(load(entry("csr", n, "2", "false"), good), "");
+      check_format_error(load(entry("bitmask", n, n, "false"), good), "");
+      check_format_error(load(entry("block16", n, n, "false"), good), "");
+      check_format_error(load(with_model(R"({"type": "PackedConv2d", "args": {"in_channels": )" + std::string(n) +
+                                         R"(, "out_channels": 2, "kernel_size": 1, "bias": false, "format": "csr"}})"),
+                              good),
+                         "");
+    }
+  }
+
+  TEST_CASE("a packed layer that was made without values says so when it is used") {
+    const nn::PackedLinear m(
+        {{"format", std::string("csr")}, {"in_features", std::int64_t{2}}, {"out_features", std::int64_t{2}}});
+    CHECK_THROWS_AS((void)m.weight(), StateError);
+    CHECK_THROWS_AS((void)m(ones({1, 2})), StateError);
+    CHECK_THROWS_AS((void)m.arguments(), StateError);
+  }
+}

@@ -1,0 +1,289 @@
+#include "coppice/nn/masked.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/create.h"
+#include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/container.h"
+#include "coppice/nn/linear.h"
+#include "coppice/nn/lstm.h"
+#include "coppice/nn/state_dict.h"
+
+using namespace coppice;
+using namespace coppice::nn;
+using Names = std::vector<std::string>;
+
+namespace {
+
+Names parameter_names(const Module& m) {
+  Names out;
+  for (const auto& [name, tensor] : m.named_parameters()) out.push_back(name);
+  return out;
+}
+
+/// Linear(2, 2) with weight [[1, -2], [3, 4]] and bias (0, 0).
+Linear small() {
+  Linear m(2, 2);
+  load_state_dict(m, NamedTensors{{"weight", Tensor::of({{1, -2}, {3, 4}})}, {"bias", zeros({2})}});
+  return m;
+}
+
+const Tensor kMask = Tensor::of({{1, 0}, {0, 1}});
+
+}  // namespace
+
+TEST_SUITE("nn/masked") {
+  TEST_CASE("the parameter is the same tensor under another name, at the end of the order") {
+    Linear m(2, 2);
+    const Tensor weight = m.tensor("weight");
+    attach_mask(m, "weight", kMask);
+    CHECK(m.tensor("weight_orig").is(weight));
+    CHECK(parameter_names(m) == Names{"bias", "weight_orig"});
+    CHECK(state_dict(m).names() == Names{"bias", "weight_orig", "weight_mask"});
+    CHECK(m.tensor("weight_mask") == kMask);
+    CHECK_FALSE(m.tensor("weight_mask").requires_grad());
+    CHECK(is_masked(m, "weight"));
+    CHECK_FALSE(is_masked(m, "bias"));
+    CHECK_FALSE(is_masked(m, "nothing"));
+    CHECK(m.has("weight"));
+  }
+
+  TEST_CASE("what is read is mask * original, never stale") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    CHECK(m.tensor("weight").detach() == Tensor::of({{1, 0}, {0, 4}}));
+    NoGrad off;
+    SUBCASE("after the original was written") {
+      m.tensor("weight_orig").fill_(7);
+      CHECK(m.tensor("weight") == Tensor::of({{7, 0}, {0, 7}}));
+    }
+    SUBCASE("after the mask was written") {
+      m.tensor("weight_mask").fill_(1);
+      CHECK(m.tensor("weight") == Tensor::of({{1, -2}, {3, 4}}));
+    }
+    SUBCASE("after the mask was exchanged") {
+      m.register_buffer("weight_mask", Tensor::of({{0, 1}, {0, 0}}));
+      CHECK(m.tensor("weight") == Tensor::of({{0, -2}, {0, 0}}));
+    }
+    SUBCASE("after a state dict was loaded") {
+      NamedTensors given{
+          {"bias", zeros({2})}, {"weight_orig", full({2, 2}, 9)}, {"weight_mask", Tensor::of({{0, 1}, {1, 0}})}};
+      load_state_dict(m, given);
+      CHECK(m.tensor("weight") == Tensor::of({{0, 9}, {9, 0}}));
+    }
+    SUBCASE("after the original shows another storage") {
+      Tensor orig = m.tensor("weight_orig");
+      orig.replace_(full({2, 2}, 5));
+      CHECK(m.tensor("weight") == Tensor::of({{5, 0}, {0, 5}}));
+    }
+    SUBCASE("after the type changed") {
+      m.to(Dtype::f64);
+      CHECK(m.tensor("weight") == Tensor::of({{1, 0}, {0, 4}}).to(Dtype::f64));
+    }
+    SUBCASE("after somebody wrote into what was read") {
+      m.tensor("weight").fill_(3);
+      CHECK(m.tensor("weight") == Tensor::of({{1, 0}, {0, 4}}));
+    }
+  }
+
+  TEST_CASE("the product is computed once for as long as nothing changes") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    NoGrad off;
+    const Tensor first = m.tensor("weight");
+    CHECK(m.tensor("weight").shares_storage(first));
+    m.tensor("weight_orig").mul_(2);
+    CHECK_FALSE(m.tensor("weight").shares_storage(first));
+    CHECK(first == Tensor::of({{1, 0}, {0, 4}}));  // a reader keeps what it read
+  }
+
+  TEST_CASE("gradients reach the original through the mask, in every pass anew") {
+    Linear m = small();
+    attach_mask(m, "weight", Tensor::of({{1, 0}, {0, 0.5}}));
+    const Tensor x = Tensor::of({{10, 20}});
+    for (int pass = 1; pass <= 2; ++pass) {
+      sum(m(x)).backward();
+      CHECK(m.tensor("weight_orig").grad() == Tensor::of({{10.0 * pass, 0}, {0, 10.0 * pass}}));
+    }
+    m.zero_grad();
+    sum(m(x) + m(x)).backward();  // two forward passes, one backward pass
+    CHECK(m.tensor("weight_orig").grad() == Tensor::of({{20, 0}, {0, 20}}));
+  }
+
+  TEST_CASE("no gradient is kept where none is wanted") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    {
+      const NoGrad off;
+      CHECK_FALSE(m.tensor("weight").requires_grad());
+    }
+    CHECK(m.tensor("weight").requires_grad());
+    m.requires_grad_(false);
+    CHECK_FALSE(m.tensor("weight").requires_grad());
+  }
+
+  TEST_CASE("attaching again multiplies, setting again replaces") {
+    Linear m = small();
+    attach_mask(m, "weight", Tensor::of({{1, 1}, {0, 1}}));
+    attach_mask(m, "weight", Tensor::of({{0, 1}, {1, 1}}));
+    CHECK(m.tensor("weight_mask") == Tensor::of({{0, 1}, {0, 1}}));
+    CHECK(parameter_names(m) == Names{"bias", "weight_orig"});
+    set_mask(m, "weight", Tensor::of({{1, 1}, {1, 0}}));
+    CHECK(m.tensor("weight").detach() == Tensor::of({{1, -2}, {3, 0}}));
+  }
+
+  TEST_CASE("masks of other numbers and types scale; integers and bools work") {
+    Linear m = small();
+    set_mask(m, "weight", Tensor::of({{0.5, 2}, {-1, 0}}));
+    CHECK(m.tensor("weight").detach() == Tensor::of({{0.5, -4}, {-3, 0}}));
+    set_mask(m, "weight", kMask.to(Dtype::i64));
+    CHECK(m.tensor("weight_mask").dtype() == Dtype::i64);
+    CHECK(m.tensor("weight").detach() == Tensor::of({{1, 0}, {0, 4}}));
+    Linear other = small();
+    attach_mask(other, "weight", kMask.to(Dtype::boolean));
+    CHECK(other.tensor("weight_mask") == kMask);  // in the type of the weight
+  }
+
+  TEST_CASE("IEEE rules: masked negatives are -0, masked infinities and NaN are NaN") {
+    const double inf = std::numeric_limits<double>::infinity();
+    const auto y = apply_mask(Tensor::of({-1, inf, std::nan(""), 2}), zeros({4})).to_vector<float>();
+    CHECK(y[0] == 0);
+    CHECK(std::signbit(y[0]));
+    CHECK(std::isnan(y[1]));
+    CHECK(std::isnan(y[2]));
+    CHECK_FALSE(std::signbit(y[3]));
+    CHECK_THROWS_AS((void)apply_mask(zeros({2}), zeros({1})), ShapeError);
+  }
+
+  TEST_CASE("burning in writes the product into the same parameter, without the mask") {
+    Linear m = small();
+    const Tensor weight = m.tensor("weight");
+    sum(m(ones({1, 2}))).backward();
+    const Tensor grad = weight.grad();
+    attach_mask(m, "weight", kMask);
+    burn_in_mask(m, "weight");
+    CHECK(m.tensor("weight").is(weight));
+    CHECK(weight.detach() == Tensor::of({{1, 0}, {0, 4}}));
+    CHECK(weight.grad().is(grad));
+    CHECK(weight.requires_grad());
+    CHECK(parameter_names(m) == Names{"bias", "weight"});
+    CHECK(m.own_buffers().empty());
+    CHECK_FALSE(is_masked(m, "weight"));
+    CHECK_THROWS_AS(burn_in_mask(m, "weight"), StateError);
+    attach_mask(m, "weight", kMask);  // and it can begin anew
+    CHECK(m.tensor("weight_orig").is(weight));
+  }
+
+  TEST_CASE("the name may be a view of the module's own text") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    burn_in_mask(m, m.derived().begin()->first);
+    CHECK(m.has("weight"));
+    attach_mask(m, m.own_parameters().begin()->first, Tensor::of({1, 0}));
+    CHECK(is_masked(m, "bias"));
+  }
+
+  TEST_CASE("what cannot be masked is refused, and nothing changes") {
+    Linear m(2, 2, false);
+    const auto unchanged = [&] {
+      CHECK(parameter_names(m) == Names{"weight"});
+      CHECK(m.derived().empty());
+    };
+    CHECK_THROWS_AS(attach_mask(m, "weight", ones({2})), ShapeError);
+    CHECK_THROWS_AS(attach_mask(m, "weight", ones({1, 2})), ShapeError);  // no broadcasting
+    CHECK_THROWS_AS(set_mask(m, "weight", ones({4})), ShapeError);
+    CHECK_THROWS_AS(attach_mask(m, "nothing", kMask), KeyError);
+    CHECK_THROWS_AS(attach_mask(m, "bias", ones({2})), KeyError);  // an empty slot
+    unchanged();
+    m.register_buffer("b", ones({2}));
+    CHECK_THROWS_AS(attach_mask(m, "b", ones({2})), KeyError);
+    m.register_buffer("weight_mask", ones({2}));
+    CHECK_THROWS_AS(attach_mask(m, "weight", kMask), KeyError);
+    unchanged();
+    CHECK(m.own_buffers().size() == 2);
+    attach_mask(*std::make_shared<Linear>(2, 2), "weight", kMask);
+    Linear again = small();
+    attach_mask(again, "weight", kMask);
+    CHECK_THROWS_AS(attach_mask(again, "weight", ones({2})), ShapeError);
+    CHECK(again.tensor("weight_mask") == kMask);
+  }
+
+  TEST_CASE("an original can be masked itself, and the inner mask is seen at once") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    attach_mask(m, "weight_orig", Tensor::of({{0, 1}, {1, 1}}));
+    CHECK(parameter_names(m) == Names{"bias", "weight_orig_orig"});
+    CHECK(m.tensor("weight").detach() == Tensor::of({{0, 0}, {0, 4}}));
+    sum(m(Tensor::of({{10, 20}}))).backward();
+    CHECK(m.tensor("weight_orig_orig").grad() == Tensor::of({{0, 0}, {0, 20}}));
+    CHECK_THROWS_AS(burn_in_mask(m, "weight"), StateError);
+    burn_in_mask(m, "weight_orig");
+    burn_in_mask(m, "weight");
+    CHECK(m.tensor("weight").detach() == Tensor::of({{0, 0}, {0, 4}}));
+  }
+
+  TEST_CASE("a clone of a masked module is independent, also in the middle of training") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    sum(m(ones({1, 2}))).backward();
+    const ModulePtr copy = m.clone();
+    CHECK(is_masked(*copy, "weight"));
+    CHECK_FALSE(copy->tensor("weight_orig").grad().defined());
+    {
+      const NoGrad off;
+      copy->tensor("weight_orig").fill_(9);
+      copy->tensor("weight_mask").fill_(1);
+    }
+    CHECK(copy->tensor("weight").detach() == full({2, 2}, 9));
+    CHECK(m.tensor("weight").detach() == Tensor::of({{1, 0}, {0, 4}}));
+    burn_in_mask(*copy, "weight");
+    CHECK(is_masked(m, "weight"));
+    sum((*copy)(ones({1, 2}))).backward();
+    CHECK(copy->tensor("weight").grad() == ones({2, 2}));
+  }
+
+  TEST_CASE("masked_slots walks the tree; an LSTM's weights are masked by name") {
+    Sequential net{std::make_shared<Linear>(2, 2),
+                   std::make_shared<LSTM>(LstmSettings{.input_size = 2, .hidden_size = 1})};
+    attach_mask(*net.at(0), "weight", kMask);
+    attach_mask(*net.at(1), "weight_hh_l0", zeros({4, 1}));
+    const auto slots = masked_slots(net);
+    REQUIRE(slots.size() == 2);
+    CHECK(slots[0].path == "0.weight");
+    CHECK(slots[1].path == "1.weight_hh_l0");
+    CHECK(slots[1].original.is(net.at(1)->tensor("weight_hh_l0_orig")));
+    CHECK(net(zeros({3, 1, 2})).shape() == Shape{3, 1, 1});
+  }
+
+  TEST_CASE("an origin is kept with its mask, through attaching and cloning") {
+    Linear m = small();
+    CHECK_THROWS_AS((void)mask_origin(m, "weight"), StateError);
+    attach_mask(m, "weight", kMask);
+    CHECK(mask_origin(m, "weight") == nullptr);
+    const auto origin = std::make_shared<MaskHistory>(std::vector<MaskStep>{{"l1", {{"amount", 0.5}}}});
+    set_mask(m, "weight", kMask, origin);
+    attach_mask(m, "weight", kMask);
+    CHECK(mask_origin(m, "weight") == origin);
+    CHECK(mask_origin(*m.clone(), "weight")->steps()[0].type == "l1");
+  }
+
+  TEST_CASE("many threads may read a masked weight at once") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    m.eval();
+    std::vector<int> right(4, 0);
+    std::vector<std::thread> threads;
+    for (int& count : right)
+      threads.emplace_back([&m, &count] {
+        const NoGrad off;
+        for (int i = 0; i < 200; ++i) count += m(Tensor::of({{1, 1}})) == Tensor::of({{1, 4}}) ? 1 : 0;
+      });
+    for (std::thread& t : threads) t.join();
+    CHECK(right == std::vector<int>(4, 200));
+  }
+}

@@ -1,0 +1,108 @@
+/// What golden values do not show: masks, identity, bad settings. The formulas are in golden/training_test.cpp.
+#include "coppice/nn/optim.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/create.h"
+
+using namespace coppice;
+using namespace coppice::nn;
+
+namespace {
+
+Tensor parameter(std::initializer_list<double> values) {
+  Tensor t = Tensor::of(values);
+  return t.requires_grad_(), t;
+}
+
+using Make = std::function<std::unique_ptr<Optimizer>(TensorList)>;
+const std::vector<std::pair<std::string, Make>> kKinds{
+    {"sgd",
+     [](TensorList p) {
+       return std::make_unique<SGD>(p, SgdOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.5});
+     }},
+    {"nesterov",
+     [](TensorList p) {
+       return std::make_unique<SGD>(p, SgdOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.5, .nesterov = true});
+     }},
+    {"adam", [](TensorList p) { return std::make_unique<Adam>(p, AdamOptions{.lr = 0.1, .weight_decay = 0.5}); }},
+    {"adamw", [](TensorList p) { return std::make_unique<AdamW>(p, AdamOptions{.lr = 0.1, .weight_decay = 0.5}); }}};
+
+}  // namespace
+
+TEST_SUITE("nn/optim") {
+  TEST_CASE("masked entries stay at +0, whatever momentum and weight decay would do") {
+    for (const auto& [name, make] : kKinds) {
+      CAPTURE(name);
+      Tensor p = parameter({1, -2, 3});
+      const auto optimizer = make({p});
+      for (int i = 0; i < 3; ++i) {  // momentum builds up before the mask comes
+        p.set_grad(Tensor::of({1, 1, 1}));
+        optimizer->step();
+      }
+      optimizer->set_mask(p, Tensor::of({1, 0, 1}));
+      const auto masked = p.to_vector<float>();
+      CHECK(masked[1] == 0);
+      CHECK_FALSE(std::signbit(masked[1]));
+      for (int i = 0; i < 3; ++i) {
+        p.set_grad(Tensor::of({1, 1, 1}));
+        optimizer->step();
+        CHECK(p.at({1}) == 0);
+        CHECK_FALSE(std::signbit(p.to_vector<float>()[1]));
+      }
+      CHECK(p.at({0}) != masked[0]);
+      optimizer->set_mask(p, Tensor());
+      p.set_grad(Tensor::of({1, 1, 1}));
+      optimizer->step();
+      CHECK(p.at({1}) != 0);
+    }
+  }
+
+  TEST_CASE("parameters without a gradient are left alone") {
+    for (const auto& [name, make] : kKinds) {
+      CAPTURE(name);
+      Tensor a = parameter({1}), b = parameter({1});
+      const auto optimizer = make({a, b});
+      a.set_grad(Tensor::of({1}));
+      optimizer->step();
+      CHECK(a.at({0}) != 1);
+      CHECK(b.at({0}) == 1);
+    }
+  }
+
+  TEST_CASE("parameters are held by identity: another storage or type in the same tensor is trained on") {
+    Tensor p = parameter({1, 1});
+    SGD optimizer({p}, {.lr = 1});
+    {
+      const NoGrad off;
+      p.replace_(Tensor::of({5, 6}));
+    }
+    p.set_grad(Tensor::of({1, 2}));
+    optimizer.step();
+    CHECK(p.detach() == Tensor::of({4, 4}));
+  }
+
+  TEST_CASE("bad settings are refused") {
+    const Tensor p = parameter({1});
+    CHECK_THROWS_AS(SGD({}, {}), ValueError);
+    CHECK_THROWS_AS(SGD({p, p}, {}), ValueError);
+    CHECK_THROWS_AS(SGD({Tensor()}, {}), ValueError);
+    CHECK_THROWS_AS(SGD({p}, {.lr = -1}), ValueError);
+    CHECK_THROWS_AS(SGD({p}, {.lr = std::nan("")}), ValueError);
+    CHECK_THROWS_AS(SGD({p}, {.momentum = -0.1}), ValueError);
+    CHECK_THROWS_AS(SGD({p}, {.nesterov = true}), ValueError);
+    CHECK_THROWS_AS(SGD({p}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true}), ValueError);
+    CHECK_THROWS_AS(Adam({p}, {.beta1 = 1}), ValueError);
+    CHECK_THROWS_AS(Adam({p}, {.beta2 = -0.1}), ValueError);
+    CHECK_THROWS_AS(Adam({p}, {.eps = -1}), ValueError);
+    CHECK_THROWS_AS(AdamW({p}, {.weight_decay = -1}), ValueError);
+    SGD optimizer({p}, {});
+    CHECK_THROWS_AS(optimizer.set_lr(-1), ValueError);
+    CHECK_THROWS_AS(optimizer.set_mask(parameter({1}), ones({1})), KeyError);
+    CHECK_THROWS_AS(optimizer.set_mask(p, ones({2})), ShapeError);
+  }
+}

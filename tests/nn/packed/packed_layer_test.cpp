@@ -1,0 +1,102 @@
+#include "coppice/nn/packed/packed_layer.h"
+
+#include <doctest/doctest.h>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/elementwise.h"
+#include "coppice/nn.h"
+#include "support/approx.h"
+
+using namespace coppice;
+using namespace coppice::nn;
+using coppice::testing::differs;
+
+namespace {
+
+/// Random numbers, three quarters of them zero.
+Tensor sparse(const Shape& shape, std::uint64_t seed) {
+  Generator g(seed);
+  const Tensor values = randn(shape, Dtype::f32, &g), draws = rand(shape, Dtype::f32, &g);
+  return values * lt(draws, Tensor::of(0.25)).to(Dtype::f32);
+}
+
+const std::vector<PackedFormat> kFormats{PackedFormat::csr, PackedFormat::bitmask, PackedFormat::block4,
+                                         PackedFormat::block8, PackedFormat::block16};
+
+}  // namespace
+
+TEST_SUITE("nn/packed") {
+  TEST_CASE("PackedLinear gives what Linear gives, for inputs of every rank") {
+    Linear dense(37, 21);
+    load_state_dict(dense, NamedTensors{{"weight", sparse({21, 37}, 1)}, {"bias", sparse({21}, 2)}});
+    const NoGrad off;
+    for (const PackedFormat format : kFormats) {
+      CAPTURE(name_of(format));
+      const auto packed = PackedLinear::from_dense(dense.tensor("weight"), dense.tensor("bias"), format);
+      CHECK(packed->unpacked() == dense.tensor("weight").detach());
+      CHECK(packed->parameters().empty());
+      for (const Shape& shape : {Shape{37}, Shape{1, 37}, Shape{5, 37}, Shape{64, 37}, Shape{2, 3, 37}, Shape{0, 37}}) {
+        CAPTURE(to_string(shape));
+        const Tensor x = sparse(shape, 3);
+        CHECK(differs((*packed)(x), dense(x), Tolerance{1e-5, 1e-5}) == "");
+      }
+      const auto bare = PackedLinear::from_dense(dense.tensor("weight"), {}, format);
+      CHECK(differs((*bare)(ones({2, 37})), linear(ones({2, 37}), dense.tensor("weight"), {}), Tolerance{1e-5, 1e-5}) ==
+            "");
+      CHECK_THROWS_AS((void)(*packed)(ones({2, 36})), ShapeError);
+    }
+  }
+
+  TEST_CASE("PackedConv2d gives what Conv2d gives, with stride, padding and dilation") {
+    const NoGrad off;
+    for (const ConvOptions& o : {ConvOptions{}, ConvOptions{.stride = {2, 1}, .padding = {1, 2}},
+                                 ConvOptions{.padding = {2}, .dilation = {2}}}) {
+      Conv2d dense(ConvSettings{3, 10, {3, 2}, o, true});
+      load_state_dict(dense, NamedTensors{{"weight", sparse({10, 3, 3, 2}, 4)}, {"bias", sparse({10}, 5)}});
+      const Tensor x = sparse({4, 3, 9, 8}, 6);
+      for (const PackedFormat format : kFormats) {
+        CAPTURE(name_of(format));
+        const auto packed =
+            PackedConv2d::from_dense(dense.tensor("weight"), dense.tensor("bias"), dense.options(), format);
+        CHECK(packed->unpacked() == dense.tensor("weight").detach());
+        CHECK(differs((*packed)(x), dense(x), Tolerance{1e-5, 1e-5}) == "");
+      }
+    }
+  }
+
+  TEST_CASE("all zeros, a single row, no zeros: nothing is special") {
+    const NoGrad off;
+    for (const PackedFormat format : kFormats)
+      for (const Tensor& w : {zeros({5, 4}), ones({1, 7}), ones({17, 1}), ones({20, 33})}) {
+        CAPTURE(name_of(format));
+        CAPTURE(to_string(w.shape()));
+        const auto packed = PackedLinear::from_dense(w, {}, format);
+        CHECK(packed->unpacked() == w);
+        const Tensor x = ones({3, w.size(1)});
+        CHECK(differs((*packed)(x), linear(x, w, {}), Tolerance{1e-6, 1e-6}) == "");
+      }
+  }
+
+  TEST_CASE("a clone shares nothing that could change, and runs") {
+    const auto packed = PackedLinear::from_dense(sparse({6, 5}, 7), ones({6}), PackedFormat::csr);
+    const ModulePtr copy = packed->clone();
+    const Tensor x = sparse({2, 5}, 8);
+    CHECK((*copy)(x) == (*packed)(x));
+    CHECK(copy->arguments().integer("out_features") == 6);
+  }
+
+  TEST_CASE("what cannot be packed is refused") {
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2}), {}, PackedFormat::csr), ShapeError);
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}, Dtype::f64), {}, PackedFormat::csr), DtypeError);
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}), {}, PackedFormat::dense), ValueError);
+    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 2}), {}, {}, PackedFormat::csr), ShapeError);
+    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 1, 1, 1}), {}, {.groups = 2}, PackedFormat::csr),
+                    NotSupported);
+  }
+
+  TEST_CASE("packed layers flush subnormal weights") {
+    const auto packed = PackedLinear::from_dense(Tensor::of({{1e-40, 1}}), {}, PackedFormat::csr);
+    CHECK(packed->weight().nonzeros() == 1);
+    CHECK(packed->unpacked() == Tensor::of({{0, 1}}));
+  }
+}
