@@ -59,7 +59,7 @@ int run(const App& app, const Options& o) {
   if (files.size() == 2)
     print(cat(o.model, " against ", o.versus, ": ", fixed(results[0][1].p50 / results[0][0].p50, 2),
               " times as fast at batch 1, ", fixed(results[1][1].p50 / results[1][0].p50, 2), " times at batch 64"));
-  print(cat(num_threads(), " threads, ", name_of(cpu_level()), "; the models took turns"));
+  print(cat(num_threads(), num_threads() == 1 ? " thread, " : " threads, ", name_of(cpu_level()), "; the models took turns"));
   return kDone;
 }
 

@@ -245,8 +245,8 @@ class Demo {
                           ratio(dense.one.p50, packed.one.p50), ratio(dense.many.p50, packed.many.p50)});
     print(table.text());
     print(cat("\nThe packed file, run by a process of its own: ", elsewhere_, " of ", test_.size(), " correct."));
-    print(cat("Times are medians, the models taking turns, on ", num_threads(), " threads with ", name_of(cpu_level()),
-              " instructions."));
+    print(cat("Times are medians, the models taking turns, on ", num_threads(), num_threads() == 1 ? " thread" : " threads", " with ",
+              name_of(cpu_level()), " instructions."));
     print("\nHow each layer is packed:");
     for (const auto& d : decisions_) print(cat("  ", d.path, " ", d.type, ": ", d.reason));
     print(cat("\nFiles are in ", o_.folder, "/ (report.json holds these numbers). To try next:"));
