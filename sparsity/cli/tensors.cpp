@@ -74,11 +74,11 @@ NamedTensors fold_masks(const NamedTensors& tensors) {
   NoGrad guard;
   NamedTensors out;
   for (const auto& [name, tensor] : tensors) {
-    const auto base = [&](const char* suffix) { return name.substr(0, name.size() - std::string(suffix).size()); };
-    if (name.ends_with("_mask") && tensors.contains(base("_mask") + "_orig")) continue;
-    const Tensor* mask = name.ends_with("_orig") ? tensors.find(base("_orig") + "_mask") : nullptr;
+    const std::string base = name.substr(0, name.size() - std::min<std::size_t>(name.size(), 5));  // without the suffix
+    if (name.ends_with("_mask") && tensors.contains(base + "_orig")) continue;
+    const Tensor* mask = name.ends_with("_orig") ? tensors.find(base + "_mask") : nullptr;
     if (mask == nullptr) out.add(name, tensor);
-    else out.add(base("_orig"), nn::apply_mask(tensor, *mask));
+    else out.add(base, nn::apply_mask(tensor, *mask));
   }
   out.metadata() = tensors.metadata();
   return out;

@@ -73,7 +73,7 @@ void plain_maxima(const Planes& p, const PoolOptions& o, Pair stride, const T* i
         } else {
           for (std::int64_t j = 0; j < p.ow; ++j) {
             const T v = from[j * stride[1]];
-            row[j] = (v > row[j]) | (v != v) ? v : row[j];
+            row[j] = ((v > row[j]) | (v != v)) ? v : row[j];
           }
         }
       }
