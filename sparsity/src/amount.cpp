@@ -42,7 +42,7 @@ double Amount::number() const {
 }
 
 std::string to_string(const Amount& amount) {
-  if (amount.is_count()) return cat(static_cast<std::int64_t>(amount.number()));
+  if (amount.is_count()) return cat(amount.of(INT64_MAX));
   std::string text = cat(amount.number());
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;

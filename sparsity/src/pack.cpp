@@ -157,7 +157,7 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
   d.candidates.push_back({PackedFormat::dense, static_cast<std::int64_t>(weight.nbytes()), 0, 0});
   std::vector<nn::ModulePtr> modules;
   std::vector<const nn::Module*> racers{layer.module};
-  const Tensor matrix = weight.detach().reshape({weight.size(0), -1});
+  const Tensor matrix = weight.dim() == 2 ? weight.detach() : weight.detach().reshape({weight.size(0), -1});
   for (const PackedFormat format : all_packed_formats()) {
     if (format == PackedFormat::dense) continue;
     const auto bytes = static_cast<std::int64_t>(PackedMatrix::pack(matrix, format).nbytes());

@@ -1,0 +1,70 @@
+#include "coppice/sparsity/training/dataset.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "coppice/engine/create.h"
+#include "coppice/nn.h"
+
+using namespace coppice;
+using namespace coppice::sparsity;
+
+namespace {
+Tensor classes(std::vector<std::int64_t> y) { return Tensor::from(y, {static_cast<std::int64_t>(y.size())}); }
+}  // namespace
+
+TEST_SUITE("sparsity/training/dataset") {
+  TEST_CASE("samples and classes must fit; other types of either are converted or refused") {
+    const Dataset d = make_dataset(ones({2, 3}, Dtype::f64), classes({0, 1}).to(Dtype::u8));
+    CHECK(d.x.dtype() == Dtype::f32);
+    CHECK(d.y.dtype() == Dtype::i64);
+    CHECK(d.size() == 2);
+    CHECK_THROWS_AS((void)make_dataset(ones({2, 3}), classes({0})), ShapeError);
+    CHECK_THROWS_AS((void)make_dataset(ones({2, 3}), zeros({2, 1}, Dtype::i64)), ShapeError);
+    CHECK_THROWS_AS((void)make_dataset(Tensor::of(1), classes({0})), ShapeError);
+    CHECK_THROWS_AS((void)make_dataset(ones({2, 3}, Dtype::i32), classes({0, 1})), DtypeError);
+    CHECK_THROWS_AS((void)make_dataset(ones({2, 3}), ones({2})), DtypeError);
+    CHECK_THROWS_AS((void)make_dataset(ones({2, 3}), ones({2}, Dtype::boolean)), DtypeError);
+  }
+
+  TEST_CASE("a subset has the rows asked for, in that order") {
+    const Dataset d = make_dataset(Tensor::of({{1, 1}, {2, 2}, {3, 3}}), classes({10, 20, 30})).subset({2, 0, 2});
+    CHECK(d.x == Tensor::of({{3, 3}, {1, 1}, {3, 3}}));
+    CHECK(d.y == classes({30, 10, 30}));
+    CHECK(make_dataset(ones({1, 2}), classes({0})).subset({}).size() == 0);
+  }
+
+  TEST_CASE("evaluate counts the largest output, the lower class in a tie, and the mean cross-entropy") {
+    nn::Identity model;
+    const Dataset d = make_dataset(Tensor::of({{1, 1, 0}, {0, 0, 3}, {2, 1, 1}}), classes({0, 2, 1}));
+    for (const std::int64_t batch : {1, 2, 3, 100}) {
+      CAPTURE(batch);
+      const Evaluation e = evaluate(model, d, batch);
+      CHECK(e.correct == 2);
+      CHECK(e.count == 3);
+      CHECK(e.accuracy() == doctest::Approx(2.0 / 3));
+      const double first = std::log(2 * std::exp(1.0) + 1) - 1, second = std::log(2 + std::exp(3.0)) - 3,
+                   third = std::log(std::exp(2.0) + 2 * std::exp(1.0)) - 1;
+      CHECK(e.loss == doctest::Approx((first + second + third) / 3));
+    }
+    CHECK(evaluate(model, d.subset({})).accuracy() == 0);
+  }
+
+  TEST_CASE("the model runs in eval mode, without gradients, and gets its mode back even after an error") {
+    nn::Sequential model{std::make_shared<nn::Linear>(3, 3), std::make_shared<nn::Dropout>(0.9)};
+    const Dataset d = make_dataset(ones({4, 3}), classes({0, 1, 2, 0}));
+    CHECK(evaluate(model, d).loss == evaluate(model, d).loss);
+    CHECK(model.training());
+    CHECK(model.at(1)->training());
+    CHECK_FALSE(model.at(0)->tensor("weight").grad().defined());
+    CHECK_THROWS_AS((void)evaluate(model, make_dataset(ones({4, 2}), d.y)), ShapeError);
+    CHECK_THROWS_AS((void)evaluate(model, make_dataset(d.x, classes({0, 1, 3, 0}))), IndexError);
+    CHECK(model.training());
+    model.eval();
+    (void)evaluate(model, d);
+    CHECK_FALSE(model.training());
+    nn::Identity flat;
+    CHECK_THROWS_AS((void)evaluate(flat, make_dataset(ones({4}), d.y)), ShapeError);
+  }
+}
