@@ -9,6 +9,7 @@
 #include <xtensor/xnoalias.hpp>
 
 #include "coppice/engine/ops/reduce.h"
+#include "kernels/sparse.h"
 
 namespace coppice {
 namespace {
@@ -88,6 +89,11 @@ Tensor permuted(const Tensor& t, std::span<const std::int64_t> axes) {
   for (const std::int64_t axis : axes) sizes.push_back(t.size(axis));
   Tensor y = Tensor::empty(Shape(sizes), t.dtype());
   if (t.numel() == 0) return y;
+  if (t.dim() == 2 && axes[0] == 1 && itemsize(t.dtype()) == 4) {  // in vector blocks; moves bits, whatever they mean
+    kernels::sparse_kernels().transpose(reinterpret_cast<const float*>(t.bytes()), t.size(0), t.size(1), t.size(1),
+                                        reinterpret_cast<float*>(y.mutable_bytes()), t.size(0));
+    return y;
+  }
   by_size(t.dtype(), [&]<class U>() {
     const Sizes order(axes.begin(), axes.end());
     auto out = mutable_view_of<U>(y, sizes_of(y.shape()));
