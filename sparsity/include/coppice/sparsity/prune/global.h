@@ -1,0 +1,33 @@
+#pragma once
+/// One amount over several parameters together.
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coppice/sparsity/prune/method.h"
+
+namespace coppice::sparsity::prune {
+
+/// A parameter: the module that owns it and its name there.
+using Target = std::pair<nn::Module*, std::string>;
+/// Scores for some of the parameters; the others rank by their values.
+using TargetScores = std::map<Target, Tensor>;
+
+/// Ranks the entries of all parameters as one sequence in their order, of which entries that are masked already take no
+/// part. Each parameter then gets a CustomFromMask. A parameter named twice counts twice.
+/// Either all are pruned, or none.
+/// @throws ValueError  for no parameters, and what the method throws; TypeError  if the method is not unstructured;
+///         KeyError, TypeError  as apply(); IndexError  if scores have another number of entries (any shape will do)
+/// Source: torch/nn/utils/prune.py, global_unstructured
+void global_unstructured(const std::vector<Target>& targets, const MethodPtr& method, const TargetScores& scores = {});
+
+/// The same with the method made in place: global_unstructured(targets, L1Unstructured(0.2)).
+template <class M>
+  requires std::derived_from<M, Method>
+void global_unstructured(const std::vector<Target>& targets, M method, const TargetScores& scores = {}) {
+  global_unstructured(targets, MethodPtr(std::make_shared<M>(std::move(method))), scores);
+}
+
+}  // namespace coppice::sparsity::prune

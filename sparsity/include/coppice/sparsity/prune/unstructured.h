@@ -1,0 +1,54 @@
+#pragma once
+/// Methods that prune single entries.
+
+#include "coppice/engine/tie_rule.h"
+#include "coppice/sparsity/amount.h"
+#include "coppice/sparsity/prune/method.h"
+
+namespace coppice {
+class Generator;
+}
+
+namespace coppice::sparsity::prune {
+
+/// Prunes nothing, but sets up the mask.
+class Identity final : public Method {
+ public:
+  [[nodiscard]] std::string_view type_name() const override { return "Identity"; }
+  /// The default mask itself.
+  [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+};
+
+/// Prunes entries with the largest of one uniform draw per entry, in the type of the scores (float32 for integers;
+/// half types as PyTorch 2 draws them, 1.13 differs).
+class RandomUnstructured final : public Method {
+ public:
+  /// @param generator  must outlive the method; null: default_generator(). Not written to model files.
+  explicit RandomUnstructured(Amount amount, TieRule ties = TieRule::lowest_index, Generator* generator = nullptr)
+      : amount_(amount), ties_(ties), generator_(generator) {}
+  [[nodiscard]] std::string_view type_name() const override { return "RandomUnstructured"; }
+  [[nodiscard]] nn::Arguments arguments() const override;
+  /// Type of the default mask. @throws ValueError  if a count exceeds the entries
+  [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+
+ private:
+  Amount amount_;
+  TieRule ties_;
+  Generator* generator_;
+};
+
+/// Prunes the entries with the smallest magnitudes; NaN ranks above every number.
+class L1Unstructured final : public Method {
+ public:
+  explicit L1Unstructured(Amount amount, TieRule ties = TieRule::lowest_index) : amount_(amount), ties_(ties) {}
+  [[nodiscard]] std::string_view type_name() const override { return "L1Unstructured"; }
+  [[nodiscard]] nn::Arguments arguments() const override;
+  /// Type of the default mask. @throws ValueError  if a count exceeds the entries
+  [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+
+ private:
+  Amount amount_;
+  TieRule ties_;
+};
+
+}  // namespace coppice::sparsity::prune

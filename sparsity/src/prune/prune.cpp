@@ -1,0 +1,111 @@
+#include "coppice/sparsity/prune/prune.h"
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/create.h"
+#include "target.h"
+
+namespace coppice::sparsity::prune {
+
+Tensor prunable(const nn::Module& module, std::string_view name) {
+  const std::string where = cat("[prune] '", name, "' of ", module.type_name());
+  if (nn::is_masked(module, name)) return module.tensor(name).detach();
+  const Tensor* slot = module.own_parameters().find(name);
+  if (slot == nullptr) {
+    if (!module.has(name)) throw KeyError(cat(where, " does not exist"));
+    throw TypeError(cat(where, " is not a parameter"));
+  }
+  if (!slot->defined()) throw TypeError(cat(where, " is an empty slot"));
+  for (const char* suffix : {"_orig", "_mask"})
+    if (module.has(std::string(name) + suffix)) throw KeyError(cat(where, ": '", name, suffix, "' is taken"));
+  return slot->detach();
+}
+
+MethodPtr method_of(const nn::Module& module, std::string_view name) {
+  if (!nn::is_masked(module, name)) return nullptr;
+  const auto origin = nn::mask_origin(module, name);
+  if (auto live = std::dynamic_pointer_cast<const Method>(origin)) return live;
+  const auto steps = origin ? origin->steps() : std::vector<nn::MaskStep>{};
+  if (steps.empty()) return std::make_shared<CustomFromMask>();
+  if (steps.size() == 1) return make_method(steps[0]);
+  auto all = std::make_shared<PruningContainer>();
+  all->set_tensor_name(std::string(name));
+  for (const nn::MaskStep& step : steps) all->add_pruning_method(make_method(step));
+  return all;
+}
+
+MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, const Tensor& scores) {
+  if (!method) throw TypeError("[prune] not a pruning method: null");
+  const std::string key(name);
+  NoGrad guard;
+  const Tensor value = prunable(module, key);
+  if (scores.defined() && scores.shape() != value.shape())
+    throw ShapeError(cat("[prune] scores ", scores.shape(), " for '", key, "' of shape ", value.shape()));
+  const Tensor ranked = scores.defined() ? scores.detach() : value;
+  Tensor mask;
+  if (const MethodPtr before = method_of(module, key)) {
+    auto all = std::make_shared<PruningContainer>();
+    all->set_tensor_name(key);
+    if (const auto* several = dynamic_cast<const PruningContainer*>(before.get()))
+      for (const MethodPtr& m : *several) all->add_pruning_method(m);
+    else all->add_pruning_method(before);
+    all->add_pruning_method(std::move(method));
+    mask = all->compute_mask(ranked, module.tensor(key + "_mask").detach());
+    method = std::move(all);
+  } else {
+    mask = method->compute_mask(ranked, ones_like(value));
+    if (!mask.defined()) throw TypeError(cat("[prune] ", method->type_name(), " returned no mask"));
+  }
+  nn::set_mask(module, key, mask, method);
+  return method;
+}
+
+nn::Module& identity(nn::Module& module, std::string_view name) {
+  apply(module, name, Identity());
+  return module;
+}
+
+nn::Module& random_unstructured(nn::Module& module, std::string_view name, Amount amount, TieRule ties,
+                                Generator* generator) {
+  apply(module, name, RandomUnstructured(amount, ties, generator));
+  return module;
+}
+
+nn::Module& l1_unstructured(nn::Module& module, std::string_view name, Amount amount, const Tensor& scores,
+                            TieRule ties) {
+  apply(module, name, L1Unstructured(amount, ties), scores);
+  return module;
+}
+
+nn::Module& random_structured(nn::Module& module, std::string_view name, Amount amount, std::int64_t dim, TieRule ties,
+                              Generator* generator) {
+  apply(module, name, RandomStructured(amount, dim, ties, generator));
+  return module;
+}
+
+nn::Module& ln_structured(nn::Module& module, std::string_view name, Amount amount, NormOrder n, std::int64_t dim,
+                          const Tensor& scores, TieRule ties) {
+  apply(module, name, LnStructured(amount, n, dim, ties), scores);
+  return module;
+}
+
+nn::Module& custom_from_mask(nn::Module& module, std::string_view name, const Tensor& mask) {
+  if (!mask.defined()) throw TypeError("[custom_from_mask] not a tensor: undefined");
+  apply(module, name, CustomFromMask(mask));
+  return module;
+}
+
+nn::Module& remove(nn::Module& module, std::string_view name) {
+  if (!nn::is_masked(module, name))
+    throw ValueError(cat("[remove] '", name, "' of ", module.type_name(), " is not pruned"));
+  nn::burn_in_mask(module, name);
+  return module;
+}
+
+bool is_pruned(const nn::Module& module) {
+  for (const auto& [path, m] : module.named_modules())
+    for (const auto& [name, derived] : m->derived())
+      if (nn::is_masked(*m, name)) return true;
+  return false;
+}
+
+}  // namespace coppice::sparsity::prune

@@ -1,0 +1,56 @@
+#include "coppice/sparsity/prune/structured.h"
+
+#include <cmath>
+
+#include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/random.h"
+#include "coppice/sparsity/mask_ops.h"
+#include "settings.h"
+
+namespace coppice::sparsity::prune {
+namespace {
+
+/// Slices along `dim`, after the checks in PyTorch's order.
+std::int64_t units(const Method& method, const Tensor& scores, const Tensor& mask) {
+  if (scores.dim() < 2)
+    throw ShapeError(cat("[", method.type_name(), "] needs at least 2 axes; got shape ", scores.shape()));
+  if (scores.shape() != mask.shape())
+    throw ShapeError(cat("[", method.type_name(), "] scores ", scores.shape(), " and mask ", mask.shape()));
+  return scores.size(resolve_axis("prune", *method.dim(), scores.dim()));
+}
+
+}  // namespace
+
+nn::Arguments RandomStructured::arguments() const {
+  nn::Arguments out = settings(amount_, ties_);
+  out.set("dim", dim_);
+  return out;
+}
+
+Tensor RandomStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
+  const std::int64_t count = amount_.of(units(*this, scores, default_mask));
+  if (count == 0) return default_mask;
+  Generator& generator = generator_ ? *generator_ : default_generator();
+  return mul(mask_random_channels(scores, count, dim_, generator, ties_), default_mask.to(scores.dtype()));
+}
+
+nn::Arguments LnStructured::arguments() const {
+  nn::Arguments out = settings(amount_, ties_);
+  using Word = NormOrder::Word;
+  // Files hold no number that is not finite.
+  if (n_.word != Word::none) out.set("n", std::string(n_.word == Word::fro ? "fro" : "nuc"));
+  else if (std::isfinite(n_.p)) out.set("n", n_.p);
+  else out.set("n", std::string(std::isnan(n_.p) ? "nan" : n_.p > 0 ? "inf" : "-inf"));
+  out.set("dim", dim_);
+  return out;
+}
+
+Tensor LnStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
+  const std::int64_t count = amount_.of(units(*this, scores, default_mask));
+  const Tensor ranked = is_floating(scores.dtype()) ? scores : scores.to(Dtype::f64);
+  const Tensor norms = channel_norms(ranked, n_, dim_);
+  if (count == 0) return default_mask;
+  return mul(mask_channels(scores, norms, count, dim_, ties_), default_mask.to(scores.dtype()));
+}
+
+}  // namespace coppice::sparsity::prune
