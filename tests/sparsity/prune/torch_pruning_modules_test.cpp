@@ -1,0 +1,276 @@
+// The cases of PyTorch's own test file that prune modules, save them and train them; same names.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "coppice/engine.h"
+#include "coppice/nn.h"
+#include "coppice/sparsity/prune/prune.h"
+
+using namespace coppice;
+using namespace coppice::sparsity;
+using namespace coppice::sparsity::prune;
+
+namespace {
+
+/// Linear(5, 7) and Conv3d(2, 2, 2), each with weight and then bias.
+template <class F>
+void for_each_parameter(F&& test) {
+  const std::vector<nn::ModulePtr> modules{
+      std::make_shared<nn::Linear>(5, 7),
+      std::make_shared<nn::Conv3d>(nn::ConvSettings{.in_channels = 2, .out_channels = 2, .kernel_size = {2}, .options = {}})};
+  for (const nn::ModulePtr& m : modules)
+    for (const std::string name : {"weight", "bias"}) {
+      CAPTURE(m->type_name());
+      CAPTURE(name);
+      test(*m, name);
+    }
+}
+
+/// PyTorch's tests patch RandomUnstructured to return a fixed mask; here a method does.
+class Fixed final : public Method {
+ public:
+  explicit Fixed(Tensor mask) : mask_(std::move(mask)) {}
+  Tensor compute_mask(const Tensor&, const Tensor&) const override { return mask_; }
+
+ private:
+  Tensor mask_;
+};
+
+class Failing final : public Method {
+ public:
+  Tensor compute_mask(const Tensor&, const Tensor&) const override { throw std::runtime_error("on purpose"); }
+};
+
+Tensor two_zeros() {
+  Tensor mask = ones({2, 5});
+  mask.set_({1, 0}, 0);
+  mask.set_({0, 3}, 0);
+  return mask;
+}
+
+nn::ModulePtr reloaded(const nn::Module& m) {
+  const auto path = std::filesystem::temp_directory_path() / ("coppice_prune_" + std::to_string(getpid()) + ".safetensors");
+  nn::save_model(m, path);
+  nn::ModulePtr back = nn::load_model(path, {.map = false});
+  std::filesystem::remove(path);
+  return back;
+}
+
+nn::ModulePtr sequence() {
+  return std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
+      std::make_shared<nn::Linear>(10, 10), std::make_shared<nn::ReLU>(), std::make_shared<nn::Linear>(10, 1)});
+}
+
+std::vector<std::string> keys(const nn::Module& m) {
+  std::vector<std::string> out;
+  for (const auto& [name, tensor] : nn::state_dict(m)) out.push_back(name);
+  std::ranges::sort(out);
+  return out;
+}
+
+}  // namespace
+
+TEST_SUITE("torch/test/nn/test_pruning.py") {
+  TEST_CASE("test_random_pruning_sizes") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      const Shape shape = m.tensor(name).shape();
+      random_unstructured(m, name, 0.1);
+      for (const char* suffix : {"", "_orig", "_mask"}) CHECK(m.tensor(name + suffix).shape() == shape);
+    });
+  }
+
+  TEST_CASE("test_random_pruning_orig") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      const Tensor before = m.tensor(name);
+      const Tensor copy = before.clone();
+      random_unstructured(m, name, 0.1);
+      CHECK(m.tensor(name + "_orig").is(before));
+      CHECK(m.tensor(name + "_orig") == copy);
+    });
+  }
+
+  TEST_CASE("test_random_pruning_new_weight") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      random_unstructured(m, name, 0.1);
+      const Tensor orig = m.tensor(name + "_orig");
+      CHECK(m.tensor(name) == orig * m.tensor(name + "_mask").to(orig.dtype()));
+    });
+  }
+
+  TEST_CASE("test_identity_pruning") {
+    nn::Linear m(5, 2);
+    const Tensor x = ones({1, 5});
+    const Tensor y = m(x);
+    sum(y).backward();
+    const Tensor weight_grad = m.tensor("weight").grad().clone(), bias_grad = m.tensor("bias").grad().clone();
+    CHECK(weight_grad == ones({2, 5}));
+    CHECK(bias_grad == ones({2}));
+    m.zero_grad();
+    identity(m, "weight");
+    const Tensor z = m(x);
+    CHECK(z == y);
+    sum(z).backward();
+    CHECK(m.tensor("weight_orig").grad() == weight_grad);
+    CHECK(m.tensor("bias").grad() == bias_grad);
+    CHECK(m(x) == m(x));
+  }
+
+  TEST_CASE("test_random_pruning_0perc") {
+    nn::Linear m(5, 2);
+    const Tensor x = ones({1, 5});
+    const Tensor y = m(x);
+    apply(m, "weight", Fixed(ones({2, 5})));
+    const Tensor z = m(x);
+    CHECK(z == y);
+    sum(z).backward();
+    CHECK(m.tensor("weight_orig").grad() == ones({2, 5}));
+    CHECK(m.tensor("bias").grad() == ones({2}));
+  }
+
+  TEST_CASE("test_random_pruning") {
+    nn::Linear m(5, 2);
+    const Tensor mask = two_zeros();
+    const Tensor before = m.tensor("weight").clone();
+    apply(m, "weight", Fixed(mask));
+    sum(m(ones({1, 5}))).backward();
+    CHECK(m.tensor("weight_orig").grad() == mask);
+    CHECK(m.tensor("bias").grad() == ones({2}));
+    NoGrad guard;
+    for (Tensor p : m.parameters()) p.add_(p.grad(), -1);
+    const Tensor after = m.tensor("weight_orig");
+    CHECK(after.at({1, 0}) == before.at({1, 0}));
+    CHECK(after.at({0, 3}) == before.at({0, 3}));
+    CHECK(after.at({0, 0}) != before.at({0, 0}));
+  }
+
+  TEST_CASE("test_random_pruning_forward") {
+    nn::Linear m(5, 2);
+    Tensor mask = zeros({2, 5});
+    mask.set_({1, 0}, 1);
+    mask.set_({0, 3}, 1);
+    apply(m, "weight", Fixed(mask));
+    const Tensor y = m(ones({1, 5})), w = m.tensor("weight_orig"), b = m.tensor("bias");
+    CHECK(static_cast<float>(y.at({0, 0})) == static_cast<float>(w.at({0, 3})) + static_cast<float>(b.at({0})));
+    CHECK(static_cast<float>(y.at({0, 1})) == static_cast<float>(w.at({1, 0})) + static_cast<float>(b.at({1})));
+  }
+
+  TEST_CASE("test_remove_pruning_forward") {
+    nn::Linear m(5, 2);
+    apply(m, "weight", Fixed(two_zeros()));
+    const Tensor y = m(ones({1, 5}));
+    remove(m, "weight");
+    CHECK(m(ones({1, 5})) == y);
+  }
+
+  TEST_CASE("test_pruning_id_consistency") {
+    nn::Linear m(5, 2, false);
+    const Tensor first = m.parameters()[0];
+    random_unstructured(m, "weight", 0.9);
+    CHECK(m.parameters()[0].is(first));
+    remove(m, "weight");
+    CHECK(m.parameters()[0].is(first));
+  }
+
+  TEST_CASE("test_random_pruning_pickle") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      random_unstructured(m, name, 0.1);
+      const nn::ModulePtr back = reloaded(m);
+      CHECK(back->type_name() == m.type_name());
+      CHECK(method_of(*back, name)->type_name() == "RandomUnstructured");
+      CHECK(back->tensor(name) == m.tensor(name));
+    });
+  }
+
+  TEST_CASE("test_multiple_pruning_calls") {
+    nn::Conv3d m(nn::ConvSettings{.in_channels = 2, .out_channels = 2, .kernel_size = {2}, .options = {}});
+    l1_unstructured(m, "weight", 0.1);
+    const Tensor first = m.tensor("weight_mask").clone();
+    ln_structured(m, "weight", 0.3, 2, 0);
+    const auto methods = std::dynamic_pointer_cast<const PruningContainer>(method_of(m, "weight"));
+    REQUIRE(methods);
+    CHECK(methods->tensor_name() == "weight");
+    REQUIRE(methods->size() == 2);
+    CHECK(dynamic_cast<const L1Unstructured*>((*methods)[0].get()) != nullptr);
+    CHECK(dynamic_cast<const LnStructured*>((*methods)[-1].get()) != nullptr);
+    CHECK(m.tensor("weight_mask") * first == m.tensor("weight_mask"));
+    ln_structured(m, "weight", 0.1, HUGE_VAL, 1);
+    CHECK(method_of(m, "weight")->tensor_name() == "weight");
+    CHECK(method_of(m, "weight")->steps().size() == 3);
+  }
+
+  TEST_CASE("test_remove_pruning") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      random_unstructured(m, name, 0.5);
+      CHECK(m.own_parameters().contains(name + "_orig"));
+      CHECK(m.own_buffers().contains(name + "_mask"));
+      CHECK_FALSE(m.own_parameters().contains(name));
+      const Tensor pruned = m.tensor(name).detach().clone();
+      remove(m, name);
+      CHECK_FALSE(m.has(name + "_orig"));
+      CHECK_FALSE(m.has(name + "_mask"));
+      CHECK(m.own_parameters().contains(name));
+      CHECK(m.tensor(name) == pruned);
+    });
+  }
+
+  TEST_CASE("test_remove_pruning_exception") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      CHECK_FALSE(is_pruned(m));
+      CHECK_THROWS_AS(remove(m, name), ValueError);
+    });
+  }
+
+  TEST_CASE("test_pruning_rollback") {
+    for_each_parameter([](nn::Module& m, const std::string& name) {
+      CHECK_THROWS_AS(apply(m, name, Failing()), std::runtime_error);
+      CHECK(m.own_parameters().contains(name));
+      CHECK_FALSE(m.has(name + "_mask"));
+      CHECK_FALSE(m.has(name + "_orig"));
+      CHECK(m.own_parameters().index_of(name) == (name == "weight" ? 0 : 1));
+    });
+  }
+
+  TEST_CASE("test_pruning_serialization_model") {
+    const nn::ModulePtr model = sequence();
+    l1_unstructured(*model->child("0"), "weight", 0.9);
+    const std::vector<std::string> wanted{"0.bias", "0.weight_mask", "0.weight_orig", "2.bias", "2.weight"};
+    CHECK(keys(*model) == wanted);
+    const nn::ModulePtr back = reloaded(*model);
+    CHECK(keys(*back) == wanted);
+    CHECK(back->child("0")->tensor("weight") == model->child("0")->tensor("weight"));
+    // Pruning on after loading is as if nothing had been saved.
+    for (const nn::ModulePtr& m : {model, back}) {
+      l1_unstructured(*m->child("0"), "weight", 0.5);
+      ln_structured(*m->child("0"), "weight", 1, HUGE_VAL, 1);
+    }
+    CHECK(back->child("0")->tensor("weight_mask") == model->child("0")->tensor("weight_mask"));
+    CHECK(method_of(*reloaded(*back)->child("0"), "weight")->steps().size() == 3);
+  }
+
+  TEST_CASE("test_pruning_serialization_state_dict") {
+    const nn::ModulePtr model = sequence();
+    l1_unstructured(*model->child("0"), "weight", 0.9);
+    remove(*model->child("0"), "weight");
+    CHECK(keys(*model) == std::vector<std::string>{"0.bias", "0.weight", "2.bias", "2.weight"});
+    const nn::ModulePtr fresh = sequence();
+    nn::load_state_dict(*fresh, nn::state_dict(*model));
+    CHECK(fresh->child("0")->tensor("weight") == model->child("0")->tensor("weight"));
+  }
+
+  TEST_CASE("test_rnn_pruning") {
+    nn::LSTM m(nn::LstmSettings{.input_size = 32, .hidden_size = 32});
+    const std::string name = "weight_ih_l0";
+    l1_unstructured(m, name, 0.5);
+    CHECK(m.own_parameters().size() == 4);
+    CHECK_FALSE(m.own_parameters().contains(name));
+    CHECK(m(TensorList{ones({3, 1, 32})})[0].shape() == Shape{3, 1, 32});
+    remove(m, name);
+    CHECK(m.own_parameters().size() == 4);
+    CHECK(m.own_parameters().contains(name));
+    CHECK_FALSE(m.has(name + "_orig"));
+  }
+}
