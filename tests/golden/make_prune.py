@@ -143,7 +143,7 @@ if args.compare:
             if not same:
                 different += 1
                 print(f"step {i}, stored {error or 'mask'}, now {mine if isinstance(mine, str) else 'mask'}: {case}")
-    print(f"{different} of {len(cases)} cases differ: PyTorch {torch.__version__} against {stored['torch']}")
+    print(f"{different} steps of {len(cases)} cases differ: PyTorch {torch.__version__} against {stored['torch']}")
 else:
     np.savez_compressed(HERE / "prune.npz", values=values, masks=masks)
     text = ",\n".join(json.dumps(c) for c in cases)
