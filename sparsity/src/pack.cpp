@@ -127,7 +127,7 @@ double size_share(const PackCandidate& c, const PackCandidate& dense) {
 void choose(PackDecision& d, const PackOptions& options) {
   const PackCandidate& dense = d.candidates.front();
   const auto cost = [&](const PackCandidate& c) {
-    return size_share(c, dense) + (options.measure ? time_share(c, dense) : 0);
+    return size_share(c, dense) + (options.measure ? 2 * time_share(c, dense) : 0);
   };
   const PackCandidate* best = nullptr;
   const PackCandidate* smallest = nullptr;

@@ -43,8 +43,9 @@ struct Packed {
 };
 
 /// A copy of `model` with every Linear and every Conv2d of one group in the format that is smallest and fastest: the
-/// least sum of its share of the dense bytes and its share of the dense time (mean over batch 1 and 64) among the formats
-/// that are smaller and at most a tenth slower than dense; dense where there is none. Masks are burned in, subnormals become 0.
+/// least sum of its share of the dense bytes and twice its share of the dense time (mean over batch 1 and 64) among the
+/// formats that are smaller and at most a tenth slower than dense; dense where there is none. Masks are burned in,
+/// subnormals become 0.
 ///
 /// @param example  one input of the model, [n, ...], from which the sizes inside convolutions are learnt; when
 ///                 undefined, convolutions are timed on 64 positions
