@@ -74,7 +74,8 @@ TEST_SUITE("golden/training") {
           optimizer->step();
         }
         for (const auto& [name, parameter] : model->named_parameters()) {
-          CAPTURE(name);
+          const auto& shown = name;  // Clang 14 cannot capture a structured binding
+          CAPTURE(shown);
           const Tensor theirs = golden.at(key + name);
           const auto ours = sampled(parameter);
           CHECK(max_difference(Tensor::from(ours, Shape{theirs.numel()}), theirs) < 1e-4);

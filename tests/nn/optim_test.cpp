@@ -37,7 +37,8 @@ const std::vector<std::pair<std::string, Make>> kKinds{
 TEST_SUITE("nn/optim") {
   TEST_CASE("masked entries stay at +0, whatever momentum and weight decay would do") {
     for (const auto& [name, make] : kKinds) {
-      CAPTURE(name);
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
       Tensor p = parameter({1, -2, 3});
       const auto optimizer = make({p});
       for (int i = 0; i < 3; ++i) {  // momentum builds up before the mask comes
@@ -64,7 +65,8 @@ TEST_SUITE("nn/optim") {
 
   TEST_CASE("parameters without a gradient are left alone") {
     for (const auto& [name, make] : kKinds) {
-      CAPTURE(name);
+      const auto& shown = name;
+      CAPTURE(shown);
       Tensor a = parameter({1}), b = parameter({1});
       const auto optimizer = make({a, b});
       a.set_grad(Tensor::of({1}));

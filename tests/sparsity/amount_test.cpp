@@ -15,10 +15,12 @@ TEST_SUITE("sparsity/amount") {
       double fraction;
       std::int64_t units, count;
     };
-    for (const auto& [fraction, units, count] :
+    for (const auto& [part, size, count] :
          {Row{0.4, 17, 7}, {0.5, 1, 0}, {0.25, 10, 2}, {0.5, 3, 2}, {0.5, 5, 2}, {0.1, 25, 2}, {0.5, 7, 4}, {0.3, 5, 2},
           {0.7, 5, 4}, {0.35, 10, 4}, {0.15, 10, 2}, {1.0, 15, 15}, {0.25, 2, 0}, {0.9999, 10, 10}, {0.0625, 8, 0},
           {0.07, 8, 1}, {1e-9, 8, 0}, {0.0, 8, 0}, {-0.0, 8, 0}, {0.5, 0, 0}, {1.0, 0, 0}}) {
+      const auto fraction = part;  // Clang 14 cannot capture a structured binding
+      const auto units = size;
       CAPTURE(fraction);
       CAPTURE(units);
       CHECK(Amount(fraction).of(units) == count);

@@ -71,7 +71,8 @@ TEST_SUITE("sparsity/cli/results") {
     const std::string out = (dir / "out.safetensors").string();
     for (const char* ties : {"lowest", "pytorch"})
       for (const auto& [method, expected] : {std::pair{"l1_unstructured", 123}, std::pair{"global_l1", 345}}) {
-        CAPTURE(method);
+        const auto& shown = method;  // Clang 14 cannot capture a structured binding
+        CAPTURE(shown);
         const Json report = json_of(
             {"prune", models().lenet, "-o", out, "--force", "--method", method, "--amount", "0.9", "--ties", ties});
         CHECK(report.at("elements") == 548128);

@@ -152,7 +152,8 @@ inline std::string make_zip(const std::vector<Member>& members, std::uint64_t co
 inline void check_same_bits(const NamedTensors& a, const NamedTensors& b) {
   REQUIRE(a.names() == b.names());
   for (const auto& [name, tensor] : a) {
-    CAPTURE(name);
+    const auto& shown = name;  // Clang 14 cannot capture a structured binding
+    CAPTURE(shown);
     const Tensor& other = b.at(name);
     CHECK(tensor.dtype() == other.dtype());
     CHECK(tensor.shape() == other.shape());

@@ -23,7 +23,8 @@ TEST_SUITE("engine/io/npy") {
   TEST_CASE("every element type and shape comes back bit for bit") {
     const TempDir dir;
     for (const auto& [name, tensor] : every_kind(false)) {
-      CAPTURE(name);
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
       write_npy(dir / "t.npy", tensor);
       check_same_bits({{"t", read_npy(dir / "t.npy")}}, {{"t", tensor}});
       check_same_bits({{"t", read_npy(dir / "t.npy", {.map = false})}}, {{"t", tensor}});

@@ -57,7 +57,8 @@ TEST_SUITE("engine/io/safetensors") {
     CHECK(read.metadata().at("made by") == "safetensors");
     CHECK(read.size() == expected.size());
     for (const auto& [name, tensor] : read) {
-      CAPTURE(name);
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
       const Tensor value = tensor.dtype() == Dtype::bf16 ? tensor.to(Dtype::f32) : tensor;
       check_same_bits({{name, value}}, {{name, expected.at(name)}});
     }

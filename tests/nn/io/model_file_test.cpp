@@ -36,7 +36,8 @@ TEST_SUITE("nn/io/model_file") {
   TEST_CASE("every type of layer comes back with its arguments, its numbers and its results") {
     const TempDir dir;
     for (const auto& [name, module] : every_layer()) {
-      CAPTURE(name);
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
       save_model(*module, dir / "m.safetensors");
       const ModulePtr back = load_model(dir / "m.safetensors");
       CHECK(back->type_name() == module->type_name());
