@@ -110,6 +110,7 @@ void Module::replace_derived(std::string_view name, std::shared_ptr<Derived> der
 
 void Module::set_tensor(std::string_view name, Tensor value) {
   if (buffers_.contains(name)) return buffers_.set(name, std::move(value));
+  if (const auto* found = derived_.find(name); found != nullptr && (*found)->assign(*this, value)) return;
   if (!plain_.contains(name)) {
     if (parameters_.contains(name) || children_.contains(name) || derived_.contains(name))
       throw TypeError(cat("[set_tensor] '", name, "' of ", type_name(), " is not a plain tensor or buffer"));

@@ -11,13 +11,17 @@ std::string join(std::string_view prefix, std::string_view name) {
   return prefix.empty() ? std::string(name) : std::string(prefix) + "." + std::string(name);
 }
 
+enum class Which { all, saved };
+
+/// All parameters and persistent buffers of a tree, or those that state dicts list.
 template <class Visit>
-void each_saved(const Module& module, const std::string& prefix, Visit visit) {
+void each_tensor(const Module& module, const std::string& prefix, Which which, Visit visit) {
+  if (which == Which::saved && !module.saves_state()) return;
   for (const auto& [name, tensor] : module.own_parameters())
     if (tensor.defined()) visit(join(prefix, name), tensor);
   for (const auto& [name, tensor] : module.own_buffers())
     if (tensor.defined() && module.is_persistent(name)) visit(join(prefix, name), tensor);
-  for (const auto& [name, child] : module.children()) each_saved(*child, join(prefix, name), visit);
+  for (const auto& [name, child] : module.children()) each_tensor(*child, join(prefix, name), which, visit);
 }
 
 void list(std::string& out, const char* what, const std::vector<std::string>& names) {
@@ -30,7 +34,15 @@ void list(std::string& out, const char* what, const std::vector<std::string>& na
 
 NamedTensors state_dict(const Module& module, std::string_view prefix) {
   NamedTensors out;
-  each_saved(module, std::string(prefix), [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+  each_tensor(module, std::string(prefix), Which::saved,
+              [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+  return out;
+}
+
+NamedTensors all_tensors(const Module& module) {
+  NamedTensors out;
+  each_tensor(module, "", Which::all,
+              [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
   return out;
 }
 
@@ -53,7 +65,7 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
   LoadReport report;
   std::vector<std::pair<Tensor, Tensor>> copies;  // own, given
   std::set<std::string, std::less<>> own_names;
-  each_saved(module, "", [&](const std::string& name, const Tensor& own) {
+  each_tensor(module, "", Which::all, [&](const std::string& name, const Tensor& own) {
     own_names.insert(name);
     const Tensor* given = tensors.find(name);
     if (given == nullptr) {

@@ -111,7 +111,7 @@ void save_model(const Module& model, const std::filesystem::path& path,
   document["producer"] = cat("coppice ", kVersion);
   document["model"] = module_to_json(model);
   NamedTensors tensors;
-  for (const auto& [name, tensor] : state_dict(model)) {
+  for (const auto& [name, tensor] : all_tensors(model)) {
     const std::size_t dot = name.rfind('.');
     const std::string owner = dot == std::string::npos ? "" : name.substr(0, dot);
     const Module* module = const_cast<Module&>(model).find_module(owner);

@@ -29,6 +29,8 @@ class Derived {
   [[nodiscard]] virtual Tensor value(const Module& owner) const = 0;
   /// An independent object for a copy of the module.
   [[nodiscard]] virtual std::shared_ptr<Derived> clone() const = 0;
+  /// Changes what it reads so that its value becomes `wanted`, for set_tensor(). False if it cannot be written.
+  virtual bool assign(Module& /*owner*/, const Tensor& /*wanted*/) { return false; }
 };
 
 /// Base of all layers and containers. Held by shared_ptr; copied only by clone().
@@ -74,7 +76,8 @@ class Module : public std::enable_shared_from_this<Module> {
   void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
   /// Another computation for an existing derived tensor. @throws KeyError
   void replace_derived(std::string_view name, std::shared_ptr<Derived> derived);
-  /// Sets a plain tensor. @throws TypeError  if the name is a parameter, child or derived tensor
+  /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h).
+  /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind
   void set_tensor(std::string_view name, Tensor value);
   /// Takes a name out of whichever map holds it. @throws KeyError
   void erase(std::string_view name);
@@ -107,6 +110,9 @@ class Module : public std::enable_shared_from_this<Module> {
   void train(bool on = true);
   void eval() { train(false); }
   [[nodiscard]] bool training() const { return training_; }
+  /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same, and
+  /// model files hold them.
+  [[nodiscard]] virtual bool saves_state() const { return true; }
   void requires_grad_(bool on);
   /// Drops all gradients (or fills those that exist with zeros).
   void zero_grad(bool set_to_none = true);

@@ -13,6 +13,9 @@ namespace coppice::nn {
 /// The values share the live storage, detached.
 [[nodiscard]] NamedTensors state_dict(const Module& module, std::string_view prefix = "");
 
+/// The same with the tensors of modules that keep out of state dicts (Module::saves_state), for files of whole models.
+[[nodiscard]] NamedTensors all_tensors(const Module& module);
+
 /// What does not fit between a module and a set of tensors.
 struct LoadReport {
   struct Mismatch {
