@@ -46,6 +46,7 @@ std::string text_of(const Argument& value) {
 }
 
 void describe_into(std::string& out, const Module& module, std::size_t indent) {
+  if (!module.derived().empty() && module.children().contains("parametrizations")) out += "Parametrized";
   out += module.type_name();
   out += '(';
   bool first = true;

@@ -9,12 +9,14 @@
 #include "coppice/nn/container.h"
 #include "coppice/nn/conv.h"
 #include "coppice/nn/embedding.h"
+#include "coppice/nn/fake_sparsity.h"
 #include "coppice/nn/linear.h"
 #include "coppice/nn/loss.h"
 #include "coppice/nn/lstm.h"
 #include "coppice/nn/norm.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
+#include "coppice/nn/parametrize.h"
 #include "coppice/nn/pooling.h"
 
 namespace coppice::nn {
@@ -39,6 +41,7 @@ Table built_in() {
   add<BatchNorm1d>(t), add<BatchNorm2d>(t), add<LayerNorm>(t);
   add<Embedding>(t), add<EmbeddingBag>(t), add<LSTM>(t), add<LastStep>(t);
   add<PackedLinear>(t), add<PackedConv2d>(t);
+  add<FakeSparsity>(t), add<parametrize::ParametrizationList>(t);
   add<CrossEntropyLoss>(t), add<MSELoss>(t);
   return t;
 }

@@ -12,9 +12,9 @@
 #include "coppice/engine/random.h"
 #include "coppice/nn/conv.h"
 #include "coppice/nn/linear.h"
-#include "coppice/nn/masked.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
+#include "coppice/nn/permanent.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -196,7 +196,7 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
   const FlushSubnormals flush;
   Packed out{model.clone(), {}};
   out.model->eval();
-  for (const nn::MaskedSlot& slot : nn::masked_slots(*out.model)) nn::burn_in_mask(*slot.module, slot.name);
+  nn::make_permanent(*out.model);
   for (const Layer& layer : layers_of(*out.model, example)) {
     const nn::ModulePtr alive = const_cast<nn::Module*>(layer.module)->shared_from_this();
     out.decisions.push_back(decide(layer, options));

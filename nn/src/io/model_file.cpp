@@ -6,12 +6,14 @@
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
 #include "coppice/nn/bits.h"
+#include "coppice/nn/fake_sparsity.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/state_dict.h"
 #include "io/module_json.h"
 #include "io/strict_json.h"
+#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
@@ -41,6 +43,7 @@ void attach_masks(Module& module, const json& entry, const std::string& source, 
 }
 
 bool is_mask_of_module(const Module& module, const std::string& name) {
+  if (name == "mask" && dynamic_cast<const FakeSparsity*>(&module) != nullptr) return true;
   return name.ends_with("_mask") && is_masked(module, name.substr(0, name.size() - 5));
 }
 
@@ -139,6 +142,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   const SkipInit no_random_numbers;
   ModulePtr model = module_from_json(document["model"], source, true);
   attach_masks(*model, document["model"], source, 8 * tensors.nbytes() + 8);
+  parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
   fill(*model, "", owners, report);
@@ -146,6 +150,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
   if (!report.empty())
     throw FormatError(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report)));
+  parametrize::check_parametrizations(*model, source);
   model->eval();
   return model;
 }

@@ -3,6 +3,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/registry.h"
+#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
@@ -82,7 +83,10 @@ struct Builder {
     if ((modules += list.size()) > kMostModules)
       throw LimitError(cat(where, ": a tree of more than ", kMostModules, " modules"));
     // A layer with tensors of its own does not call children that a file adds: they would be dead weight.
-    if (!list.empty() && module.own_parameters().size() > 0)
+    const bool parametrized = list.size() == 1 && list[0].is_object() && list[0].contains("name") &&
+                              list[0]["name"] == parametrize::kChild;
+    const bool may = model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module));
+    if (!list.empty() && module.own_parameters().size() > 0 && !may)
       throw FormatError(cat(where, ": this type takes no modules"));
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string at = path + (path.empty() ? "" : ".") + cat("modules[", i, "]");
@@ -109,6 +113,7 @@ json module_to_json(const Module& module) {
   entry["type"] = std::string(module.type_name());
   for (const auto& [name, value] : module.arguments()) entry["args"][name] = argument_to(value);
   for (const auto& [name, derived] : module.derived()) {
+    if (parametrize::is_parametrized(module, name)) continue;  // its list is a child
     if (!is_masked(module, name))
       throw NotSupported(cat("[model file] '", name, "' of ", module.type_name(), " is derived in a way no file holds"));
     json steps = json::array();

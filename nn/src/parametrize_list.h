@@ -1,0 +1,34 @@
+#pragma once
+// What registering and the reader of model files may do with a ParametrizationList. Private to nn.
+
+#include "coppice/nn/parametrize.h"
+
+namespace coppice::nn::parametrize {
+
+/// The child of a module that holds its lists.
+inline constexpr const char* kChild = "parametrizations";
+
+struct Access {
+  [[nodiscard]] static std::shared_ptr<ParametrizationList> make(bool buffer);
+  /// What `list` would compute from these originals, with grad mode off.
+  [[nodiscard]] static Tensor compute(const ParametrizationList& list, const TensorList& originals);
+  static void append(ParametrizationList& list, ModulePtr parametrization, bool unsafe);
+  /// Takes these as the originals, instead of those that it has; keeps requires_grad of each.
+  static void set_originals(ParametrizationList& list, const TensorList& originals, bool single);
+};
+
+/// The parametrized tensor `name` of a module as a derived tensor.
+[[nodiscard]] std::shared_ptr<Derived> parametrized(std::string name);
+
+/// What right_inverse of all parametrizations, last first, makes of `value`; those without one are skipped, or refused
+/// with a StateError if `all`.
+[[nodiscard]] Originals invert(const ParametrizationList& list, const Tensor& value, bool all);
+
+/// Makes derived tensors of what the lists below `module` stand for, after a file brought modules and lists.
+/// @throws FormatError  naming `source`
+void attach_parametrizations(Module& module, const std::string& source);
+
+/// Computes every parametrized tensor of the tree that is not registered as unsafe. @throws FormatError
+void check_parametrizations(const Module& root, const std::string& source);
+
+}  // namespace coppice::nn::parametrize
