@@ -28,6 +28,10 @@ void check_same(const char* what, const Module& by, const Tensor& made, const Te
                          " for ", wanted.shape(), "; unsafe = true allows it"));
 }
 
+bool shows_the_same(const Tensor& a, const Tensor& b) {
+  return a.shares_storage(b) && a.storage_offset() == b.storage_offset() && a.shape() == b.shape();
+}
+
 /// Behind the parametrizations that the tensor has.
 void append(Module& module, std::string_view name, const ModulePtr& p, bool unsafe) {
   ParametrizationList& list = parametrizations_of(module, name);
@@ -35,7 +39,7 @@ void append(Module& module, std::string_view name, const ModulePtr& p, bool unsa
     NoGrad guard;
     const Tensor now = list.value();
     const TensorList made = (*p)(TensorList{now});
-    check_same("forward", *p, made.empty() ? Tensor() : made[0], now);
+    check_same("forward", *p, made.size() == 1 ? made[0] : Tensor(), now);
     if (const auto* inverse = dynamic_cast<const RightInverse*>(p.get())) {
       try {
         const Originals back = inverse->right_inverse(made[0]);
@@ -75,7 +79,7 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
   if (!unsafe) check_same("forward", *p, Access::compute(*list, originals), original);
 
   if (one != nullptr) {
-    if (!one->shares_storage(original)) original.replace_(one->detach());
+    if (!shows_the_same(*one, original)) original.replace_(one->detach());
     originals = {original};
   } else {
     for (Tensor& t : originals) {
@@ -121,7 +125,7 @@ Module& remove_parametrizations(Module& module, std::string_view name, bool leav
     if (leave_parametrized) {
       NoGrad guard;
       const Tensor value = list.value();
-      if (!value.is(original)) original.replace_(value.shares_storage(original) ? value.clone() : value.detach());
+      if (!shows_the_same(value, original)) original.replace_(value.detach().clone());
     }
   } else {
     if (!leave_parametrized)
@@ -170,7 +174,8 @@ Module& transfer_parametrizations_and_params(const Module& from, Module& to, std
   for (const std::string& key : names) {
     const ParametrizationList& list = parametrizations_of(from, key);
     if (!to.has(key)) to.register_parameter(key, list.value().detach().clone());
-    for (const auto& [index, p] : list.children()) register_parametrization(to, key, p, list.unsafe());
+    for (const auto& [index, p] : list.children())
+      if (index != kChild) register_parametrization(to, key, p, list.unsafe());
     Access::set_originals(parametrizations_of(to, key), list.originals(), list.is_tensor());
   }
   return to;

@@ -99,6 +99,7 @@ TensorList ParametrizationList::originals() const {
 Tensor ParametrizationList::compute(const TensorList& originals) const {
   TensorList x = originals;
   for (const auto& [index, parametrization] : children()) {
+    if (index == kChild) continue;  // the originals are parametrized themselves
     TensorList y = (*parametrization)(x);
     if (y.size() != 1 || !y[0].defined())
       throw ValueError(cat("[parametrize] ", parametrization->type_name(), " must give one tensor; got ", y.size()));
@@ -115,6 +116,8 @@ Tensor ParametrizationList::value() const {
   cache.values.emplace(this, std::pair(shared_from_this(), fresh));
   return fresh;
 }
+
+std::size_t ParametrizationList::size() const { return children().size() - (children().contains(kChild) ? 1 : 0); }
 
 TensorList ParametrizationList::forward(const TensorList&) const { return {value()}; }
 
@@ -154,6 +157,7 @@ Originals invert(const ParametrizationList& list, const Tensor& value, bool all)
   Originals now = value;
   const std::vector<std::pair<std::string, ModulePtr>> order(list.children().begin(), list.children().end());
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    if (it->first == kChild) continue;
     const auto* inverse = dynamic_cast<const RightInverse*>(it->second.get());
     if (inverse == nullptr) {
       if (!all) continue;

@@ -42,7 +42,8 @@ class ParametrizationList final : public Implements<ParametrizationList, Module>
   [[nodiscard]] bool is_tensor() const { return count_ == 0; }
   /// The originals in order.
   [[nodiscard]] TensorList originals() const;
-  [[nodiscard]] std::size_t size() const { return children().size(); }
+  /// Number of parametrizations.
+  [[nodiscard]] std::size_t size() const;
   /// Registered without the check of shapes and types.
   [[nodiscard]] bool unsafe() const { return unsafe_; }
   /// It was a buffer.
