@@ -10,7 +10,7 @@ namespace coppice::test {
 
 /// The lower triangle below the diagonal, n x n.
 inline Tensor below_diagonal(std::int64_t n) {
-  Tensor keep = zeros({n, n});
+  Tensor keep = coppice::zeros({n, n});
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t j = 0; j < i; ++j) keep.set_({i, j}, 1);
   return keep;
@@ -50,12 +50,12 @@ inline Tensor FirstRow::forward(const Tensor& x) const { return narrow(x, 0, 0, 
 
 COPPICE_TEST_PARAMETRIZATION(FirstZero) };
 inline Tensor FirstZero::forward(const Tensor& x) const {
-  return cat_tensors({zeros({1}, x.dtype()), narrow(x, 0, 1, x.size(0) - 1)});
+  return cat_tensors({coppice::zeros({1}, x.dtype()), narrow(x, 0, 1, x.size(0) - 1)});
 }
 
 COPPICE_TEST_PARAMETRIZATION(LastZero) };
 inline Tensor LastZero::forward(const Tensor& x) const {
-  return cat_tensors({narrow(x, 0, 0, x.size(0) - 1), zeros({1}, x.dtype())});
+  return cat_tensors({narrow(x, 0, 0, x.size(0) - 1), coppice::zeros({1}, x.dtype())});
 }
 
 COPPICE_TEST_PARAMETRIZATION(ToBool) };
@@ -104,7 +104,7 @@ class Sum final : public nn::Implements<Sum, nn::Module>, public nn::parametrize
  public:
   static constexpr std::string_view kType = "test.Sum";
   [[nodiscard]] nn::parametrize::Originals right_inverse(const Tensor& x) const override {
-    return TensorList{x, zeros(x.shape(), x.dtype())};
+    return TensorList{x, coppice::zeros(x.shape(), x.dtype())};
   }
 
  protected:

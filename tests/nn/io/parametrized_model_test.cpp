@@ -1,0 +1,171 @@
+/// Model files of parametrized modules: what comes back goes on as if nothing had been saved; lies are refused.
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/nn/io/model_file.h"
+#include "engine/io/io_support.h"
+#include "nn/every_layer.h"
+#include "nn/parametrizations.h"
+
+using namespace coppice;
+using namespace coppice::test;
+using namespace coppice::nn::parametrize;
+using nn::FakeSparsity, nn::Linear, nn::ModulePtr;
+
+namespace {
+
+template <class P>
+void know() {
+  if (!nn::is_registered(P::kType))
+    nn::register_module(P::kType, [](const nn::Arguments&) { return std::make_shared<P>(); });
+}
+
+Tensor random_mask(const Shape& shape, std::uint64_t seed) {
+  Generator generator(seed);
+  return gt(rand(shape, Dtype::f32, &generator), Tensor::of(0.5)).to(Dtype::f32);
+}
+
+ModulePtr saved_and_loaded(const nn::Module& model) {
+  const TempDir dir;
+  nn::save_model(model, dir / "m.safetensors");
+  return nn::load_model(dir / "m.safetensors", {.map = false});
+}
+
+/// What loading says to Linear(3, 2) under this list of parametrizations of "weight".
+std::string load(const std::string& list, const NamedTensors& more = {}) {
+  const TempDir dir;
+  NamedTensors tensors{{"bias", coppice::zeros({2})}};
+  for (const auto& [name, tensor] : more) tensors.add(name, tensor);
+  tensors.metadata()["coppice.model"] =
+      R"({"format": 1, "model": {"type": "Linear", "args": {"in_features": 3, "out_features": 2}, "modules": [)"
+      R"({"type": "ModuleDict", "name": "parametrizations", "modules": [)" + list + "]}]}}";
+  write_safetensors(dir / "bad.safetensors", tensors);
+  return outcome([&] { return nn::load_model(dir / "bad.safetensors"); });
+}
+
+const std::string kMask = R"({"type": "FakeSparsity", "args": {"shape": [2, 3]}, "name": "0"})";
+std::string list_of(const std::string& children, const std::string& name = "weight", const std::string& args = R"("original_shape": [2, 3])") {
+  return R"({"type": "ParametrizationList", "name": ")" + name + R"(", "args": {)" + args + R"(}, "modules": [)" + children + "]}";
+}
+const NamedTensors kTensors{{"parametrizations.weight.original", ones({2, 3})},
+                            {"parametrizations.weight.0.mask", ones({2, 3})}};
+
+}  // namespace
+
+TEST_SUITE("nn/io/parametrized_model") {
+  TEST_CASE("every parameter of every layer comes back with its mask") {
+    for (const auto& [name, module] : every_layer()) {
+      std::vector<std::string> own;
+      for (const auto& [key, tensor] : module->own_parameters())
+        if (tensor.defined()) own.push_back(key);
+      if (own.empty() || name.starts_with("Packed")) continue;
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
+      for (const std::string& key : own)
+        register_parametrization(*module, key,
+                                 std::make_shared<FakeSparsity>(random_mask(module->tensor(key).shape(), key.size())));
+      module->eval();
+      const ModulePtr back = saved_and_loaded(*module);
+      for (const std::string& key : own) {
+        CAPTURE(key);
+        CHECK(back->tensor(key) == module->tensor(key));
+        CHECK(is_parametrized(*back, key));
+      }
+      check_same_bits(nn::all_tensors(*back), nn::all_tensors(*module));
+      const NoGrad off;
+      const TensorList x = input_for(*module);
+      CHECK((*back)(x)[0] == (*module)(x)[0]);
+    }
+  }
+
+  TEST_CASE("masks cost one bit per entry, those with other numbers all of them") {
+    const TempDir dir;
+    Linear m(64, 64, false);
+    register_parametrization(m, "weight", std::make_shared<FakeSparsity>(random_mask({64, 64}, 1)));
+    nn::save_model(m, dir / "bits.safetensors");
+    CHECK(read_safetensors(dir / "bits.safetensors").at("parametrizations.weight.0.mask").nbytes() == 64 * 64 / 8);
+    parametrizations_of(m, "weight").child("0")->set_tensor("mask", full({64, 64}, 0.5));
+    nn::save_model(m, dir / "halves.safetensors");
+    CHECK(read_safetensors(dir / "halves.safetensors").at("parametrizations.weight.0.mask").nbytes() == 64 * 64 * 4);
+    CHECK(nn::load_model(dir / "halves.safetensors")->tensor("weight") == m.tensor("weight"));
+  }
+
+  TEST_CASE("several originals, several parametrizations, buffers, masks of other types, nesting") {
+    know<Sum>(), know<Double>(), know<AddOne>(), know<FirstRow>();
+    Linear m(3, 2);
+    register_parametrization(m, "weight", std::make_shared<Sum>());
+    register_parametrization(m, "weight", std::make_shared<FakeSparsity>(Tensor::of({{1, 0, 1}, {0, 1, 1}}).to(Dtype::i8)));
+    register_parametrization(m, "bias", std::make_shared<AddOne>());
+    register_parametrization(parametrizations_of(m, "bias"), "original", std::make_shared<Double>());
+    nn::BatchNorm1d norm({.features = 3});
+    register_parametrization(norm, "running_mean", std::make_shared<AddOne>());
+    register_parametrization(norm, "running_mean", std::make_shared<FirstRow>(), true);
+    const ModulePtr back = saved_and_loaded(m);
+    for (const char* name : {"weight", "bias"}) CHECK(back->tensor(name) == m.tensor(name));
+    CHECK(back->describe() == m.describe());
+    const ModulePtr back_norm = saved_and_loaded(norm);
+    CHECK(back_norm->tensor("running_mean") == Tensor::of({1}));
+    CHECK(parametrizations_of(*back_norm, "running_mean").is_buffer());
+    CHECK(parametrizations_of(*back_norm, "running_mean").unsafe());
+    CHECK(parametrizations_of(*back, "weight").originals().size() == 2);
+    CHECK(parametrizations_of(*back, "weight").child("1")->tensor("mask").dtype() == Dtype::i8);
+    remove_parametrizations(*back, "weight");
+    CHECK(back->tensor("weight") == m.tensor("weight"));
+  }
+
+  TEST_CASE("masked and parametrized at once, either way round") {
+    know<AddOne>();
+    const auto model = std::make_shared<nn::Sequential>(
+        std::initializer_list<ModulePtr>{std::make_shared<Linear>(3, 2), std::make_shared<Linear>(2, 3)});
+    nn::attach_mask(*model->at(0), "weight", random_mask({2, 3}, 1));
+    register_parametrization(*model->at(0), "weight_orig", std::make_shared<AddOne>());
+    register_parametrization(*model->at(1), "weight", std::make_shared<AddOne>());
+    nn::attach_mask(parametrizations_of(*model->at(1), "weight"), "original", random_mask({3, 2}, 2));
+    const ModulePtr back = saved_and_loaded(*model);
+    for (const char* name : {"0.weight", "0.weight_orig", "1.weight"})
+      CHECK(nn::fqn_to_tensor(*back, name) == nn::fqn_to_tensor(*model, name));
+    CHECK(nn::is_masked(*back->child("0"), "weight"));
+  }
+
+  TEST_CASE("a type that nobody could load is refused before a file is written") {
+    const TempDir dir;
+    Linear m(3, 2);
+    register_parametrization(m, "weight", std::make_shared<Same>());
+    CHECK_THROWS_WITH_AS(nn::save_model(m, dir / "m.safetensors"), doctest::Contains("'test.Same'"), KeyError);
+    CHECK_FALSE(std::filesystem::exists(dir / "m.safetensors"));
+  }
+
+  TEST_CASE("files that lie about parametrizations") {
+    const auto refused = [](const std::string& said, const std::string& fragment) {
+      CAPTURE(said);
+      CHECK(said.starts_with("FormatError"));
+      CHECK(said.find(fragment) != said.npos);
+    };
+    CHECK(load(list_of(kMask), kTensors) == "accepted");
+    refused(load(list_of(""), kTensors), "nothing to parametrize it with");
+    refused(load(list_of(kMask, "weigth"), {{"parametrizations.weigth.original", ones({2, 3})},
+                                             {"parametrizations.weigth.0.mask", ones({2, 3})},
+                                             {"weight", ones({2, 3})}}),
+            "has no tensor 'weigth'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "buffer": true)"), kTensors), "has no tensor 'weight'");
+    refused(load(list_of(kMask, "weight", ""), kTensors), "original_shape");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [-2, 3])"), kTensors), "ParametrizationList");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": -1)"), kTensors), "originals must be in");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": 4000000000)"), kTensors), "originals must be in");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "dtype": "float7")"), kTensors), "unknown dtype 'float7'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [3, 3])"), kTensors), "shape of 'parametrizations.weight.original'");
+    // The mask does not fit what it masks.
+    refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [3]}, "name": "0"})"),
+                 {{"parametrizations.weight.original", ones({2, 3})}, {"parametrizations.weight.0.mask", ones({3})}}),
+            "'weight' cannot be computed");
+    refused(load(list_of(R"({"type": "FakeSparsity", "name": "0"})"), kTensors), "shape");
+    // Sizes that no memory holds, and a mask whose bits are not there.
+    const std::string huge = load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [1152921504606846976]}, "name": "0"})"), kTensors);
+    CHECK((huge.starts_with("FormatError") || huge.starts_with("LimitError")));
+    refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [2000, 2000]}, "name": "0"})"),
+                 {{"parametrizations.weight.original", ones({2, 3})},
+                  {"parametrizations.weight.0.mask", ones({2}).to(Dtype::u8)}}),
+            "bits");
+    refused(load(kMask, kTensors), "unexpected");
+    refused(load(R"({"type": "ReLU", "name": "weight"})", kTensors), "unexpected");
+    CHECK(load(list_of(kMask) + ", " + list_of(kMask), kTensors).starts_with("FormatError"));
+  }
+}
