@@ -1,0 +1,48 @@
+/// Any bytes as a model file. What loads must be usable, and saving it must be a fixed point.
+
+#include "coppice/engine/create.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/packed/linear.h"
+#include "coppice/nn/state_dict.h"
+#include "fuzz/fuzz_target.h"
+#include "fuzz/mutate.h"
+#include "hostile/build.h"
+
+using namespace coppice;
+
+namespace {
+
+/// Products with a packed weight walk its offsets and columns: they must lie inside.
+void use(nn::Module& model) {
+  for (const auto& [name, module] : model.named_modules()) {
+    const auto* packed = dynamic_cast<const nn::PackedLinear*>(module);
+    if (packed == nullptr) continue;
+    const std::int64_t in = packed->weight().cols(), out = packed->weight().rows();
+    if (in > 1000 || out > 1000) continue;
+    (void)(*packed)(ones({1, in}));
+    (void)(*packed)(ones({3, in}));
+    fuzz::require(packed->unpacked().shape() == Shape{out, in}, "an unpacked weight has another shape");
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto& path = fuzz::file_of({data, size});
+  nn::ModulePtr model;
+  if (!fuzz::loads([&] { model = nn::load_model(path, fuzz::tight()); })) return 0;
+  use(*model);
+  const auto first = fuzz::scratch("first.safetensors"), second = fuzz::scratch("second.safetensors");
+  nn::save_model(*model, first);
+  const nn::ModulePtr again = nn::load_model(first);
+  fuzz::require_same(nn::state_dict(*model), nn::state_dict(*again));
+  nn::save_model(*again, second);
+  fuzz::require(test::slurp(first) == test::slurp(second), "the second save of a model differs from the first");
+  return 0;
+}
+
+#ifdef COPPICE_FUZZING
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  return fuzz::mutate_model(data, size, most, seed);
+}
+#endif

@@ -1,0 +1,158 @@
+/// Hostile model files, packed layers among them, and descriptions of architectures.
+
+#include <nlohmann/json.hpp>
+
+#include "hostile/cases.h"
+
+using namespace std::string_literals;
+
+namespace coppice::test {
+namespace {
+
+struct Piece {
+  std::string name, dtype;
+  std::vector<std::int64_t> shape;
+  std::string data;
+};
+
+/// A safetensors file of these tensors with `model` as the description of its modules.
+std::string model_file(const std::string& model, const std::vector<Piece>& tensors) {
+  nlohmann::ordered_json header;
+  header["__metadata__"]["coppice.model"] = model;
+  std::string data;
+  for (const Piece& t : tensors) {
+    header[t.name] = {{"dtype", t.dtype},
+                      {"shape", t.shape},
+                      {"data_offsets", {data.size(), data.size() + t.data.size()}}};
+    data += t.data;
+  }
+  return st(header.dump(), data);
+}
+
+std::string described(const std::string& entry) { return R"({"format": 1, "model": )" + entry + "}"; }
+
+std::string ints(const std::vector<std::int64_t>& values, int width) {
+  std::string out;
+  for (const std::int64_t v : values) out += le(static_cast<std::uint64_t>(v), width);
+  return out;
+}
+
+std::string floats(std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += le(0x3F800000, 4);
+  return out;
+}
+
+std::string packed_entry(const std::string& format, const std::string& rows, const std::string& cols) {
+  return described(R"({"type": "PackedLinear", "args": {"in_features": )" + cols + R"(, "out_features": )" + rows +
+                   R"(, "bias": false, "format": ")" + format + "\"}}");
+}
+
+/// Two rows of ten columns with three values.
+std::string bitmask(const std::string& mask, const std::vector<std::int64_t>& offsets = {0, 2, 3},
+                    std::size_t values = 3) {
+  return model_file(packed_entry("bitmask", "2", "10"),
+                    {{"mask", "U8", {2, 2}, mask},
+                     {"row_offsets", "I32", {static_cast<std::int64_t>(offsets.size())}, ints(offsets, 4)},
+                     {"values", "F32", {static_cast<std::int64_t>(values)}, floats(values)}});
+}
+
+std::string csr(const std::vector<std::int64_t>& offsets, const std::vector<std::int64_t>& columns,
+                std::size_t values = 3) {
+  return model_file(packed_entry("csr", "2", "10"),
+                    {{"row_offsets", "I32", {static_cast<std::int64_t>(offsets.size())}, ints(offsets, 4)},
+                     {"columns", "I16", {static_cast<std::int64_t>(columns.size())}, ints(columns, 2)},
+                     {"values", "F32", {static_cast<std::int64_t>(values)}, floats(values)}});
+}
+
+std::string nested(std::size_t depth) {
+  std::string out;
+  for (std::size_t i = 0; i < depth; ++i) out += R"({"type":"Sequential","modules":[)";
+  return out + R"({"type":"ReLU"})" + [&] {
+    std::string end;
+    for (std::size_t i = 0; i < depth; ++i) end += "]}";
+    return end;
+  }();
+}
+
+const std::string kMask = "\x03\x00\x00\x02"s;  // columns 0 and 1; column 9
+
+}  // namespace
+
+std::string good_packed_model() { return bitmask(kMask); }
+
+std::vector<Hostile> model_cases() {
+  const std::string relu = R"({"type": "ReLU"})";
+  return {
+      {"H81 more bits than values", bitmask("\x07\x00\x00\x02"s), "FormatError", "row 0 has 3 bits"},
+      {"H81 fewer bits than values", bitmask("\x01\x00\x00\x02"s), "FormatError", "row 0 has 1 bits"},
+      {"H81 the right sum in the wrong rows", bitmask("\x01\x00\x03\x00"s), "FormatError", "row 0 has 1 bits"},
+      {"H82 a bit beyond the last column", bitmask("\x03\x00\x00\x04"s), "FormatError", "bits set beyond its 10"},
+      {"H83 offsets fall", bitmask(kMask, {0, 4, 3}), "FormatError", "'row_offsets' must not fall"},
+      {"H83 offsets end too early", bitmask(kMask, {0, 1, 2}), "FormatError", "'row_offsets' must end at 3"},
+      {"H83 offsets begin late", csr({1, 2, 3}, {0, 1, 2}), "FormatError", "'row_offsets' must start at 0"},
+      {"H83 a negative offset", csr({0, -1, 3}, {0, 1, 2}), "FormatError", "'row_offsets' must not fall"},
+      {"H83 one offset too few", csr({0, 3}, {0, 1, 2}), "FormatError", "'row_offsets' must have shape (3,)"},
+      {"H84 a column beyond the last", csr({0, 2, 3}, {0, 10, 2}), "FormatError", "'columns' must be in 0..9"},
+      {"H84 a negative column", csr({0, 2, 3}, {0, -1, 2}), "FormatError", "'columns' must be in 0..9"},
+      {"H84 a column twice", csr({0, 2, 3}, {4, 4, 2}), "FormatError", "'columns' must rise within a row"},
+      {"H84 columns in disorder", csr({0, 2, 3}, {5, 4, 2}), "FormatError", "'columns' must rise within a row"},
+      {"H84 more columns than values", csr({0, 2, 4}, {0, 1, 2, 3}), "FormatError", "'values'"},
+      {"H87 a mask of another rank",
+       model_file(packed_entry("bitmask", "2", "10"), {{"mask", "U8", {4}, kMask},
+                                                       {"row_offsets", "I32", {3}, ints({0, 2, 3}, 4)},
+                                                       {"values", "F32", {3}, floats(3)}}),
+       "FormatError", "'mask' must have shape (2, 2); it has (4,)"},
+      {"H87 huge sizes", model_file(packed_entry("csr", "2147483646", "2147483646"),
+                                    {{"row_offsets", "I32", {3}, ints({0, 2, 3}, 4)},
+                                     {"columns", "I32", {3}, ints({0, 1, 2}, 4)},
+                                     {"values", "F32", {3}, floats(3)}}),
+       "FormatError", "'row_offsets' must have shape (2147483647,)"},
+      {"H87 sizes beyond 2^31", model_file(packed_entry("csr", "4611686018427387904", "2"), {}), "FormatError",
+       "(PackedLinear)"},
+      {"H87 a dense layer whose size the file does not hold",
+       model_file(described(R"({"type":"Linear","args":{"in_features":2,"out_features":2}})"),
+                  {{"weight", "F32", {2, 3}, floats(6)}, {"bias", "F32", {2}, floats(2)}}),
+       "FormatError", "shape of 'weight': given (2, 3), own (2, 2)"},
+      {"H89 a format from the future", model_file(R"({"format": 99, "model": )" + relu + "}", {}), "FormatError",
+       "format version 99; this library reads 1.."},
+      {"H89 a format that is no number", model_file(R"({"format": "1", "model": )" + relu + "}", {}), "FormatError",
+       "needs \"format\" and \"model\""},
+      {"a type that does not exist", model_file(described(R"({"type": "os.system"})"), {}), "FormatError",
+       "os.system"},
+      {"H95 modules nested 100,000 deep", model_file(described(nested(100'000)), {}), "LimitError", "nested deeper"},
+      {"H95 brackets nested 100,000 deep", model_file(std::string(100'000, '['), {}), "LimitError", "nested deeper"},
+  };
+}
+
+std::vector<Hostile> architecture_cases() {
+  const auto linear = [](const std::string& in) {
+    return R"({"type": "Linear", "args": {"in_features": )" + in + R"(, "out_features": 3}})";
+  };
+  std::string wide = R"({"type":"ReLU"})";
+  for (int i = 0; i < 25'000; ++i) wide += R"(,{"type":"ReLU"})";
+  std::string keys = R"({"type":"ReLU")";
+  for (int i = 0; i < 2'000; ++i) keys += ",\"" + std::to_string(i) + "\":0";
+  return {
+      {"H95 brackets nested 100,000 deep", std::string(100'000, '['), "LimitError", "nested deeper"},
+      {"H95 modules nested 100,000 deep", nested(100'000), "LimitError", "nested deeper"},
+      {"H95 25,000 modules", R"({"type": "Sequential", "modules": [)" + wide + "]}", "LimitError", "modules"},
+      {"H95 2,000 keys", keys + "}", "LimitError", "keys"},
+      {"H95 17 MB", std::string(17u << 20, ' '), "LimitError", "16777216"},
+      {"H95 no JSON", "import os", "FormatError", "[json]"},
+      {"H95 cut short", linear("2").substr(0, 30), "FormatError", "[json]"},
+      {"H95 empty", "", "FormatError", "[json]"},
+      {"H95 not UTF-8", "{\"type\": \"\xFF\"}", "FormatError", "[json]"},
+      {"H95 a key twice", R"({"type": "ReLU", "type": "ReLU"})", "FormatError", "appears twice"},
+      {"H95 a negative size", linear("-1"), "FormatError", "(Linear)"},
+      {"H95 a size that is no number", linear("\"2\""), "FormatError", "(Linear)"},
+      {"H95 a size of 2^64", linear("18446744073709551616"), "FormatError", "(Linear)"},
+      {"H95 a product that overflows", linear("9223372036854775807"), "FormatError", "(Linear)"},
+      {"H95 more memory than there is", linear("4611686018427387"), "FormatError", "(Linear)"},
+      {"H95 an unknown type", R"({"type": "torch.load"})", "FormatError", "torch.load"},
+      {"H95 an unknown argument", R"({"type": "ReLU", "args": {"code": 1}})", "FormatError", "(ReLU)"},
+      {"H97 control characters in a name", "{\"type\": \"\\u001b[2J\\u202e\"}", "FormatError", "[architecture]"},
+  };
+}
+
+}  // namespace coppice::test

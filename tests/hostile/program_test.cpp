@@ -1,0 +1,46 @@
+/// Every hostile file against the program: exit code 3, 4 or 5 as the category says, one message, nothing on stdout.
+
+#include "hostile/corpus.h"
+#include "sparsity/program.h"
+
+using namespace coppice;
+using namespace coppice::test;
+
+TEST_SUITE("hostile/program") {
+  TEST_CASE("verify refuses each file with the exit code of its category") {
+    const TempDir dir;
+    std::size_t place = 0;
+    for (const HostileFile& file : hostile_corpus()) {
+      const auto& what = file.input.what;
+      CAPTURE(what);
+      const auto path = dir / file.file_name(place++);
+      write_hostile(file, path);
+      const Said said = file.extension == ".json"
+                            ? run({"import", (kData / "mlp_digits.pt").string(), "--arch", path.string(), "-o",
+                                   (dir / "out.safetensors").string()})
+                            : run({"verify", path.string()});
+      CAPTURE(said.err);
+      const int expected = file.input.category == "accepted" ? 0 : file.input.category == "LimitError" ? 4 : 3;
+      CHECK(said.code == expected);
+      if (expected != 0) {
+        CHECK(said.out.empty());
+        CHECK(said.err.starts_with("coppice: "));
+        // Names from files reach the terminal with their control characters made visible.
+        CHECK(said.err.find_first_of(std::string("\x1b\0\x07\r", 4)) == std::string::npos);
+      }
+      std::filesystem::remove(path);
+    }
+  }
+
+  TEST_CASE("what is no file is an input/output error") {
+    const TempDir dir;
+    REQUIRE(::mkfifo((dir / "pipe.pt").c_str(), 0600) == 0);
+    for (const std::string& path : {dir.path().string(), (dir / "pipe.pt").string(), std::string("/dev/zero"),
+                                    (dir / "absent.pt").string()}) {
+      CAPTURE(path);
+      const Said said = run({"verify", path});
+      CHECK(said.code == 5);
+      CHECK(holds(said.err, path));
+    }
+  }
+}

@@ -1,0 +1,154 @@
+/// Hostile PyTorch files: storages and tensors that do not fit, and containers.
+
+#include "hostile/cases.h"
+#include "hostile/pickle.h"
+
+using namespace std::string_literals;
+
+namespace coppice::test {
+
+using namespace pickle;
+
+std::vector<Hostile> torch_tensors() {
+  const auto four = tuple({num(4)}), one = tuple({num(1)});
+  const auto id = [](const std::vector<std::string>& parts) {
+    return pt(dict(tensor(num(0), tuple({num(4)}), tuple({num(1)}), tuple(parts) + "Q")));
+  };
+  const std::string type = global("torch", "FloatStorage");
+  return {
+      {"H53 four parts", id({text("storage"), type, text("0"), text("cpu")}), "FormatError", "must be a tuple of five"},
+      {"H53 seven parts", id({text("storage"), type, text("0"), text("cpu"), num(4), "N", "N"}), "FormatError",
+       "must be a tuple of five"},
+      {"H53 no tuple", pt(dict(text("0") + "Q")), "FormatError", "must be a tuple of five"},
+      {"H53 another tag", id({text("module"), type, text("0"), text("cpu"), num(4)}), "FormatError",
+       "this one is tagged 'module'"},
+      {"H53 no storage class", id({text("storage"), text("FloatStorage"), text("0"), text("cpu"), num(4)}),
+       "FormatError", "needs a storage class; got a text"},
+      {"H53 another class", id({text("storage"), global("torch", "Size"), text("0"), text("cpu"), num(4)}),
+       "FormatError", "needs a storage class; got 'Size'"},
+      {"H53 key ../x", id({text("storage"), type, text("../x"), text("cpu"), num(4)}), "FormatError",
+       "must be a number; got '../x'"},
+      {"H53 empty key", id({text("storage"), type, text(""), text("cpu"), num(4)}), "FormatError",
+       "must be a number; got ''"},
+      {"H53 unknown key", id({text("storage"), type, text("7"), text("cpu"), num(4)}), "FormatError",
+       "there is no member for storage '7'"},
+      {"H53 negative count", id({text("storage"), type, text("0"), text("cpu"), num(UINT64_MAX)}), "FormatError",
+       "the number of elements must be at least 0; got -1"},
+      {"H53 a view of a storage",
+       id({text("storage"), type, text("0"), text("cpu"), num(4), tuple({text("1"), num(0), num(1)})}), "FormatError",
+       "views of storages"},
+      {"H54 member too small", pt(dict(kGood), std::string(15, 'x')), "FormatError",
+       "must have 4 elements of float32; it has 15 bytes"},
+      {"H54 member too large", pt(dict(kGood), std::string(17, 'x')), "FormatError", "it has 17 bytes"},
+      {"H54 count overflows", pt(dict(tensor(num(0), four, one, storage(std::uint64_t{1} << 62)))), "FormatError",
+       "must have 4611686018427387904 elements"},
+      {"H55 one storage, two types",
+       pt("}" + text("a") + kGood + "s" + text("b") + tensor(num(0), four, one, storage(4, "IntStorage")) + "s"),
+       "FormatError", "storage '0' is 4 elements of FloatStorage and again 4 of IntStorage"},
+      {"H55 one storage, two counts",
+       pt("}" + text("a") + kGood + "s" + text("b") + tensor(num(0), one, one, storage(2)) + "s"), "FormatError",
+       "again 2 of FloatStorage"},
+      {"H56 offset beyond", pt(dict(tensor(num(5), tuple({num(0)}), one))), "FormatError",
+       "reaches beyond its storage of 4 elements"},
+      {"H56 offset and size", pt(dict(tensor(num(1), four, one))), "FormatError",
+       "tensor 'w' of shape (4,) at offset 1 reaches beyond"},
+      {"H56 stride beyond", pt(dict(tensor(num(0), tuple({num(2), num(2)}), tuple({num(3), num(1)})))), "FormatError",
+       "reaches beyond"},
+      {"H56 negative stride", pt(dict(tensor(num(3), four, tuple({num(UINT64_MAX)})))), "FormatError",
+       "the strides of a tensor must be at least 0; got -1"},
+      {"H56 negative offset", pt(dict(tensor(num(UINT64_MAX), four, one))), "FormatError",
+       "the offset of a tensor must be at least 0"},
+      {"H56 negative size", pt(dict(tensor(num(0), tuple({num(UINT64_MAX)}), one))), "FormatError",
+       "the sizes of a tensor must be at least 0"},
+      {"H56 stride overflows", pt(dict(tensor(num(0), tuple({num(3)}), tuple({num(INT64_MAX)})))), "FormatError",
+       "reaches beyond"},
+      {"H56 sum of strides overflows",
+       pt(dict(tensor(num(INT64_MAX), tuple({num(2), num(2)}), tuple({num(INT64_MAX), num(INT64_MAX)})))),
+       "FormatError", "reaches beyond"},
+      {"H56 product of sizes overflows",
+       pt(dict(tensor(num(0), tuple({num(1ull << 40), num(1ull << 40)}), tuple({num(0), num(0)})))), "FormatError",
+       "overflows"},
+      {"H56 expanded to a terabyte", pt(dict(tensor(num(0), tuple({num(1ull << 38)}), tuple({num(0)})))), "LimitError",
+       "Limits::extra_bytes"},
+      {"H57 more strides than sizes", pt(dict(tensor(num(0), four, tuple({num(1), num(1)})))), "FormatError",
+       "needs as many strides as sizes; got 2 and 1"},
+      {"H57 sizes are a list", pt(dict(tensor(num(0), "]", one))), "FormatError",
+       "the sizes of a tensor must be a tuple; it is a list"},
+      {"H57 rank 17",
+       pt(dict(
+           tensor(num(0), tuple(std::vector<std::string>(17, num(1))), tuple(std::vector<std::string>(17, num(1)))))),
+       "LimitError", "Limits::rank"},
+      {"H57 a float for a size", pt(dict(tensor(num(0), tuple({"G" + le(0, 8)}), one))), "FormatError",
+       "it is a number"},
+      {"no storage", pt(dict(tensor(num(0), four, one, "N"))), "FormatError", "a tensor needs a storage; got None"},
+      {"too few arguments", pt(dict(rebuilt({storage(4), num(0), four, one}))), "FormatError",
+       "_rebuild_tensor_v2 takes 6..7 arguments; got 4"},
+      {"requires_grad is a number", pt(dict(rebuilt({storage(4), num(0), four, one, "K\1", kHooks}))), "FormatError",
+       "requires_grad must be a boolean"},
+      {"hooks that are not empty", pt(dict(rebuilt({storage(4), num(0), four, one, kFalse, kHooks + "NNs"}))),
+       "FormatError", "hooks of a tensor must be an empty OrderedDict"},
+      {"a parameter of a list",
+       pt(dict(global("torch._utils", "_rebuild_parameter") + tuple({"]", kFalse, kHooks}) + "R")), "FormatError",
+       "a parameter must hold a tensor; it holds a list"},
+      {"H58 quantised with scale 0",
+       pt(dict(global("torch._utils", "_rebuild_qtensor") +
+               tuple({storage(4, "QInt8Storage"), num(0), four, one,
+                      tuple({global("torch", "per_tensor_affine"), "G" + le(0, 8), num(0)}), kFalse, kHooks}) +
+               "R")),
+       "NotSupported", "tensor 'w' is of a kind that this library does not have: a quantized tensor"},
+      {"H59 sparse with wild indices",
+       pt(dict(global("torch._utils", "_rebuild_sparse_tensor") + tuple({"N", tuple({kGood, kGood, four})}) + "R")),
+       "NotSupported", "a sparse tensor"},
+      {"a bool that is neither", pt(dict(tensor(num(0), four, one, storage(4, "BoolStorage"))), "\1\0\5\1"s),
+       "FormatError", "element 2 is 5"},
+      {"an untyped storage without type", pt(dict(tensor(num(0), four, one, storage(16, "UntypedStorage")))),
+       "FormatError", "needs a tensor that names its element type"},
+  };
+}
+
+std::vector<Hostile> torch_containers() {
+  const std::string good = "\x80\2" + dict(kGood) + "."s, data(16, '\0');
+  const auto with = [&](const std::vector<Member>& more) {
+    std::vector<Member> members{{"m/data.pkl", good}, {"m/data/0", data}};
+    members.insert(members.end(), more.begin(), more.end());
+    return make_zip(members);
+  };
+  std::string tar(512, '\0');
+  tar.replace(257, 5, "ustar");
+  const std::string legacy = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "data/torch/legacy_1_13.pt");
+  return {
+      {"H60 byteorder garbage", with({{"m/version", "3"}, {"m/byteorder", "middle"}}), "FormatError",
+       "byteorder must be little or big; it is 'middle'"},
+      {"H60 byteorder of a megabyte", with({{"m/version", "3"}, {"m/byteorder", std::string(1u << 20, 'b')}}),
+       "FormatError", "must have at most 64 bytes"},
+      {"H61 tar", tar, "FormatError", "a tar archive"},
+      {"H62 TorchScript", with({{"m/version", "3"}, {"m/code/__torch__.py", "import os"}}), "FormatError",
+       "TorchScript"},
+      {"H62 TorchScript constants", with({{"m/version", "3"}, {"m/constants.pkl", ""}}), "FormatError", "TorchScript"},
+      {"H72 gzip", "\x1F\x8B\x08 rest", "FormatError", "gzip"},
+      {"H72 7z", "7z\xBC\xAF\x27\x1C rest", "FormatError", "7z"},
+      {"no version", with({}), "FormatError", "must have a member 'm/version'"},
+      {"version from the future", with({{"m/version", "11\n"}}), "FormatError",
+       "versions 1..10 of the container are read; got '11'"},
+      {"version garbage", with({{"m/version", "3x"}}), "FormatError", "got '3x'"},
+      {"no data.pkl", make_zip({{"m/version", "3"}}), "FormatError", "must have a member 'm/data.pkl'"},
+      {"an empty archive", make_zip({}), "FormatError", "the archive is empty"},
+      {"the pickle in another folder", make_zip({{"m/version", "3"}, {"n/data.pkl", good}}), "FormatError",
+       "must have a member 'm/data.pkl'"},
+      {"a bare pickle", good, "FormatError", "a plain pickle, which may hold code"},
+      {"text", "hello", "FormatError", "not written by torch.save"},
+      {"legacy, bytes behind", legacy + "x", "FormatError", "1 bytes follow the last storage"},
+      {"legacy, only the magic", legacy.substr(0, 15), "FormatError", "PROTO needs 1 bytes"},
+      {"legacy, another protocol", std::string(legacy).replace(legacy.find("M\xE9\x03"), 3, "M\xEA\x03"), "FormatError",
+       "protocol 1001 of the legacy format is read; got 1002"},
+      {"legacy, another count",
+       [&] {
+         std::string bytes = legacy;
+         bytes[bytes.size() - 4 * 2 - 8] = 3;  // the last storage has two floats
+         return bytes;
+       }(),
+       "FormatError", "elements"},
+  };
+}
+
+}  // namespace coppice::test
