@@ -1,0 +1,24 @@
+#!/bin/sh
+# Every program that a page prints is a file of the folder, in order, and prints what the page shows below it.
+# $1: the page, $2: the folder of the sources, then the built programs in the same order
+set -eu
+page=$1 sources=$2
+shift 2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+awk -v dir="$work" '
+  /^```cpp$/ { n++; kind = "cpp"; next }
+  /^```text$/ { kind = "txt"; next }
+  /^```$/ { kind = ""; next }
+  kind != "" { print > (dir "/" n "." kind) }' "$page"
+n=0
+for source in "$sources"/*.cpp; do
+  n=$((n + 1))
+  [ $# -gt 0 ] || { echo "no built program for $source"; exit 1; }
+  diff "$work/$n.cpp" "$source" || { echo "program $n of $page differs from $source"; exit 1; }
+  (cd "$work" && "$1") >"$work/output" || { echo "$1 failed"; exit 1; }
+  diff "$work/$n.txt" "$work/output" || { echo "what $1 prints differs from $page"; exit 1; }
+  shift
+done
+[ ! -e "$work/$((n + 1)).cpp" ] || { echo "$page prints more programs than $sources holds"; exit 1; }
+echo "$n programs"
