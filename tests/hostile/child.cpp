@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <stdexcept>
@@ -48,6 +49,7 @@ ChildResult in_child(const std::function<std::string()>& work, unsigned seconds,
   if (pid < 0) throw std::runtime_error("no child");
   if (pid == 0) {
     ::close(ends[0]);
+    for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM, SIGINT}) std::signal(number, SIG_DFL);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, allowed);
     if (address_bytes != 0 && !sanitized()) limit(RLIMIT_AS, static_cast<rlim_t>(pages(0) * page) + address_bytes);

@@ -68,12 +68,16 @@ void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& 
 }
 
 /// Takes the tensors of `module` and all below out of `tensors`.
-void fill(Module& module, const std::string& path, ByOwner& tensors, LoadReport& report) {
+void fill(Module& module, const std::string& path, ByOwner& tensors, const std::string& source, LoadReport& report) {
   auto node = tensors.extract(path);
   const NamedTensors own = node.empty() ? NamedTensors() : std::move(node.mapped());
   const std::string prefix = path.empty() ? "" : path + ".";
   if (auto* adopts = dynamic_cast<AdoptsTensors*>(&module)) {
-    adopts->adopt(own);
+    try {
+      adopts->adopt(own);
+    } catch (const FormatError& e) {
+      throw FormatError(cat("[load_model] ", source, ": module '", path, "': ", e.what()));
+    }
   } else {
     const auto take = [&](const std::string& name, const Tensor& slot) {
       const Tensor* given = own.find(name);
@@ -98,7 +102,7 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, LoadReport&
       if (!module.own_parameters().contains(name) && !module.own_buffers().contains(name))
         report.unexpected.push_back(prefix + name);
   }
-  for (const auto& [name, child] : module.children()) fill(*child, prefix + name, tensors, report);
+  for (const auto& [name, child] : module.children()) fill(*child, prefix + name, tensors, source, report);
 }
 
 }  // namespace
@@ -145,7 +149,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
-  fill(*model, "", owners, report);
+  fill(*model, "", owners, source, report);
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
   if (!report.empty())
