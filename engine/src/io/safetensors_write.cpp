@@ -18,8 +18,8 @@ auto row_of(Dtype dtype) {
   return std::ranges::find(kSafetensorsDtypes, std::optional(dtype), &SafetensorsDtype::dtype);
 }
 
-std::string checked_name(const std::string& name) {
-  if (name.find('\0') != name.npos || name == "__metadata__")
+std::string checked_name(const std::string& name, bool of_tensor) {
+  if (name.find('\0') != name.npos || (of_tensor && name == "__metadata__"))
     throw ValueError(cat("[", kOp, "] ", quote(name), " cannot name a tensor or metadata in this format"));
   return json_string(name, kOp);
 }
@@ -44,13 +44,13 @@ std::string header_text(const NamedTensors& tensors, const std::vector<std::uint
   if (!tensors.metadata().empty()) {
     out += "\"__metadata__\":{";
     for (const auto& [key, value] : tensors.metadata())
-      out += cat(checked_name(key), ":", json_string(value, kOp), ",");
+      out += cat(checked_name(key, false), ":", json_string(value, kOp), ",");
     out.back() = '}';
     out += ',';
   }
   std::size_t i = 0;
   for (const auto& [name, tensor] : tensors) {
-    out += cat(checked_name(name), ":{\"dtype\":\"", row_of(tensor.dtype())->name, "\",\"shape\":[");
+    out += cat(checked_name(name, true), ":{\"dtype\":\"", row_of(tensor.dtype())->name, "\",\"shape\":[");
     for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) out += cat(axis > 0 ? "," : "", tensor.size(axis));
     const std::uint64_t begin = begins[i++];
     out += cat("],\"data_offsets\":[", begin, ",", begin + tensor.nbytes(), "]},");

@@ -121,6 +121,14 @@ TEST_SUITE("engine/io/safetensors") {
     check_same_bits(read_safetensors(dir / "t.safetensors"), t);
   }
 
+  TEST_CASE("metadata may have a key that no tensor may have: what was read can be written") {
+    const TempDir dir;
+    spill(dir / "t.safetensors", st(R"({"__metadata__":{"__metadata__":"x","k":"v"}})"));
+    const NamedTensors read = read_safetensors(dir / "t.safetensors");
+    write_safetensors(dir / "copy.safetensors", read);
+    CHECK(read_safetensors(dir / "copy.safetensors").metadata() == read.metadata());
+  }
+
   TEST_CASE("names that the format cannot hold are refused before a file is made") {
     const TempDir dir;
     for (const std::string& name : {std::string("__metadata__"), std::string("a\0b", 3), std::string("\xFF")}) {
