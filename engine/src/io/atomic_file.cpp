@@ -99,16 +99,20 @@ void AtomicFile::create() {
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0; attempt < 100; ++attempt) {
     temporary_ = folder_of(path_) / cat(temporary_prefix(path_), ::getpid(), "-", counter.fetch_add(1));
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    fd_ = uninterrupted([&] {
+      return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    });
     if (fd_ < 0 && errno == EEXIST) continue;
     if (fd_ < 0) fail("cannot create a file in its folder");
-    // Between open() and flock() another writer may have taken the file for a leftover: then it has no name any more.
+    // Between open() and flock() another writer may have taken the file for a leftover: then it holds the lock, or the
+    // file has no name any more. Any other failure comes from a file system without locks.
+    const bool locked = uninterrupted([&] { return ::flock(fd_, LOCK_EX | LOCK_NB); }) == 0;
+    const bool taken = !locked && errno == EWOULDBLOCK;
     struct stat info {};
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd_, &info) == 0 && info.st_nlink == 1) {
+    if (!taken && (::fstat(fd_, &info) != 0 || info.st_nlink == 1)) {
       if (exists) (void)::fchmod(fd_, target.st_mode & 0777);
       return;
     }
-    if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS) return;  // a file system without locks
     ::close(std::exchange(fd_, -1));
   }
   errno = EEXIST;
@@ -156,15 +160,14 @@ void AtomicFile::pad_to(std::size_t alignment) {
 void AtomicFile::commit() {
   if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
   flush();
-  while (::fsync(fd_) != 0) {
-    if (errno != EINTR) fail("cannot send to the disk");
-  }
+  if (uninterrupted([&] { return ::fsync(fd_); }) != 0) fail("cannot send to the disk");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the temporary file");
   // From here on the new file is in place: the data is on the disk, and what follows makes its name durable too.
   const int result = ::close(std::exchange(fd_, -1));
   if (result != 0 && errno != EINTR) fail("cannot close");
-  const FileHandle folder(::open(folder_of(path_).c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (folder && ::fsync(folder.get()) != 0 && errno != EINVAL && errno != EINTR && errno != EROFS)
+  const FileHandle folder(
+      uninterrupted([&] { return ::open(folder_of(path_).c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); }));
+  if (folder && uninterrupted([&] { return ::fsync(folder.get()); }) != 0 && errno != EINVAL && errno != EROFS)
     fail("cannot send its folder to the disk");
 }
 

@@ -31,6 +31,14 @@ class FileHandle {
   int fd_ = -1;
 };
 
+/// `call()` again as long as a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 /// What errno says, such as "No space left on device"; safe in threads.
 [[nodiscard]] inline std::string errno_text(int code = errno) { return std::generic_category().message(code); }
 

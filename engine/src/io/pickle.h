@@ -94,6 +94,8 @@ class PickleReader {
   PickleRef read();
 
   [[nodiscard]] const PickleValue& value(PickleRef ref) const { return values_[ref]; }
+  /// Number of values so far.
+  [[nodiscard]] std::size_t size() const { return values_.size(); }
   /// Elements of a tuple or list.
   [[nodiscard]] const std::vector<PickleRef>& items(const PickleValue& v) const { return items_[v.index]; }
   /// Keys and values of a dict.

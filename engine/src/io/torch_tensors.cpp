@@ -9,6 +9,9 @@
 namespace coppice {
 namespace {
 
+// Containers may be shared, so that several paths lead to a tensor; this many for each value are no state dict.
+constexpr std::uint64_t kMostPaths = 100;
+
 bool is_row_major(const PickleTensor& t, std::int64_t numel) {
   if (numel == 0) return true;
   std::int64_t expected = 1;
@@ -60,6 +63,9 @@ NamedTensors TensorCollector::collect(PickleRef root, const std::string& stem) {
 std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   if (++visited_ > limits_.objects)
     source_.exceeded("objects", "values named by the pickle", limits_.objects, visited_);
+  if (visited_ > kMostPaths * (pickle_.size() + 100))
+    source_.reject("the pickle has ", pickle_.size(), " values, and more than ", visited_ - 1, " paths lead to them (near ",
+                   quote(path), ")");
   const PickleValue& value = pickle_.value(ref);
   if (value.kind == PickleKind::tensor || value.kind == PickleKind::unsupported) {
     add(value, path);

@@ -28,8 +28,10 @@ TEST_SUITE("engine/io/hostile_torch") {
     std::string laughs = kGood;
     for (int i = 0; i < 40; ++i) laughs += "q\0h\0\x86"s;
     spill(dir / "t.pt", pt(laughs));
-    const std::string said = outcome([&] { return read_torch(dir / "t.pt", {.limits = {.objects = 100'000}}); });
-    CHECK(said.find("raise Limits::objects") != std::string::npos);
+    CHECK(outcome([&] { return read_torch(dir / "t.pt"); }).find("paths lead to them") != std::string::npos);
+    CHECK(outcome([&] {
+            return read_torch(dir / "t.pt", {.limits = {.objects = 1000}});
+          }).find("raise Limits::objects") != std::string::npos);
     std::string nothing = ")";
     for (int i = 0; i < 60; ++i) nothing += "q\0h\0\x86"s;
     spill(dir / "t.pt", pt(nothing));
