@@ -14,6 +14,7 @@
 #include "coppice/engine/io/named_tensors.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/io/sharded.h"
 #include "coppice/engine/io/torch_file.h"
 #include "coppice/engine/ops/conv.h"
 #include "coppice/engine/ops/elementwise.h"

@@ -8,6 +8,7 @@
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/io/sharded.h"
 #include "coppice/engine/io/torch_file.h"
 #include "io/magic.h"
 
@@ -28,6 +29,13 @@ bool is_npz(std::span<const std::byte> head) {
   return text.substr(30, length).ends_with(".npy");
 }
 
+/// JSON: an object after white space. No other kind that is read begins so.
+bool is_json(std::span<const std::byte> head) {
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  return first != text.npos && text[first] == '{';
+}
+
 }  // namespace
 
 NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& options) {
@@ -43,10 +51,12 @@ NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& 
       return extension == ".npz" || is_npz(head) ? read_npz(path, options) : read_torch(path, options);
     default: break;
   }
+  if (kind == FileKind::unknown && is_json(head)) return read_sharded(path, options);
   // Damaged at its very beginning: the reader that the extension asks for says how.
   if (extension == ".safetensors") return read_safetensors(path, options);
   if (extension == ".pt" || extension == ".pth") return read_torch(path, options);
   if (extension == ".npy") return one(path, read_npy(path, options));
+  if (extension == ".json") return read_sharded(path, options);
   source.reject("the file is ", describe(kind), "; safetensors, .pt and .pth of PyTorch, .npz and .npy are read");
 }
 

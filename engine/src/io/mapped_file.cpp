@@ -43,9 +43,11 @@ struct OpenFile {
   std::uint64_t size = 0;
 };
 
+// O_NONBLOCK: opening a pipe without a writer returns at once; it has no effect on regular files.
+constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+
 OpenFile open_regular(const std::filesystem::path& path, const Source& source) {
-  // O_NONBLOCK: opening a pipe without a writer returns at once; it has no effect on regular files.
-  FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  FileHandle fd(::open(path.c_str(), kReading));
   if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
@@ -65,7 +67,24 @@ std::vector<std::byte> read_head(const std::filesystem::path& path, const Source
 
 std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, const Source& source,
                                              const ReadOptions& options) {
-  const auto [fd, size] = open_regular(path, source);
+  const OpenFile file = open_regular(path, source);
+  return from(file.fd.get(), file.size, source, options);
+}
+
+std::shared_ptr<MappedFile> MappedFile::open_in(int folder, const std::string& name, const Source& source,
+                                                const ReadOptions& options) {
+  const FileHandle fd(::openat(folder, name.c_str(), kReading | O_NOFOLLOW));
+  if (!fd && errno == ELOOP)
+    source.reject("must be a file of this folder; it is a symbolic link, which is not followed");
+  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
+  if (!S_ISREG(info.st_mode)) source.reject("must be a regular file; it is ", kind_of(info.st_mode));
+  return from(fd.get(), static_cast<std::uint64_t>(info.st_size), source, options);
+}
+
+std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const Source& source,
+                                             const ReadOptions& options) {
   if (size > options.limits.file_bytes || size > PTRDIFF_MAX / 2)
     source.exceeded("file_bytes", "the size of the file", options.limits.file_bytes, size);
 
@@ -80,12 +99,12 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, 
     file->data_ = static_cast<std::byte*>(base);
     file->mapping_bytes_ = span;
     const void* mapped =
-        ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd.get(), 0);
+        ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
     if (mapped == MAP_FAILED) throw IoError(source.prefix() + "cannot map: " + errno_text());
   } else {
     file->storage_ = Storage::allocate(file->size_);
     file->data_ = file->storage_->data();
-    read_all(fd.get(), file->data_, file->size_, source);
+    read_all(fd, file->data_, file->size_, source);
   }
   return file;
 }

@@ -5,6 +5,7 @@
 #include "coppice/engine/io/safetensors.h"
 #include "io/place.h"
 #include "io/safetensors_dtypes.h"
+#include "io/safetensors_file.h"
 #include "io/safetensors_json.h"
 
 // The order of the checks is that of the reference: safetensors/src/tensor.rs, SafeTensors::read_metadata and
@@ -82,7 +83,11 @@ SafetensorsHeader read_safetensors_header(const std::filesystem::path& path, con
 
 NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_safetensors", path.string()};
-  const auto file = MappedFile::open(path, source, options);
+  return safetensors_in(MappedFile::open(path, source, options), source, options);
+}
+
+NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Source& source,
+                            const ReadOptions& options) {
   SafetensorsHeader header = checked_header(*file, source, options.limits);
   MemoryBudget budget(source, options.limits, file->bytes().size());
   NamedTensors out;

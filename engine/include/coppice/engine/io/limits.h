@@ -21,6 +21,7 @@ struct Limits {
   std::uint64_t extra_bytes = std::uint64_t{1} << 31;
   /// Inflated over deflated size of a member above 16 MB.
   std::uint64_t inflate_ratio = 200;
+  std::uint64_t shards = 4096;  ///< files that the index of a sharded checkpoint names
 };
 
 /// How a file is read.

@@ -8,7 +8,8 @@
 
 namespace coppice {
 
-/// The tensors of a .safetensors, .pt, .pth, .npz or .npy file. The contents decide, not the extension; the one array
+/// The tensors of a .safetensors, .pt, .pth, .npz or .npy file, or of the index of a sharded checkpoint
+/// (model.safetensors.index.json). The contents decide, not the extension; the one array
 /// of a .npy file gets the name of the file without extension.
 /// @throws IoError, LimitError, NotSupported; FormatError, also for a file of none of these formats
 [[nodiscard]] NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& options = {});

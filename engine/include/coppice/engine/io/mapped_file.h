@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "coppice/engine/io/limits.h"
@@ -25,6 +26,10 @@ class MappedFile {
   /// A named pipe is refused at once, never waited for.
   [[nodiscard]] static std::shared_ptr<MappedFile> open(const std::filesystem::path& path, const Source& source,
                                                         const ReadOptions& options = {});
+  /// The regular file `name` in an open folder; symbolic links are not followed, so that the folder is never left.
+  /// @throws as open; FormatError  if it is a symbolic link or no regular file
+  [[nodiscard]] static std::shared_ptr<MappedFile> open_in(int folder, const std::string& name, const Source& source,
+                                                           const ReadOptions& options = {});
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -34,6 +39,8 @@ class MappedFile {
 
  private:
   MappedFile() = default;
+  static std::shared_ptr<MappedFile> from(int fd, std::uint64_t size, const Source& source,
+                                          const ReadOptions& options);
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;

@@ -1,0 +1,81 @@
+#include <fcntl.h>
+
+#include <unordered_map>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/mapped_file.h"
+#include "coppice/engine/io/sharded.h"
+#include "io/file_handle.h"
+#include "io/safetensors_file.h"
+
+namespace coppice {
+namespace {
+
+FileHandle open_folder(const std::filesystem::path& index, const Source& source) {
+  const std::filesystem::path folder = index.has_parent_path() ? index.parent_path() : ".";
+  FileHandle out(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!out) throw IoError(cat(source.prefix(), "cannot open its folder: ", errno_text()));
+  return out;
+}
+
+/// The metadata that is the same in every shard.
+void keep_common(std::map<std::string, std::string>& common, const std::map<std::string, std::string>& other) {
+  std::erase_if(common, [&](const auto& entry) {
+    const auto twin = other.find(entry.first);
+    return twin == other.end() || twin->second != entry.second;
+  });
+}
+
+}  // namespace
+
+NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& options) {
+  const Source source{"read_sharded", path.string()};
+  const ShardIndex index = read_shard_index(path, options);
+  const FileHandle folder = open_folder(path, source);
+  std::unordered_map<std::string_view, std::size_t> shard_of;
+  std::vector<std::string_view> first(index.shards.size());  // a tensor of each shard, for messages
+  for (const auto& [name, shard] : index.tensors) {
+    shard_of.emplace(name, shard);
+    if (first[shard].empty()) first[shard] = name;
+  }
+
+  std::unordered_map<std::string, Tensor> found;
+  NamedTensors out;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < index.shards.size(); ++i) {
+    const std::string& shard = index.shards[i];
+    const Source part{"read_safetensors", (path.parent_path() / shard).string()};
+    NamedTensors tensors;
+    try {
+      const auto file = MappedFile::open_in(folder.get(), shard, part, options);
+      bytes += file->bytes().size();
+      if (bytes > options.limits.file_bytes)
+        source.exceeded("file_bytes", "the size of all shards", options.limits.file_bytes, bytes);
+      tensors = safetensors_in(file, part, options);
+    } catch (const IoError& e) {
+      throw IoError(cat(e.what(), " (a shard of ", quote(path.string()), ", which puts ", quote(first[i]), " there)"));
+    } catch (const FormatError& e) {
+      throw FormatError(cat(e.what(), " (a shard of ", quote(path.string()), ", which puts ", quote(first[i]),
+                            " there)"));
+    }
+    if (i == 0) out.metadata() = tensors.metadata();
+    else keep_common(out.metadata(), tensors.metadata());
+    for (const auto& [name, tensor] : tensors) {
+      const auto place = shard_of.find(name);
+      if (place == shard_of.end()) out.skipped().push_back(cat(shard, ": ", name));
+      else if (place->second != i)
+        source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[place->second]),
+                      " alone; it stands in ", quote(shard), " too");
+      else found.emplace(name, tensor);
+    }
+  }
+  for (const auto& [name, shard] : index.tensors) {
+    const auto place = found.find(name);
+    if (place == found.end())
+      source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[shard]), "; it is not there");
+    out.add(name, place->second);
+  }
+  return out;
+}
+
+}  // namespace coppice
