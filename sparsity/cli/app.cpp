@@ -17,9 +17,12 @@ namespace {
 
 std::string results;
 volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t at_once = 0;
 
 void on_interrupt(int) {
-  if (interrupted != 0) _exit(kInterrupted);
+  constexpr char kText[] = "coppice: interrupted; nothing was written\n";
+  if (at_once != 0) (void)!write(STDERR_FILENO, kText, sizeof kText - 1);
+  if (at_once != 0 || interrupted != 0) _exit(kInterrupted);
   interrupted = 1;
 }
 
@@ -42,7 +45,13 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   limit("--limit-file-bytes", read.limits.file_bytes, "Largest file that is read");
   limit("--limit-header-bytes", read.limits.header_bytes, "Largest header, pickle or zip directory");
   limit("--limit-tensors", read.limits.tensors, "Most tensors in a file");
+  limit("--limit-rank", read.limits.rank, "Most axes of a tensor");
+  limit("--limit-name-bytes", read.limits.name_bytes, "Longest name of a tensor");
+  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle or of the index of shards");
+  limit("--limit-objects", read.limits.objects, "Most values in a pickle");
+  limit("--limit-shards", read.limits.shards, "Most files that the index of shards names");
   limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
+  limit("--limit-inflate-ratio", read.limits.inflate_ratio, "Most times that a compressed member may grow");
   return sub;
 }
 
@@ -128,6 +137,18 @@ void catch_interrupt() {
 
 void check_interrupt() {
   if (interrupted != 0) throw Interrupted{};
+}
+
+void interrupt_at_once() {
+  check_interrupt();
+  at_once = 1;
+}
+
+void write_output(const std::string& output, const std::function<void()>& save) {
+  at_once = 0;
+  check_interrupt();
+  save();
+  if (interrupted != 0) throw Interrupted{cat("'", output, "' is written whole")};
 }
 
 Progress::Progress(const App& app, std::string what, std::int64_t total)

@@ -16,7 +16,9 @@ using Json = nlohmann::ordered_json;
 enum Exit { kDone = 0, kFailed = 1, kUsage = 2, kInvalid = 3, kLimit = 4, kIo = 5, kMismatch = 6, kInterrupted = 130 };
 
 /// Thrown at a safe point after Ctrl-C.
-struct Interrupted {};
+struct Interrupted {
+  std::string left = "nothing was written";  ///< what stands on the disk
+};
 /// A wrong combination of options, found after parsing.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -64,6 +66,10 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
 /// Arms Ctrl-C; afterwards check_interrupt() throws once it was pressed. A second press ends the process at once.
 void catch_interrupt();
 void check_interrupt();
+/// From here on the first press ends the process at once, for commands that have nothing to put away.
+void interrupt_at_once();
+/// Writes the output of a command: Ctrl-C waits until `save` is done, and is reported then.
+void write_output(const std::string& output, const std::function<void()>& save);
 
 /// A line on a terminal that shows how far a loop is, with the time left; nothing elsewhere.
 class Progress {
@@ -87,6 +93,7 @@ void add_pack(App& app);
 void add_run(App& app);
 void add_eval(App& app);
 void add_bench(App& app);
+void add_convert(App& app);
 void add_verify(App& app);
 void add_demo(App& app);
 

@@ -24,8 +24,8 @@ int guarded(App& app) {
     const int code = app.action();
     flush_results();
     return code;
-  } catch (const Interrupted&) {
-    return complain("interrupted; nothing was written", kInterrupted);
+  } catch (const Interrupted& e) {
+    return complain(cat("interrupted; ", e.left).c_str(), kInterrupted);
   } catch (const UsageError& e) {
     return complain(e.what(), kUsage);
   } catch (const IoError& e) {
@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   add_run(app);
   add_eval(app);
   add_bench(app);
+  add_convert(app);
   add_verify(app);
   add_demo(app);
   try {

@@ -1,11 +1,15 @@
 #include "tensors.h"
 
 #include <filesystem>
+#include <unordered_map>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/engine/io/sharded.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masked.h"
+#include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/training/finetune.h"
 
 namespace coppice::cli {
@@ -70,6 +74,37 @@ void NameFilter::check_patterns(const std::vector<std::string>& names) const {
     }
 }
 
+namespace {
+
+using PackedByPath = std::unordered_map<std::string, const nn::PackedLayer*>;
+
+void find_packed(const nn::Module& module, const std::string& path, PackedByPath& out) {
+  if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(&module)) out.emplace(path, packed);
+  for (const auto& [name, child] : module.children()) find_packed(*child, path.empty() ? name : path + "." + name, out);
+}
+
+}  // namespace
+
+NamedTensors plain_tensors(const nn::Module& model) {
+  NoGrad guard;
+  PackedByPath packed;
+  find_packed(model, "", packed);
+  NamedTensors out;
+  for (const auto& [name, tensor] : nn::state_dict(model)) {
+    const std::size_t dot = name.rfind('.');
+    const std::string own = dot == name.npos ? name : name.substr(dot + 1);
+    const std::string prefix = name.substr(0, name.size() - own.size());  // with its dot
+    const auto layer = packed.find(dot == name.npos ? "" : name.substr(0, dot));
+    if (layer == packed.end()) {
+      out.add(name, tensor);
+      continue;
+    }
+    if (!out.contains(prefix + "weight")) out.add(prefix + "weight", layer->second->unpacked());
+    if (own == "bias") out.add(name, tensor);
+  }
+  return out;
+}
+
 NamedTensors fold_masks(const NamedTensors& tensors) {
   NoGrad guard;
   NamedTensors out;
@@ -81,6 +116,28 @@ NamedTensors fold_masks(const NamedTensors& tensors) {
     else out.add(base, nn::apply_mask(tensor, *mask));
   }
   out.metadata() = tensors.metadata();
+  return out;
+}
+
+std::vector<std::string> files_behind(const std::string& path) {
+  std::vector<std::string> files{path};
+  const std::filesystem::path index(path);
+  if (index.extension() != ".json") return files;
+  try {
+    for (const std::string& shard : read_shard_index(index).shards)
+      files.push_back((index.parent_path() / shard).string());
+  } catch (const Error&) {  // whoever reads the tensors says what is wrong with it
+  }
+  return files;
+}
+
+std::string printable(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) out += c;
+    else out += cat("\\x", "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]);
+  }
   return out;
 }
 

@@ -35,8 +35,18 @@ struct NameFilter {
   void check_patterns(const std::vector<std::string>& names) const;
 };
 
+/// What PyTorch would have for a model: its state dict, with masks as floating X_mask beside X_orig, and packed layers
+/// unpacked.
+[[nodiscard]] NamedTensors plain_tensors(const nn::Module& model);
+
 /// Pairs X_orig and X_mask replaced by X = mask * orig, in place of X_orig. @throws ShapeError
 [[nodiscard]] NamedTensors fold_masks(const NamedTensors& tensors);
+
+/// The file, and for the index of a sharded checkpoint its shards too.
+[[nodiscard]] std::vector<std::string> files_behind(const std::string& path);
+
+/// A name as a line can show it: control and escape bytes as \xNN.
+[[nodiscard]] std::string printable(const std::string& name);
 
 [[nodiscard]] std::uint64_t file_size(const std::string& path);
 

@@ -25,6 +25,7 @@ Shape input_shape(const Options& o, const nn::Module& model, std::int64_t n) {
 }
 
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   std::vector<std::string> files{o.model};
   if (!o.versus.empty()) files.push_back(o.versus);
   std::vector<nn::ModulePtr> models;
@@ -37,7 +38,6 @@ int run(const App& app, const Options& o) {
   for (const std::int64_t batch : {1, 64}) {
     Generator generator(0);
     results.push_back(measure(racers, rand(input_shape(o, *models[0], batch), Dtype::f32, &generator), o.rounds));
-    check_interrupt();
   }
   Table table{{"model", "file bytes", "memory bytes", "b1 p50 ms", "p95", "b64 p50 ms", "p95"}, {}};
   Json list = Json::array();

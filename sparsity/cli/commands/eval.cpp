@@ -10,6 +10,7 @@ struct Options {
 };
 
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   const nn::ModulePtr model = load_model_file(app, o.model);
   const sparsity::Dataset data = load_data(app, o.data, o.split == "test" ? Split::test : Split::train, *model);
   const sparsity::Evaluation e = sparsity::evaluate(*model, data, o.batch);

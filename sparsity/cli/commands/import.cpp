@@ -33,7 +33,10 @@ std::int64_t attach_masks(nn::Module& model, const NamedTensors& tensors) {
 }
 
 int run(const App& app, const Options& o) {
-  check_output(o.output, {o.weights, o.arch}, o.force);
+  interrupt_at_once();
+  std::vector<std::string> inputs = files_behind(o.weights);
+  inputs.push_back(o.arch);
+  check_output(o.output, inputs, o.force);
   const NamedTensors tensors = load_tensors(o.weights, app.read);
   nn::ModulePtr model;
   {
@@ -42,8 +45,9 @@ int run(const App& app, const Options& o) {
   }
   const std::int64_t masked = attach_masks(*model, tensors);
   nn::load_state_dict(*model, tensors);
-  check_interrupt();
-  nn::save_model(*model, o.output, {{"coppice.source", std::filesystem::path(o.weights).filename().string()}});
+  write_output(o.output, [&] {
+    nn::save_model(*model, o.output, {{"coppice.source", std::filesystem::path(o.weights).filename().string()}});
+  });
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json)
     print("coppice.import/1", {{"output", o.output}, {"tensors", tensors.size()}, {"masked", masked},

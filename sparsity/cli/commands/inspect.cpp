@@ -10,18 +10,8 @@ struct Options {
   std::string file;
 };
 
-/// A name as a line can show it: control and escape bytes as \xNN.
-std::string printable(const std::string& name) {
-  std::string out;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) out += c;
-    else out += cat("\\x", "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]);
-  }
-  return out;
-}
-
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   const NamedTensors tensors = load_tensors(o.file, app.read);
   Table table{{"name", "dtype", "shape", "elements", "zeros", "share", "bytes"}, {}};
   Json list = Json::array();
@@ -37,7 +27,8 @@ int run(const App& app, const Options& o) {
                     {"shape", std::vector<std::int64_t>(t.shape().begin(), t.shape().end())},
                     {"elements", t.numel()}, {"zeros", zero}, {"bytes", t.nbytes()}});
   }
-  const auto file_bytes = static_cast<std::int64_t>(file_size(o.file));
+  std::int64_t file_bytes = 0;
+  for (const std::string& file : files_behind(o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
   const bool model = nn::is_model(tensors);
   if (app.json) {
     Json out{{"file", o.file}, {"model", model}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},
@@ -53,7 +44,7 @@ int run(const App& app, const Options& o) {
   print(cat(o.file, ": ", tensors.size(), " tensors, ", grouped(file_bytes), " bytes, ",
             model ? "a model" : "a bare checkpoint"));
   if (model) print(nn::model_from_tensors(tensors, o.file)->describe());
-  for (const std::string& path : tensors.skipped()) note(app, cat("not a tensor, left out: ", printable(path)));
+  for (const std::string& path : tensors.skipped()) note(app, cat("left out: ", printable(path)));
   return kDone;
 }
 

@@ -22,13 +22,15 @@ Tensor example_of(const App& app, const Options& o) {
 }
 
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   check_output(o.output, {o.model, o.input}, o.force);
   const nn::ModulePtr model = load_model_file(app, o.model);
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
   const sparsity::Packed packed = sparsity::pack(*model, options, example_of(app, o));
-  check_interrupt();
-  nn::save_model(*packed.model, o.output, {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+  write_output(o.output, [&] {
+    nn::save_model(*packed.model, o.output, {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+  });
 
   const auto before = static_cast<std::int64_t>(file_size(o.model));
   const auto after = static_cast<std::int64_t>(file_size(o.output));

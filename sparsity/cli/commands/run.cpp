@@ -13,6 +13,7 @@ struct Options {
 };
 
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   check_output(o.output, {o.model, o.input}, o.force);
   const nn::ModulePtr model = load_model_file(app, o.model);
   Tensor x = read_npy(o.input, app.read);
@@ -22,12 +23,11 @@ int run(const App& app, const Options& o) {
   TensorList parts;
   Progress progress(app, "sample", x.size(0));
   for (std::int64_t at = 0; at < x.size(0) || at == 0; at += o.batch) {
-    check_interrupt();
     parts.push_back((*model)(narrow(x, 0, at, std::min(o.batch, x.size(0) - at))));
     progress.update(std::min(at + o.batch, x.size(0)));
   }
   const Tensor y = cat_tensors(parts);
-  write_npy(o.output, y);
+  write_output(o.output, [&] { write_npy(o.output, y); });
   if (app.json)
     print("coppice.run/1", {{"output", o.output}, {"samples", x.size(0)},
                             {"shape", std::vector<std::int64_t>(y.shape().begin(), y.shape().end())}});
