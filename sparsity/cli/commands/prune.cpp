@@ -81,7 +81,7 @@ void apply_to_model(const Target& t, const Tensor& mask, bool keep_masks) {
   parameter.copy_(nn::apply_mask(parameter, mask));
 }
 
-/// The checkpoint with products, or with X_orig and X_mask (float32 masks, as PyTorch writes them).
+/// The checkpoint with products, or with X_orig and X_mask (of the type of X, as PyTorch writes them).
 NamedTensors masked_checkpoint(const NamedTensors& folded, const NamedTensors& original,
                                const std::vector<Target>& targets, const TensorList& masks, bool keep_masks) {
   NoGrad guard;
@@ -95,9 +95,8 @@ NamedTensors masked_checkpoint(const NamedTensors& folded, const NamedTensors& o
       const Tensor* before = original.find(name + "_mask");
       const Tensor* orig = original.find(name + "_orig");
       const bool again = before != nullptr && orig != nullptr;
-      const Tensor mask = masks[i].to(Dtype::f32);
       out.add(name + "_orig", again ? *orig : tensor);
-      out.add(name + "_mask", again ? nn::apply_mask(mask, before->to(Dtype::f32)) : mask);
+      out.add(name + "_mask", again ? nn::apply_mask(*before, masks[i]) : masks[i]);
     } else {
       out.add(name, nn::apply_mask(tensor, masks[i]));
     }
@@ -135,6 +134,7 @@ void report(const App& app, const Options& o, const std::vector<Target>& targets
 }
 
 int run(const App& app, const Options& o) {
+  interrupt_at_once();
   sparsity::PruneRequest request;
   request.method = *sparsity::prune_method_from_name(o.method);
   try {
@@ -145,7 +145,7 @@ int run(const App& app, const Options& o) {
   request.n = parse_order(o.n);
   request.dim = o.dim;
   request.ties = o.ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index;
-  if (!o.dry_run) check_output(o.output, {o.input}, o.force);
+  if (!o.dry_run) check_output(o.output, files_behind(o.input), o.force);
 
   const Loaded input = load_any(app, o.input);
   const NamedTensors folded = input.model == nullptr ? fold_masks(input.tensors) : NamedTensors();
@@ -153,16 +153,17 @@ int run(const App& app, const Options& o) {
   for (const Target& t : targets)
     if (any(isnan(t.value)).item<bool>()) note(app, cat("note: ", t.name, " holds NaN; they rank above every number"));
   TensorList weights;
-  for (const Target& t : targets) weights.push_back(t.value);
+  std::vector<std::string> names;
+  for (const Target& t : targets) weights.push_back(t.value), names.push_back(t.name);
   Generator generator(o.seed);
-  const TensorList masks = sparsity::prune_masks(weights, request, generator);
-  check_interrupt();
+  const TensorList masks = sparsity::prune_masks(weights, request, generator, names);
 
   if (!o.dry_run && input.model != nullptr) {
     for (std::size_t i = 0; i < targets.size(); ++i) apply_to_model(targets[i], masks[i], o.keep_masks);
-    nn::save_model(*input.model, o.output);
+    write_output(o.output, [&] { nn::save_model(*input.model, o.output); });
   } else if (!o.dry_run) {
-    save_tensors(o.output, masked_checkpoint(folded, input.tensors, targets, masks, o.keep_masks));
+    const NamedTensors out = masked_checkpoint(folded, input.tensors, targets, masks, o.keep_masks);
+    write_output(o.output, [&] { save_tensors(o.output, out); });
   }
   report(app, o, targets, masks);
   return kDone;
@@ -175,10 +176,10 @@ void add_prune(App& app) {
   CLI::App* sub = app.command(
       "prune",
       "Prunes the weights of a model file or of a bare checkpoint in one shot, with PyTorch's semantics. A model stays a\n"
-      "model; a checkpoint keeps its tensor names.",
+      "model; a checkpoint keeps its tensor names, and one in shards becomes one file.",
       "  coppice prune model.safetensors -o pruned.safetensors --method global_l1 --amount 0.9\n"
       "  coppice prune weights.pt -o pruned.safetensors --method ln_structured --amount 2 --n 2 --dim 0 --keep-masks");
-  sub->add_option("IN", o->input, "Model file, or .pt, .pth, .safetensors, .npz")->required();
+  sub->add_option("IN", o->input, "Model file, or .pt, .pth, .safetensors, .safetensors.index.json, .npz")->required();
   sub->add_option("-o,--output", o->output, "File to write");
   sub->add_option("--method", o->method, "How to choose")
       ->check(CLI::IsMember(sparsity::prune_method_names()))

@@ -33,7 +33,9 @@ struct PruneRequest {
 };
 
 /// One mask per weight, of its shape and type. Random methods draw for the weights in order.
+/// @param names  of the weights, for messages; may be empty
 /// @throws ValueError, ShapeError, IndexError, DtypeError  before anything is drawn where that is possible
-[[nodiscard]] TensorList prune_masks(const TensorList& weights, const PruneRequest& request, Generator& generator);
+[[nodiscard]] TensorList prune_masks(const TensorList& weights, const PruneRequest& request, Generator& generator,
+                                     const std::vector<std::string>& names = {});
 
 }  // namespace coppice::sparsity
