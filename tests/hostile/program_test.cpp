@@ -1,5 +1,7 @@
 /// Every hostile file against the program: exit code 3, 4 or 5 as the category says, one message, nothing on stdout.
 
+#include <sys/stat.h>
+
 #include "hostile/corpus.h"
 #include "sparsity/program.h"
 

@@ -92,7 +92,7 @@ TEST_SUITE("sparsity/cli/data") {
     const std::string good = file("good.npy", zeros({5, 64})), integers = file("int.npy", zeros({5, 64}, Dtype::i64)),
                       bytes = file("u8.npy", zeros({5, 64}, Dtype::u8)), narrow = file("narrow.npy", zeros({5, 63})),
                       scalar = file("scalar.npy", zeros(Shape{})), y = file("y.npy", zeros({5}, Dtype::i64)),
-                      short_y = file("short.npy", zeros({4}, Dtype::i64)), float_y = file("float.npy", zeros({5})),
+                      short_y = file("short.npy", zeros({4}, Dtype::i64)), float_y = file("float.npy", coppice::zeros({5})),
                       high = file("high.npy", full({5}, 10, Dtype::i64)),
                       low = file("low.npy", full({5}, -1, Dtype::i64));
     const std::size_t files = dir.size();
