@@ -80,12 +80,74 @@ void Optimizer::apply_mask(std::size_t i) {
   });
 }
 
+NamedTensors Optimizer::state_dict() const {
+  auto& self = const_cast<Optimizer&>(*this);  // slots() is for reading and writing
+  NamedTensors out;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    bool any = false;
+    for (const auto& [word, slot] : self.slots(i))
+      if (slot->defined()) {
+        any = true;
+        out.add(cat(i, '.', word), slot->detach());
+      }
+    if (const std::int64_t* count = self.steps(i); any && count != nullptr)
+      out.add(cat(i, ".step"), Tensor::from(std::vector<std::int64_t>{*count}, {}));
+  }
+  return out;
+}
+
+void Optimizer::load_state_dict(const NamedTensors& state) {
+  std::vector<std::pair<Tensor*, Tensor>> values;
+  std::vector<std::pair<std::int64_t*, std::int64_t>> counts;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    std::size_t found = 0;
+    const auto own = slots(i);
+    for (const auto& [word, slot] : own) {
+      const Tensor* given = state.find(cat(i, '.', word));
+      if (given == nullptr) {
+        values.emplace_back(slot, Tensor());
+        continue;
+      }
+      ++found;
+      if (given->shape() != parameters_[i].shape())
+        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, '.', word, "' has shape ", given->shape(),
+                             " for a parameter of ", parameters_[i].shape()));
+      if (given->dtype() != parameters_[i].dtype())
+        throw DtypeError(cat("[Optimizer::load_state_dict] '", i, '.', word, "' is ", given->dtype(),
+                             " for a parameter of ", parameters_[i].dtype()));
+      values.emplace_back(slot, given->detach().clone());
+    }
+    std::int64_t* count = steps(i);
+    const Tensor* given = count == nullptr ? nullptr : state.find(cat(i, ".step"));
+    if ((found != 0 || given != nullptr) && (found != own.size() || (count != nullptr && given == nullptr)))
+      throw KeyError(cat("[Optimizer::load_state_dict] the state of parameter ", i, " is not complete"));
+    if (given != nullptr) {
+      if (given->dtype() != Dtype::i64 || given->numel() != 1 || given->item<std::int64_t>() < 0)
+        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, ".step' must be one number of at least 0"));
+      ++found;
+    }
+    if (count != nullptr) counts.emplace_back(count, given == nullptr ? 0 : given->item<std::int64_t>());
+    used += found;
+  }
+  if (used != state.size())
+    throw KeyError(cat("[Optimizer::load_state_dict] ", state.size() - used, " of ", state.size(),
+                       " tensors belong to no parameter of this optimiser"));
+  for (auto& [slot, value] : values) *slot = value;
+  for (const auto& [count, value] : counts) *count = value;
+}
+
 SGD::SGD(TensorList parameters, const SgdOptions& o)
     : Optimizer(std::move(parameters), o.lr), options_(o), velocity_(Optimizer::parameters().size()) {
   need(o.momentum >= 0, "SGD", "momentum must be at least 0", o.momentum);
   need(o.weight_decay >= 0, "SGD", "weight_decay must be at least 0", o.weight_decay);
   need(!o.nesterov || (o.momentum > 0 && o.dampening == 0), "SGD", "nesterov needs momentum and no dampening",
        o.momentum);
+}
+
+std::vector<std::pair<std::string, Tensor*>> SGD::slots(std::size_t i) {
+  if (options_.momentum == 0) return {};
+  return {{"momentum_buffer", &velocity_[i]}};
 }
 
 void SGD::update(std::size_t i, Tensor& parameter, const Tensor& gradient) {
@@ -118,6 +180,12 @@ Adam::Adam(TensorList parameters, const AdamOptions& o, bool decoupled)
   need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2 must be in [0, 1)", o.beta2);
   need(o.eps >= 0, "Adam", "eps must be at least 0", o.eps);
   need(o.weight_decay >= 0, "Adam", "weight_decay must be at least 0", o.weight_decay);
+}
+
+std::vector<std::pair<std::string, Tensor*>> Adam::slots(std::size_t i) {
+  std::vector<std::pair<std::string, Tensor*>> out{{"exp_avg", &first_[i]}, {"exp_avg_sq", &second_[i]}};
+  if (options_.amsgrad) out.emplace_back("max_exp_avg_sq", &largest_[i]);
+  return out;
 }
 
 void Adam::update(std::size_t i, Tensor& parameter, const Tensor& gradient) {

@@ -35,6 +35,63 @@ const std::vector<std::pair<std::string, Make>> kKinds{
 }  // namespace
 
 TEST_SUITE("nn/optim") {
+  TEST_CASE("a state that is loaded goes on as if nothing had been saved") {
+    const auto step = [](Optimizer& optimizer, Tensor p, double g) {
+      p.set_grad(full(p.shape(), g));
+      optimizer.step();
+    };
+    for (const auto& [name, make] : kKinds) {
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
+      const Tensor a = parameter({1, 2}), never = parameter({3});
+      const auto first = make({a, never});
+      CHECK(first->state_dict().empty());
+      step(*first, a, 0.5);
+      step(*first, a, -2);
+      const Tensor b = parameter({0, 0}), other = parameter({3});
+      {
+        const NoGrad off;
+        Tensor(b).copy_(a);
+      }
+      const auto second = make({b, other});
+      step(*second, other, 1);  // what it had is forgotten
+      second->load_state_dict(first->state_dict());
+      CHECK(second->state_dict().names() == first->state_dict().names());
+      for (const double g : {1.0, 0.25}) {
+        step(*first, a, g);
+        step(*second, b, g);
+        CHECK(a.detach() == b.detach());
+      }
+    }
+  }
+
+  TEST_CASE("a state that does not fit is refused and changes nothing") {
+    const Tensor p = parameter({1, 2});
+    Adam adam({p}, {});
+    Tensor(p).set_grad(ones({2}));
+    adam.step();
+    const NamedTensors good = adam.state_dict();
+    const auto without = [&](const char* name) {
+      NamedTensors bent = good;
+      REQUIRE(bent.erase(name));
+      return bent;
+    };
+    CHECK(good.names() == std::vector<std::string>{"0.exp_avg", "0.exp_avg_sq", "0.step"});
+    for (const char* name : {"0.exp_avg", "0.exp_avg_sq", "0.step"})
+      CHECK_THROWS_AS(adam.load_state_dict(without(name)), KeyError);
+    NamedTensors bent = good;
+    bent.set("0.exp_avg", ones({3}));
+    CHECK_THROWS_AS(adam.load_state_dict(bent), ShapeError);
+    bent.set("0.exp_avg", ones({2}, Dtype::f64));
+    CHECK_THROWS_AS(adam.load_state_dict(bent), DtypeError);
+    bent = good;
+    bent.add("1.exp_avg", ones({2}));
+    CHECK_THROWS_AS(adam.load_state_dict(bent), KeyError);
+    CHECK_THROWS_AS(SGD({p}, {.momentum = 0.5}).load_state_dict(good), KeyError);
+    CHECK(adam.state_dict().at("0.step").item<std::int64_t>() == 1);
+    CHECK(adam.state_dict().at("0.exp_avg") == good.at("0.exp_avg"));
+  }
+
   TEST_CASE("masked entries stay at +0, whatever momentum and weight decay would do") {
     for (const auto& [name, make] : kKinds) {
       const auto& shown = name;  // Clang 14 cannot capture a structured binding

@@ -1,5 +1,8 @@
 #include "../data.h"
 #include "../tensors.h"
+
+#include <filesystem>
+
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masked.h"
 #include "coppice/sparsity/training/finetune.h"
@@ -10,6 +13,7 @@ namespace {
 struct Options {
   std::string model, output, data, optimizer = "adam";
   double sparsity = -1;
+  std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
   sparsity::FinetuneOptions train;
@@ -25,6 +29,12 @@ int run(const App& app, Options o) {
   std::vector<std::string> inputs = data_files(o.data);
   inputs.push_back(o.model);
   check_output(o.output, inputs, o.force);
+  if (!o.checkpoint.empty()) {
+    inputs.push_back(o.output);
+    check_output(o.checkpoint, inputs, true);  // an existing one is gone on from
+    o.train.checkpoint = o.checkpoint;
+    if (std::filesystem::exists(o.checkpoint)) note(app, cat("going on from ", o.checkpoint));
+  }
   if (o.sparsity >= 0) o.train.sparsity = o.sparsity;
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
@@ -77,7 +87,8 @@ void add_finetune(App& app) {
       "Trains a model with its zeros kept; with --sparsity prunes gradually while training (cubic schedule, global\n"
       "magnitude). The best epoch by a part of the training data is kept. Equal seeds give equal bytes.",
       "  coppice finetune pruned.safetensors -o tuned.safetensors --data digits --epochs 5\n"
-      "  coppice finetune model.safetensors -o sparse.safetensors --data X.npy,Y.npy --sparsity 0.9");
+      "  coppice finetune model.safetensors -o sparse.safetensors --data X.npy,Y.npy --sparsity 0.9\n"
+      "  coppice finetune model.safetensors -o tuned.safetensors --data digits --checkpoint run.safetensors");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
@@ -98,6 +109,8 @@ void add_finetune(App& app) {
   sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
+  sub->add_option("--checkpoint", o->checkpoint,
+                  "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");
   o->names.add_options(sub);
   sub->add_flag("--keep-masks", o->keep_masks, "Write the masks too, so that later training keeps them apart from zeros");
   sub->add_flag("--force", o->force, "Replace an existing output");

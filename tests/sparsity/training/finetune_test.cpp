@@ -42,6 +42,34 @@ bool same(const nn::Module& a, const nn::Module& b) {
 }  // namespace
 
 TEST_SUITE("sparsity/training/finetune") {
+  TEST_CASE("what cannot be trained on is refused before training, with the name of what is wrong") {
+    const auto model = net();
+    FinetuneOptions o;
+    o.validation = 0.9;
+    CHECK_THROWS_WITH_AS(finetune(*model, points(3), o), doctest::Contains("leaves no sample to train on"), ValueError);
+    o = {};
+    o.sparsity = 0.5;
+    CHECK_THROWS_WITH_AS(finetune(*model, points(20), o, [](const std::string&, const Tensor&) { return false; }),
+                         doctest::Contains("no weight is chosen"), ValueError);
+    o = {};
+    Dataset bad = points(20);
+    bad.x.set_({0, 0}, NAN);
+    CHECK_THROWS_WITH_AS(finetune(*model, bad, o), doctest::Contains("the data holds nan"), ValueError);
+    const NoGrad off;
+    model->at(2)->tensor("weight").set_({0, 0}, -INFINITY);
+    CHECK_THROWS_WITH_AS(finetune(*model, points(20), o), doctest::Contains("'2.weight' holds -inf"), ValueError);
+  }
+
+  TEST_CASE("a batch of any size is as good as one of all samples") {
+    FinetuneOptions o;
+    o.epochs = 2, o.batch = INT64_MAX;
+    const auto all = net(), more = net();
+    finetune(*more, points(20), o);
+    o.batch = 20;
+    finetune(*all, points(20), o);
+    CHECK(same(*all, *more));
+  }
+
   TEST_CASE("existing zeros stay zero under every optimiser, other weights move, biases are free") {
     using Optimizer = FinetuneOptions::Optimizer;
     for (const Optimizer optimizer : {Optimizer::adam, Optimizer::adamw, Optimizer::sgd}) {
@@ -115,6 +143,7 @@ TEST_SUITE("sparsity/training/finetune") {
     finetune(*model, points(50), o, [](const std::string& path, const Tensor&) { return path == "2.weight"; });
     CHECK(zeros_in(model->at(0)->tensor("weight")) == 0);
     CHECK(zeros_in(model->at(2)->tensor("weight")) == 30);
+    o.sparsity.reset();
     const auto none = net();
     CHECK(finetune(*none, points(50), o, [](auto&, auto&) { return false; }).epochs.back().sparsity == 0);
   }

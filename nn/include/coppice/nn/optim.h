@@ -4,6 +4,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "coppice/engine/io/named_tensors.h"
 #include "coppice/engine/tensor.h"
 
 namespace coppice::nn {
@@ -26,11 +27,24 @@ class Optimizer {
   void set_mask(const Tensor& parameter, const Tensor& mask);
   [[nodiscard]] const TensorList& parameters() const { return parameters_; }
 
+  /// What the updates so far left behind, under PyTorch's words: "0.momentum_buffer", "0.exp_avg", "0.step" … for
+  /// parameter number 0; nothing for a parameter that had no update. Values share the live storage. Settings and masks
+  /// are not in it.
+  [[nodiscard]] NamedTensors state_dict() const;
+  /// Goes on from a state of an optimiser of the same type and settings; copies the values.
+  /// @throws KeyError  for a missing or unknown name; ShapeError, DtypeError  for a tensor that does not suit its
+  ///         parameter; with nothing changed
+  void load_state_dict(const NamedTensors& state);
+
  protected:
   /// @throws ValueError  for an empty list, a tensor twice, an undefined one, or a bad learning rate
   Optimizer(TensorList parameters, double lr);
   /// Updates parameter number `i`; runs with grad mode off. float32 and float64.
   virtual void update(std::size_t i, Tensor& parameter, const Tensor& gradient) = 0;
+  /// Where parameter number `i` keeps its state: PyTorch's word -> tensor, undefined before the first update.
+  [[nodiscard]] virtual std::vector<std::pair<std::string, Tensor*>> slots(std::size_t i) = 0;
+  /// Updates that parameter number `i` had, for formulas that count them; null for others.
+  [[nodiscard]] virtual std::int64_t* steps(std::size_t /*i*/) { return nullptr; }
 
  private:
   void apply_mask(std::size_t i);
@@ -57,6 +71,7 @@ class SGD final : public Optimizer {
 
  protected:
   void update(std::size_t i, Tensor& parameter, const Tensor& gradient) override;
+  [[nodiscard]] std::vector<std::pair<std::string, Tensor*>> slots(std::size_t i) override;
 
  private:
   SgdOptions options_;
@@ -82,6 +97,8 @@ class Adam : public Optimizer {
  protected:
   Adam(TensorList parameters, const AdamOptions& options, bool decoupled);
   void update(std::size_t i, Tensor& parameter, const Tensor& gradient) override;
+  [[nodiscard]] std::vector<std::pair<std::string, Tensor*>> slots(std::size_t i) override;
+  [[nodiscard]] std::int64_t* steps(std::size_t i) override { return &steps_[i]; }
 
  private:
   AdamOptions options_;

@@ -2,6 +2,7 @@
 /// Training with masks kept, optionally while the sparsity rises.
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ struct FinetuneOptions {
   std::optional<double> sparsity;
   double ramp = 0.5;          ///< share of the epochs after which the final sparsity is reached, in (0, 1]
   std::int64_t updates_per_epoch = 4;  ///< how often the masks are chosen anew inside the ramp
+  /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
+  /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
+  std::filesystem::path checkpoint;
 };
 
 struct EpochReport {
@@ -55,7 +59,8 @@ using WeightFilter = std::function<bool(const std::string& path, const Tensor& w
 /// the epochs at the final sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for any
 /// number of threads.
 /// @param progress  called after every epoch; returning false stops as an early stop would
-/// @throws ValueError  for options out of range, or a loss that is not finite (the model is then as before the call)
+/// @throws ValueError  for options out of range, or a loss that is not finite; FormatError  for a checkpoint that is
+///         damaged or of another model, data or recipe; IoError; the model is then as before the call
 FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& options,
                         const WeightFilter& filter = is_prunable,
                         const std::function<bool(const EpochReport&)>& progress = {});
