@@ -1,8 +1,4 @@
-/// The world around the program fails: a full disk, a closed pipe, Ctrl-C.
-
-#include <chrono>
-#include <fstream>
-#include <thread>
+/// The world around the program fails: a full disk, a closed pipe.
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
@@ -10,18 +6,6 @@
 
 using namespace coppice;
 using namespace coppice::test;
-
-namespace {
-
-/// Whether the process has a handler of its own for SIGINT yet, by /proc/PID/status.
-bool catches_interrupt(pid_t pid) {
-  std::ifstream status(cat("/proc/", static_cast<std::int64_t>(pid), "/status"));
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
-  return false;
-}
-
-}  // namespace
 
 TEST_SUITE("sparsity/cli/failures") {
   TEST_CASE("no room for the output: exit code 5, and no part of a file is left") {
@@ -73,23 +57,5 @@ TEST_SUITE("sparsity/cli/failures") {
         CHECK(said.code == 5);
         CHECK(said.err.starts_with("coppice: [stdout]"));
       }
-  }
-
-  TEST_CASE("Ctrl-C while training: exit code 130, no output, nothing left behind") {
-    for (const int signal : {SIGINT, SIGTERM}) {
-      const TempDir dir;
-      Child child({"finetune", models().mlp, "-o", (dir / "out.safetensors").string(), "--data", "digits", "--epochs",
-                   "1000000", "--patience", "0"});
-      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-      while (!catches_interrupt(child.pid()) && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));  // well into the first epochs
-      REQUIRE(::kill(child.pid(), signal) == 0);
-      const Said said = child.wait();
-      CHECK(said.code == 130);
-      CHECK(holds(said.err, "interrupted"));
-      CHECK(said.out.empty());
-      CHECK(dir.size() == 0);
-    }
   }
 }

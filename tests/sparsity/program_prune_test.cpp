@@ -41,9 +41,9 @@ TEST_SUITE("sparsity/cli/prune") {
       CAPTURE(amount);
       check_refused(dir, {kMlp, "--amount", amount}, 2, "--amount");
     }
-    check_refused(dir, {kMlp, "--amount", "1001"}, 3, "1001 of 1000");  // 4.weight, the smallest
+    check_refused(dir, {kMlp, "--amount", "1001"}, 3, "'4.weight': [Amount] cannot prune 1001 of 1000");
     check_refused(dir, {kMlp, "--method", "global_l1", "--amount", "50201"}, 3, "50201 of 50200");
-    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "11"}, 3, "11 of 10");
+    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "11"}, 3, "'4.weight': [Amount] cannot prune 11 of 10");
     CHECK(run({"prune", kMlp, "--amount", "1000", "--dry-run"}).code == 0);
     CHECK(run({"prune", kMlp, "--method", "global_l1", "--amount", "50200", "--dry-run"}).code == 0);
   }
@@ -65,7 +65,7 @@ TEST_SUITE("sparsity/cli/prune") {
         CAPTURE(dim);
         check_refused(dir, {kMlp, "--method", method, "--amount", "1", "--dim", dim}, 3, "axis");
       }
-    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "1", "--include", "0.bias"}, 3, "2 axes");
+    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "1", "--include", "0.bias"}, 3, "'0.bias': [ln_structured] needs at least 2 axes");
     CHECK(run({"prune", kMlp, "--method", "ln_structured", "--amount", "1", "--dim", "-2", "--dry-run"}).code == 0);
   }
 
@@ -152,7 +152,7 @@ TEST_SUITE("sparsity/cli/prune") {
     CHECK(largest_gone <= smallest_kept);
   }
 
-  TEST_CASE("--keep-masks writes X_orig and X_mask as float32, whose product is what is written without it") {
+  TEST_CASE("--keep-masks writes X_orig and X_mask of the type of X, whose product is what is written without it") {
     const TempDir dir;
     const std::string product = (dir / "p.safetensors").string(), kept = (dir / "k.safetensors").string();
     REQUIRE(run({"prune", kMlp, "-o", product, "--amount", "0.9", "--include", "2.*ght"}).code == 0);
@@ -161,6 +161,13 @@ TEST_SUITE("sparsity/cli/prune") {
     CHECK(b.names() ==
           Words{"0.weight", "0.bias", "2.weight_orig", "2.weight_mask", "2.bias", "4.weight", "4.bias"});
     CHECK(b.at("2.weight_orig") == before.at("2.weight"));
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) {
+      save_tensors(dir / "typed.pt", {{"weight", Tensor::of({{1, 2}, {3, 4}}).to(dtype)}});
+      const std::string typed = (dir / "typed_out.pt").string();
+      REQUIRE(run({"prune", (dir / "typed.pt").string(), "-o", typed, "--force", "--amount", "1", "--keep-masks"})
+                  .code == 0);
+      CHECK(load_tensors(typed).at("weight_mask").dtype() == dtype);
+    }
     CHECK(b.at("2.weight_mask").dtype() == Dtype::f32);
     CHECK(nn::apply_mask(b.at("2.weight_orig"), b.at("2.weight_mask")) == a.at("2.weight"));
 

@@ -9,7 +9,8 @@ using namespace coppice::test;
 
 namespace {
 
-const Words kCommands{"inspect", "import", "prune", "finetune", "pack", "run", "eval", "bench", "verify", "demo"};
+const Words kCommands{"inspect", "import", "prune", "finetune", "pack", "run", "eval", "bench",  "convert",
+                     "verify", "demo"};
 
 /// A good call of every command that reads a file, with `file` as what it reads and `output` as what it writes.
 /// Model commands get `file` as the model, `run` reads zeros.
@@ -23,6 +24,7 @@ std::vector<Call> calls(const std::string& file, const std::string& output, cons
   write_npy(x, zeros({2, 64}));
   const std::string arch = (kData / "mlp_digits.arch.json").string();
   return {{"inspect", {"inspect", file}, false},
+          {"convert", {"convert", file, "-o", output}, true},
           {"import", {"import", file, "--arch", arch, "-o", output}, true},
           {"prune", {"prune", file, "-o", output, "--amount", "0.5"}, true},
           {"finetune", {"finetune", file, "-o", output, "--data", "digits", "--epochs", "1"}, true},
@@ -33,8 +35,9 @@ std::vector<Call> calls(const std::string& file, const std::string& output, cons
           {"verify", {"verify", file}, false}};
 }
 
-/// The file that `call` accepts: a state dict for import, a model for the others.
+/// The file that `call` accepts: a state dict for import, one array for convert, a model for the others.
 std::string good_input(const std::string& command) {
+  if (command == "convert") return (kData / "mlp_digits_logits.npy").string();
   return command == "import" ? (kData / "mlp_digits.pt").string() : models().mlp;
 }
 
@@ -122,19 +125,14 @@ TEST_SUITE("sparsity/cli") {
   TEST_CASE("a checkpoint where a model is needed: exit code 3, and the command that makes a model") {
     const TempDir dir;
     for (const Call& call : calls((kData / "mlp_digits.pt").string(), (dir / "out.npy").string(), dir)) {
-      if (call.command == "inspect" || call.command == "import" || call.command == "prune" || call.command == "verify")
+      if (call.command == "inspect" || call.command == "import" || call.command == "prune" ||
+          call.command == "verify" || call.command == "convert")
         continue;
       CAPTURE(call.command);
       const Said said = run(call.words);
       CHECK(said.code == 3);
       CHECK(holds(said.err, "coppice import"));
     }
-  }
-
-  TEST_CASE("a file beyond a limit: exit code 4, and the limit's name") {
-    const Said said = run({"inspect", models().mlp, "--limit-file-bytes", "1000"});
-    CHECK(said.code == 4);
-    CHECK(holds(said.err, "file_bytes"));
   }
 
   TEST_CASE("an existing output stays unless --force is given: exit code 2") {
