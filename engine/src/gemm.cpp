@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 
+#include "blas.h"
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/parallel.h"
 #include "kernels/kernels.h"
@@ -39,8 +40,16 @@ void* scratch() {
   return memory.get();
 }
 
-void run(const DenseKernels& kernels, const Gemm<float>& p) { kernels.gemm_f32(p, static_cast<float*>(scratch())); }
-void run(const DenseKernels& kernels, const Gemm<double>& p) { kernels.gemm_f64(p, static_cast<double*>(scratch())); }
+void run_own(const DenseKernels& kernels, const Gemm<float>& p) { kernels.gemm_f32(p, static_cast<float*>(scratch())); }
+void run_own(const DenseKernels& kernels, const Gemm<double>& p) { kernels.gemm_f64(p, static_cast<double*>(scratch())); }
+
+template <class T>
+void run(const DenseKernels& kernels, const Gemm<T>& p) {
+#ifdef COPPICE_BLAS
+  if (blas_product(p)) return;
+#endif
+  run_own(kernels, p);
+}
 
 /// Rows and columns of a tile of the parallel grid: a function of the sizes alone.
 struct Tile {
