@@ -17,45 +17,28 @@ constexpr std::size_t kWords = 624;
 constexpr std::size_t kShift = 397;
 constexpr std::size_t kBlock = 16;  // PyTorch's unit of a large normal fill
 
-/// Significant bits of a type, its implicit one included: as many random bits make a uniform number.
-template <class T> constexpr int kDigits = std::numeric_limits<T>::digits;
-template <> constexpr int kDigits<Half> = 11;
-template <> constexpr int kDigits<BFloat16> = 8;
-
 /// The type in which a distribution of T computes.
 template <class T> using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-template <class T>
-Wide<T> unit(Generator& stream) {
-  constexpr double scale = 1.0 / static_cast<double>(std::uint64_t{1} << kDigits<T>);
-  constexpr std::uint64_t mask = (std::uint64_t{1} << kDigits<T>) - 1;
-  const std::uint64_t bits = std::is_same_v<T, double> ? stream.next64() : stream.next32();
-  return static_cast<Wide<T>>(bits & mask) * static_cast<Wide<T>>(scale);
-}
-
-/// A result of the type T, kept in the wider type: PyTorch's half types round after every operation.
-template <class T>
-Wide<T> rounded(double value) {
-  return convert<Wide<T>>(convert<T>(value));
+/// Uniform in [0, 1): as many random bits as the type has significant ones.
+template <class W>
+W unit(Generator& stream) {
+  constexpr int digits = std::numeric_limits<W>::digits;
+  constexpr double scale = 1.0 / static_cast<double>(std::uint64_t{1} << digits);
+  constexpr std::uint64_t mask = (std::uint64_t{1} << digits) - 1;
+  const std::uint64_t bits = std::is_same_v<W, double> ? stream.next64() : stream.next32();
+  return static_cast<W>(bits & mask) * static_cast<W>(scale);
 }
 
 /// 16 uniform numbers become 16 normal ones (Box and Muller): 8 radii, 8 angles.
-template <class T>
-void box_muller(const Wide<T>* in, T* out, Wide<T> mean, Wide<T> deviation) {
-  using W = Wide<T>;
+template <class T, class W>
+void box_muller(const W* in, T* out, W mean, W deviation) {
   for (std::size_t j = 0; j < kBlock / 2; ++j) {
     const W u = in[j], v = in[j + kBlock / 2];
-    if constexpr (std::is_floating_point_v<T>) {
-      const W radius = std::sqrt(W(-2) * std::log(W(1) - u));
-      const W angle = W(2) * std::numbers::pi_v<W> * v;
-      out[j] = std::fma(radius * std::cos(angle), deviation, mean);
-      out[j + kBlock / 2] = std::fma(radius * std::sin(angle), deviation, mean);
-    } else {
-      const W radius = rounded<T>(std::sqrt(rounded<T>(-2 * rounded<T>(std::log(rounded<T>(1 - u))))));
-      const W angle = rounded<T>(2 * std::numbers::pi * v);
-      out[j] = T(rounded<T>(rounded<T>(radius * rounded<T>(std::cos(angle))) * deviation) + mean);
-      out[j + kBlock / 2] = T(rounded<T>(rounded<T>(radius * rounded<T>(std::sin(angle))) * deviation) + mean);
-    }
+    const W radius = std::sqrt(W(-2) * std::log(W(1) - u));
+    const W angle = W(2) * std::numbers::pi_v<W> * v;
+    out[j] = convert<T>(std::fma(radius * std::cos(angle), deviation, mean));
+    out[j + kBlock / 2] = convert<T>(std::fma(radius * std::sin(angle), deviation, mean));
   }
 }
 
@@ -94,10 +77,22 @@ std::uint64_t Generator::next64() {
 
 template <class T>
 void Generator::fill_uniform(std::span<T> out, double low, double high) {
-  const auto from = rounded<T>(low), to = rounded<T>(high), width = rounded<T>(to - from);
-  if (!std::isfinite(from) || !std::isfinite(to) || from > to)
+  using W = Wide<T>;
+  const W from = static_cast<W>(low), to = static_cast<W>(high), width = to - from;
+  if (!std::isfinite(from) || !std::isfinite(to) || !std::isfinite(convert<W>(convert<T>(from))) ||
+      !std::isfinite(convert<W>(convert<T>(to))) || from > to)
     throw ValueError(cat("[uniform] needs finite low <= high; got low ", low, " and high ", high));
-  for (T& value : out) value = convert<T>(std::fma(unit<T>(*this), width, from));
+  if constexpr (std::is_floating_point_v<T>) {
+    for (T& value : out) value = std::fma(unit<W>(*this), width, from);
+  } else {
+    // Rounding to a half type may reach the upper end, which does not belong to the range.
+    const T lowest = convert<T>(from);
+    const W end = convert<W>(convert<T>(to));
+    for (T& value : out) {
+      value = convert<T>(std::fma(unit<W>(*this), width, from));
+      if (convert<W>(value) == end) value = lowest;
+    }
+  }
 }
 
 void Generator::uniform(std::span<float> out, double low, double high) { fill_uniform(out, low, high); }
@@ -121,18 +116,19 @@ void Generator::fill_normal(std::span<T> out, double mean, double deviation) {
     return;
   }
   using W = Wide<T>;
-  const W centre = rounded<T>(mean), width = rounded<T>(deviation);
+  const W centre = static_cast<W>(mean), width = static_cast<W>(deviation);
   std::array<W, kBlock> block;
   const std::size_t whole = out.size() / kBlock * kBlock;
   for (std::size_t i = 0; i < whole; i += kBlock) {
-    for (W& u : block) u = unit<T>(*this);
-    box_muller<T>(block.data(), out.data() + i, centre, width);
+    for (W& u : block) u = unit<W>(*this);
+    box_muller(block.data(), out.data() + i, centre, width);
   }
   if (whole == out.size()) return;
-  // PyTorch draws uniform numbers for the rest too, then draws the last block anew.
-  for (std::size_t i = whole; i < out.size(); ++i) (void)unit<T>(*this);
-  for (W& u : block) u = unit<T>(*this);
-  box_muller<T>(block.data(), out.data() + out.size() - kBlock, centre, width);
+  // PyTorch draws uniform numbers for the rest too, except for half types, then draws the last block anew.
+  if constexpr (std::is_floating_point_v<T>)
+    for (std::size_t i = whole; i < out.size(); ++i) (void)unit<W>(*this);
+  for (W& u : block) u = unit<W>(*this);
+  box_muller(block.data(), out.data() + out.size() - kBlock, centre, width);
 }
 
 void Generator::normal(std::span<float> out, double mean, double deviation) { fill_normal(out, mean, deviation); }

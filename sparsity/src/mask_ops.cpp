@@ -1,22 +1,34 @@
 #include "coppice/sparsity/mask_ops.h"
 
+#include <algorithm>
+
 #include "coppice/engine/create.h"
+#include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
 
 namespace coppice::sparsity {
 namespace {
 
+constexpr std::int64_t kGrain = 1 << 16;  // elements of one task: 20 µs
+
 /// A mask of the shape of `like` from one value per slice along `dim`.
 Tensor spread(const Tensor& slices, const Tensor& like, std::int64_t dim) {
   Tensor mask = Tensor::empty(like.shape(), like.dtype());
+  if (mask.numel() == 0) return mask;
   std::int64_t inner = 1;
   for (std::int64_t i = dim + 1; i < like.dim(); ++i) inner *= like.size(i);
   const auto keep = slices.to_vector<float>();
+  const std::int64_t units = like.size(dim), period = units * inner;
   dispatch(like.dtype(), [&]<class T>() {
-    const auto to = mask.mutable_data<T>();
     const T one = convert<T>(1.0);
-    for (std::size_t i = 0; i < to.size(); ++i)
-      to[i] = keep[i / static_cast<std::size_t>(inner) % keep.size()] != 0 ? one : T{};
+    T* const to = mask.mutable_data<T>().data();
+    parallel_for(units, 1 + kGrain / inner, [&](Rows rows) {  // the first period
+      for (std::int64_t r = rows.begin; r < rows.end; ++r)
+        std::fill_n(to + r * inner, inner, keep[static_cast<std::size_t>(r)] != 0 ? one : T{});
+    });
+    parallel_for(like.numel() / period - 1, 1 + kGrain / period, [&](Rows rows) {  // repeated
+      for (std::int64_t r = rows.begin; r < rows.end; ++r) std::copy_n(to, period, to + (r + 1) * period);
+    });
   });
   return mask;
 }

@@ -12,7 +12,7 @@
 
 using namespace coppice;
 
-// The literals below were printed by PyTorch 1.13 on the CPU.
+// The literals below were printed by PyTorch on the CPU: those of half types by 2.13, the others by 1.13.
 
 namespace {
 
@@ -73,10 +73,20 @@ TEST_SUITE("engine/random") {
     Generator g(0);
     CHECK(uniform<double>(g, 2) == std::vector<double>{0.9700530018065531, 0.707819864399788});
     g.manual_seed(1);
-    CHECK(floats(uniform<Half>(g, 3)) == std::vector<float>{0.51806640625f, 0.11474609375f, 0.943359375f});
-    CHECK(floats(uniform<BFloat16>(g, 3)) == std::vector<float>{0.28125f, 0.99609375f, 0.53515625f});
+    CHECK(floats(uniform<Half>(g, 3)) == std::vector<float>{0.7578125f, 0.279296875f, 0.403076171875f});
+    CHECK(floats(uniform<BFloat16>(g, 3)) == std::vector<float>{0.734375f, 0.029296875f, 0.80078125f});
     CHECK(floats(uniform<Half>(g, 3, -0.3, 0.7)) ==
-          std::vector<float>{0.049072265625f, 0.5146484375f, 0.113525390625f});
+          std::vector<float>{0.09710693359375f, 0.454345703125f, 0.26953125f});
+  }
+
+  TEST_CASE("a half number that rounds to the upper end becomes the lower end") {
+    Generator g(3);
+    const std::vector<float> brain = floats(uniform<BFloat16>(g, 1264));
+    CHECK(brain[377] == 0.326171875f);
+    CHECK(brain[378] == 0);  // the draw is 0.99972558
+    CHECK(floats(uniform<Half>(g, 3, 0.1, 0.1001)) ==
+          std::vector<float>{0.0999755859375f, 0.10003662109375f, 0.10003662109375f});
+    CHECK_THROWS_AS((void)uniform<Half>(g, 1, 0, 1e6), ValueError);  // no half number
   }
 
   TEST_CASE("the first weights of a seeded Linear(3, 2) are PyTorch's") {
@@ -114,10 +124,10 @@ TEST_SUITE("engine/random") {
     const std::vector<double> wide = normal<double>(g, 16);
     CHECK(std::abs(wide[0] - -1.5465812540055044) < 1e-14);
     CHECK(std::abs(wide[15] - 0.5808924589366362) < 1e-14);
-    const std::vector<float> brain = floats(normal<BFloat16>(g, 16));
-    CHECK(brain[0] == 1.2265625f);
-    CHECK(brain[15] == 1.0625f);
-    CHECK(uniform<float>(g, 1)[0] == 0.7225257158279419f);  // as many draws as PyTorch made
+    const std::vector<float> brain = floats(normal<BFloat16>(g, 18));
+    CHECK(brain[0] == 0.2109375f);
+    CHECK(brain[17] == -0.240234375f);
+    CHECK(uniform<float>(g, 1)[0] == 0.9822975993156433f);  // as many draws as PyTorch made: no spare ones for half types
   }
 
   TEST_CASE("integers take one draw, or two for a range of 2^32 and more") {

@@ -1,6 +1,7 @@
 // Order statistics and the masks made from them.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "coppice/engine.h"
@@ -79,6 +80,28 @@ TEST_SUITE("engine/ops/select") {
           }
           set_num_threads(2);
         }
+  }
+
+  TEST_CASE("zero_selected_ writes +0, also over negatives and NaN, under either tie rule; others may rank") {
+    for (const TieRule ties : {TieRule::lowest_index, TieRule::pytorch}) {
+      Tensor t = Tensor::of({-1, std::nan(""), 5});
+      zero_selected_({t}, {.count = 3, .ties = ties});
+      for (const float x : t.to_vector<float>()) CHECK((x == 0 && !std::signbit(x)));
+      t = Tensor::of({-1, HUGE_VAL, 5});
+      zero_selected_({t}, {.count = 2, .ties = ties}, {Tensor::of({3, 1, 2})});
+      CHECK(t == Tensor::of({-1, 0, 0}));
+      CHECK_THROWS_AS(zero_selected_({t}, {.count = 1, .ties = ties}, {ones({2})}), ShapeError);
+    }
+  }
+
+  TEST_CASE("select_masks_ writes into masks of any types; all entries take part where no mask is given") {
+    const TensorList masks{Tensor::empty({3}, Dtype::f64), Tensor::empty({2, 1}, Dtype::u8)};
+    const TensorList scores{Tensor::of({-1, 4, 2}), Tensor::of({{0.5, 3}})};
+    select_masks_(masks, scores, {.count = 2}, {Tensor::of({0, 1, 1}), Tensor()});
+    CHECK(masks[0] == Tensor::of({0, 1, 0}).to(Dtype::f64));
+    CHECK(masks[1] == Tensor::of({0, 1}).to(Dtype::u8).reshape({2, 1}));
+    CHECK_THROWS_AS(select_masks_(masks, scores, {.count = 5}, {Tensor::of({0, 1, 1}), Tensor()}), ValueError);
+    CHECK_THROWS_AS(select_masks_({masks[0]}, scores, {.count = 1}), ShapeError);
   }
 
   TEST_CASE("zero_selected_ changes nothing when it throws") {

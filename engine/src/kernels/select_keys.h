@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -70,6 +71,17 @@ template <class Key, class T>
   }
 }
 
+/// `none` for what has no bit of `number` in its mask, which consists of Words. By bits and without a branch, since which
+/// entries take part is as good as random; nothing overlaps, which the compiler must know to use vectors.
+template <class Word, class Key>
+void exclude(const std::byte* __restrict mask, std::int64_t n, Word number, Key none, Key* __restrict keys) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    Word bits;
+    std::memcpy(&bits, mask + i * static_cast<std::int64_t>(sizeof bits), sizeof bits);
+    keys[i] |= (bits & number) == 0 ? none : Key{0};
+  }
+}
+
 /// Keys of elements begin .. begin + n of one span.
 template <class Key>
 void load_keys(const Scores& s, std::int64_t begin, std::int64_t n, Ranking ranking, KeyKind kind, Key* keys) {
@@ -87,9 +99,11 @@ void load_keys(const Scores& s, std::int64_t begin, std::int64_t n, Ranking rank
     for (std::int64_t i = 0; i < n; ++i) keys[i] = none - 1 - keys[i];
   if (s.eligible)
     dispatch(s.eligible_dtype, [&]<class M>() {
-      const M* mask = static_cast<const M*>(s.eligible) + begin;
-      for (std::int64_t i = 0; i < n; ++i)
-        if (!convert<bool>(convert<float>(mask[i]))) keys[i] = none;
+      using Word = std::conditional_t<sizeof(M) == 1, std::uint8_t, std::conditional_t<sizeof(M) == 2, std::uint16_t,
+                   std::conditional_t<sizeof(M) == 4, std::uint32_t, std::uint64_t>>>;
+      constexpr bool has_minus_zero = std::is_floating_point_v<M> || std::is_same_v<M, Half> || std::is_same_v<M, BFloat16>;
+      constexpr auto number = static_cast<Word>(static_cast<Word>(~Word{}) >> (has_minus_zero ? 1 : 0));
+      exclude(reinterpret_cast<const std::byte*>(static_cast<const M*>(s.eligible) + begin), n, number, none, keys);
     });
 }
 

@@ -12,20 +12,54 @@ namespace {
 
 using detail::Line;
 
-/// One norm, accumulated in double. NaN entries give NaN in every order but 0.
+constexpr std::int64_t kGrain = 1 << 16;  // elements of one task: 20 µs
+
+/// Sum of f over neighbours, in eight running sums: vectorisable.
+template <class T, class F>
+double sum_of(const T* p, std::int64_t n, F f) {
+  double lanes[8] = {};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; ++j) lanes[j] += f(static_cast<double>(p[i + j]));
+  double total = 0;
+  for (const double lane : lanes) total += lane;
+  for (; i < n; ++i) total += f(static_cast<double>(p[i]));
+  return total;
+}
+
+/// y[o, i] = last(sum of f over the reduced elements), added in double; rows of neighbours are read as they lie.
+template <class T, class F, class G>
+Tensor sums(const detail::Reduction& plan, F f, G last) {
+  Tensor y = Tensor::empty(plan.result, dtype_of<T>);
+  const T* from = plan.source.data<T>().data();
+  T* to = y.mutable_data<T>().data();
+  const std::int64_t n = plan.reduced, inner = plan.inner;
+  if (inner == 1) {
+    parallel_for(plan.outer, 1 + kGrain / (n + 1), [&](Rows rows) {
+      for (std::int64_t o = rows.begin; o < rows.end; ++o) to[o] = static_cast<T>(last(sum_of(from + o * n, n, f)));
+    });
+    return y;
+  }
+  for (std::int64_t o = 0; o < plan.outer; ++o)
+    parallel_for(inner, 1 + kGrain / (n + 1), [&](Rows columns) {
+      std::vector<double> total(static_cast<std::size_t>(columns.size()));
+      for (std::int64_t r = 0; r < n; ++r) {
+        const T* row = from + (o * n + r) * inner + columns.begin;
+        for (std::size_t i = 0; i < total.size(); ++i) total[i] += f(static_cast<double>(row[i]));
+      }
+      for (std::size_t i = 0; i < total.size(); ++i)
+        to[o * inner + columns.begin + static_cast<std::int64_t>(i)] = static_cast<T>(last(total[i]));
+    });
+  return y;
+}
+
+/// A norm of another order than 0, 1 and 2, accumulated in double. NaN entries give NaN.
 template <class T>
 double norm_of(Line<T> line, double p) {
   const std::int64_t n = line.count;
   if (n == 0) return 0;
   double total = 0;
-  if (p == 0) {
-    for (std::int64_t i = 0; i < n; ++i) total += line[i] != T(0) ? 1 : 0;
-  } else if (p == 1) {
-    for (std::int64_t i = 0; i < n; ++i) total += std::abs(static_cast<double>(line[i]));
-  } else if (p == 2) {
-    for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(line[i]) * static_cast<double>(line[i]);
-    return std::sqrt(total);
-  } else if (std::isinf(p)) {
+  if (std::isinf(p)) {
     total = std::abs(static_cast<double>(line[0]));
     for (std::int64_t i = 0; i < n; ++i) {
       const double v = std::abs(static_cast<double>(line[i]));
@@ -66,6 +100,10 @@ Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
       const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
       return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
     }
+    const auto same = [](double x) { return x; };
+    if (p == 0) return sums<T>(plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
+    if (p == 1) return sums<T>(plan, [](double x) { return std::abs(x); }, same);
+    if (p == 2) return sums<T>(plan, [](double x) { return x * x; }, [](double x) { return std::sqrt(x); });
     return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
   }).to(t.dtype());
   if (order.word == NormOrder::Word::nuc || (p != 1 && p != 2)) return y;

@@ -128,43 +128,58 @@ Selected sort(const Tensor& t, std::int64_t axis, bool descending) {
 
 TensorList select_masks(const TensorList& scores, const MaskRequest& request, const TensorList& eligible,
                         std::optional<Dtype> dtype) {
-  if (!eligible.empty() && eligible.size() != scores.size())
-    throw ShapeError(cat("[select_masks] ", scores.size(), " tensors of scores and ", eligible.size(), " masks"));
   TensorList masks;
-  std::vector<kernels::Scores> in;
-  std::vector<kernels::MaskOut> out;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    kernels::Scores s{scores[i].bytes(), scores[i].dtype(), scores[i].numel()};
-    if (!eligible.empty()) {
-      if (eligible[i].shape() != scores[i].shape())
-        throw ShapeError(cat("[select_masks] mask ", eligible[i].shape(), " for scores of shape ", scores[i].shape()));
-      s.eligible = eligible[i].bytes();
-      s.eligible_dtype = eligible[i].dtype();
-    }
-    in.push_back(s);
-    masks.push_back(Tensor::empty(scores[i].shape(), dtype.value_or(scores[i].dtype())));
-    out.push_back({masks.back().mutable_bytes(), masks.back().dtype()});
-  }
-  kernels::select_masks(in, request.count, {request.magnitude, request.largest}, request.ties, out);
+  for (const Tensor& s : scores) masks.push_back(Tensor::empty(s.shape(), dtype.value_or(s.dtype())));
+  select_masks_(masks, scores, request, eligible);
   return masks;
 }
 
-void zero_selected_(TensorList tensors, const MaskRequest& request) {
-  std::vector<kernels::Scores> in;
-  std::vector<kernels::MaskOut> out;
-  for (const Tensor& t : tensors) {
+namespace {
+
+std::vector<kernels::Scores> ranked(const TensorList& scores) {
+  std::vector<kernels::Scores> out;
+  for (const Tensor& s : scores) out.push_back({s.bytes(), s.dtype(), s.numel()});
+  return out;
+}
+
+void check_sizes(const char* op, const TensorList& written, const TensorList& scores) {
+  if (written.size() != scores.size())
+    throw ShapeError(cat("[", op, "] ", scores.size(), " tensors of scores for ", written.size()));
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (written[i].numel() != scores[i].numel())
+      throw ShapeError(cat("[", op, "] scores ", scores[i].shape(), " for a tensor of shape ", written[i].shape()));
+}
+
+void write(std::span<const kernels::Scores> in, const TensorList& out, const MaskRequest& r, bool in_place) {
+  std::vector<kernels::MaskOut> to;
+  for (const Tensor& t : out) to.push_back({t.storage()->data() + t.storage_offset(), t.dtype(), in_place});
+  kernels::select_masks(in, r.count, {r.magnitude, r.largest}, r.ties, to);
+  for (const Tensor& t : out) t.storage()->bump_version();
+}
+
+}  // namespace
+
+void select_masks_(TensorList masks, const TensorList& scores, const MaskRequest& request, const TensorList& eligible) {
+  check_sizes("select_masks", masks, scores);
+  if (!eligible.empty() && eligible.size() != scores.size())
+    throw ShapeError(cat("[select_masks] ", scores.size(), " tensors of scores and ", eligible.size(), " masks"));
+  std::vector<kernels::Scores> in = ranked(scores);
+  for (std::size_t i = 0; i < eligible.size(); ++i) {
+    if (!eligible[i].defined()) continue;
+    if (eligible[i].shape() != scores[i].shape())
+      throw ShapeError(cat("[select_masks] mask ", eligible[i].shape(), " for scores of shape ", scores[i].shape()));
+    in[i].eligible = eligible[i].bytes();
+    in[i].eligible_dtype = eligible[i].dtype();
+  }
+  write(in, masks, request, false);
+}
+
+void zero_selected_(TensorList tensors, const MaskRequest& request, const TensorList& scores) {
+  for (const Tensor& t : tensors)
     if (grad_enabled() && t.requires_grad())
       throw StateError("[zero_selected_] a tensor that requires grad is written in place; do it under NoGrad");
-    in.push_back({t.bytes(), t.dtype(), t.numel()});
-  }
-  if (request.ties == TieRule::pytorch) {
-    const TensorList masks = select_masks(tensors, request);
-    for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].mul_(masks[i]);
-    return;
-  }
-  const kernels::Cut cut = kernels::find_cut(in, request.count, {request.magnitude, request.largest});
-  for (Tensor& t : tensors) out.push_back({t.mutable_bytes(), t.dtype(), true});
-  kernels::write_masks(in, cut, out);
+  if (!scores.empty()) check_sizes("zero_selected_", tensors, scores);
+  write(ranked(scores.empty() ? tensors : scores), tensors, request, true);
 }
 
 }  // namespace coppice

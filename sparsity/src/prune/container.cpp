@@ -2,6 +2,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/reduce.h"
+#include "left.h"
 
 namespace coppice::sparsity::prune {
 namespace {
@@ -71,6 +72,10 @@ Tensor combine(const Method& method, const Tensor& scores, const Tensor& mask) {
     case PruningType::global:
       return checked_mask(method, scores, mask).to(type).clone();
     case PruningType::unstructured: {
+      if (const auto* l1 = dynamic_cast<const L1Unstructured*>(&method)) {
+        const Ranked all{scores, mask, scores.shape(), type};
+        if (auto masks = prune_left(*l1, {&all, 1})) return (*masks)[0];
+      }
       chosen.resize(static_cast<std::size_t>(mask.numel()));
       std::int64_t count = 0;
       dispatch(mask.dtype(), [&]<class T>() {

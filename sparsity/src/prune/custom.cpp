@@ -11,4 +11,9 @@ Tensor CustomFromMask::compute_mask(const Tensor&, const Tensor& default_mask) c
   return mul(default_mask, mask_.to(default_mask.dtype()));
 }
 
+Tensor CustomFromMask::first_mask(const Tensor& scores, Dtype dtype) const {
+  if (!mask_.defined() || mask_.shape() != scores.shape()) return Method::first_mask(scores, dtype);  // which refuses
+  return mask_.dtype() == dtype ? mask_.clone() : mask_.to(dtype);
+}
+
 }  // namespace coppice::sparsity::prune

@@ -83,6 +83,10 @@ Registry& registry() {
 
 }  // namespace
 
+Tensor Method::first_mask(const Tensor& scores, Dtype dtype) const {
+  return compute_mask(scores, ones(scores.shape(), dtype));
+}
+
 Tensor Method::prune(const Tensor& t, const Tensor& default_mask, const Tensor& scores) const {
   if (scores.defined() && scores.shape() != t.shape())
     throw ShapeError(cat("[prune] scores ", scores.shape(), " for a tensor of shape ", t.shape()));
@@ -91,7 +95,8 @@ Tensor Method::prune(const Tensor& t, const Tensor& default_mask, const Tensor& 
   Tensor mask;
   {
     NoGrad guard;
-    mask = compute_mask((scores.defined() ? scores : t).detach(), default_mask.defined() ? default_mask : ones_like(t));
+    const Tensor ranked = (scores.defined() ? scores : t).detach();
+    mask = default_mask.defined() ? compute_mask(ranked, default_mask) : first_mask(ranked, t.dtype());
   }
   return mul(t, mask);
 }

@@ -6,18 +6,46 @@
 
 namespace coppice::sparsity::prune {
 
-Tensor prunable(const nn::Module& module, std::string_view name) {
-  const std::string where = cat("[prune] '", name, "' of ", module.type_name());
-  if (nn::is_masked(module, name)) return module.tensor(name).detach();
-  const Tensor* slot = module.own_parameters().find(name);
+namespace {
+
+/// `method`, or a container of all methods so far and `method`. @throws ValueError  if it is for another tensor
+MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr method) {
+  const MethodPtr before = method_of(module, name);
+  if (!before) return method;
+  auto all = std::make_shared<PruningContainer>();
+  all->set_tensor_name(name);
+  if (const auto* several = dynamic_cast<const PruningContainer*>(before.get()))
+    for (const MethodPtr& m : *several) all->add_pruning_method(m);
+  else all->add_pruning_method(before);
+  all->add_pruning_method(std::move(method));
+  return all;
+}
+
+}  // namespace
+
+Tensor prunable_original(const nn::Module& module, std::string_view name) {
+  const std::string key(name);
+  if (nn::is_masked(module, key)) return module.tensor(key + "_orig");
+  const auto where = [&] { return cat("[prune] '", name, "' of ", module.type_name()); };
+  const Tensor* slot = module.own_parameters().find(key);
   if (slot == nullptr) {
-    if (!module.has(name)) throw KeyError(cat(where, " does not exist"));
-    throw TypeError(cat(where, " is not a parameter"));
+    if (!module.has(key)) throw KeyError(cat(where(), " does not exist"));
+    throw TypeError(cat(where(), " is not a parameter"));
   }
-  if (!slot->defined()) throw TypeError(cat(where, " is an empty slot"));
+  if (!slot->defined()) throw TypeError(cat(where(), " is an empty slot"));
   for (const char* suffix : {"_orig", "_mask"})
-    if (module.has(std::string(name) + suffix)) throw KeyError(cat(where, ": '", name, suffix, "' is taken"));
-  return slot->detach();
+    if (module.has(key + suffix)) throw KeyError(cat(where(), ": '", name, suffix, "' is taken"));
+  return *slot;
+}
+
+Tensor prunable(const nn::Module& module, std::string_view name) {
+  return (nn::is_masked(module, name) ? module.tensor(name) : prunable_original(module, name)).detach();
+}
+
+MethodPtr install(nn::Module& module, const std::string& name, const Tensor& mask, MethodPtr method) {
+  method = joined(module, name, std::move(method));
+  nn::set_mask(module, name, mask, method);
+  return method;
 }
 
 MethodPtr method_of(const nn::Module& module, std::string_view name) {
@@ -37,26 +65,17 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
   if (!method) throw TypeError("[prune] not a pruning method: null");
   const std::string key(name);
   NoGrad guard;
-  const Tensor value = prunable(module, key);
-  if (scores.defined() && scores.shape() != value.shape())
-    throw ShapeError(cat("[prune] scores ", scores.shape(), " for '", key, "' of shape ", value.shape()));
-  const Tensor ranked = scores.defined() ? scores.detach() : value;
-  Tensor mask;
-  if (const MethodPtr before = method_of(module, key)) {
-    auto all = std::make_shared<PruningContainer>();
-    all->set_tensor_name(key);
-    if (const auto* several = dynamic_cast<const PruningContainer*>(before.get()))
-      for (const MethodPtr& m : *several) all->add_pruning_method(m);
-    else all->add_pruning_method(before);
-    all->add_pruning_method(std::move(method));
-    mask = all->compute_mask(ranked, module.tensor(key + "_mask").detach());
-    method = std::move(all);
-  } else {
-    mask = method->compute_mask(ranked, ones_like(value));
-    if (!mask.defined()) throw TypeError(cat("[prune] ", method->type_name(), " returned no mask"));
-  }
-  nn::set_mask(module, key, mask, method);
-  return method;
+  const Shape shape = prunable_original(module, key).shape();
+  if (scores.defined() && scores.shape() != shape)
+    throw ShapeError(cat("[prune] scores ", scores.shape(), " for '", key, "' of shape ", shape));
+  const Tensor ranked = scores.defined() ? scores.detach() : prunable(module, key);
+  const MethodPtr all = joined(module, key, method);
+  const bool first = all == method;
+  const Tensor mask = first ? method->first_mask(ranked, prunable_original(module, key).dtype())
+                            : all->compute_mask(ranked, module.tensor(key + "_mask").detach());
+  if (!mask.defined()) throw TypeError(cat("[prune] ", method->type_name(), " returned no mask"));
+  nn::set_mask(module, key, mask, all);
+  return all;
 }
 
 nn::Module& identity(nn::Module& module, std::string_view name) {

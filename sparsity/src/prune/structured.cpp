@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/random.h"
 #include "coppice/sparsity/mask_ops.h"
@@ -11,12 +12,17 @@ namespace coppice::sparsity::prune {
 namespace {
 
 /// Slices along `dim`, after the checks in PyTorch's order.
-std::int64_t units(const Method& method, const Tensor& scores, const Tensor& mask) {
+std::int64_t units(const Method& method, const Tensor& scores, const Shape& mask) {
   if (scores.dim() < 2)
     throw ShapeError(cat("[", method.type_name(), "] needs at least 2 axes; got shape ", scores.shape()));
-  if (scores.shape() != mask.shape())
-    throw ShapeError(cat("[", method.type_name(), "] scores ", scores.shape(), " and mask ", mask.shape()));
+  if (scores.shape() != mask)
+    throw ShapeError(cat("[", method.type_name(), "] scores ", scores.shape(), " and mask ", mask));
   return scores.size(resolve_axis("prune", *method.dim(), scores.dim()));
+}
+
+/// The mask of the slices joined with the one before, in the type of the scores; the one before itself if no slice goes.
+Tensor joined(const Tensor& slices, const Tensor& before, Dtype dtype) {
+  return slices.defined() ? mul(slices, before.to(dtype)) : before;
 }
 
 }  // namespace
@@ -27,11 +33,20 @@ nn::Arguments RandomStructured::arguments() const {
   return out;
 }
 
-Tensor RandomStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
-  const std::int64_t count = amount_.of(units(*this, scores, default_mask));
-  if (count == 0) return default_mask;
+Tensor RandomStructured::slices(const Tensor& scores, const Shape& mask) const {
+  const std::int64_t count = amount_.of(units(*this, scores, mask));
+  if (count == 0) return {};
   Generator& generator = generator_ ? *generator_ : default_generator();
-  return mul(mask_random_channels(scores, count, dim_, generator, ties_), default_mask.to(scores.dtype()));
+  return mask_random_channels(scores, count, dim_, generator, ties_);
+}
+
+Tensor RandomStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
+  return joined(slices(scores, default_mask.shape()), default_mask, scores.dtype());
+}
+
+Tensor RandomStructured::first_mask(const Tensor& scores, Dtype dtype) const {
+  const Tensor mask = slices(scores, scores.shape());
+  return mask.defined() ? mask : ones(scores.shape(), dtype);
 }
 
 nn::Arguments LnStructured::arguments() const {
@@ -45,12 +60,20 @@ nn::Arguments LnStructured::arguments() const {
   return out;
 }
 
-Tensor LnStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
-  const std::int64_t count = amount_.of(units(*this, scores, default_mask));
+Tensor LnStructured::slices(const Tensor& scores, const Shape& mask) const {
+  const std::int64_t count = amount_.of(units(*this, scores, mask));
   const Tensor ranked = is_floating(scores.dtype()) ? scores : scores.to(Dtype::f64);
-  const Tensor norms = channel_norms(ranked, n_, dim_);
-  if (count == 0) return default_mask;
-  return mul(mask_channels(scores, norms, count, dim_, ties_), default_mask.to(scores.dtype()));
+  const Tensor norms = channel_norms(ranked, n_, dim_);  // also where nothing goes: a bad norm is refused
+  return count == 0 ? Tensor() : mask_channels(scores, norms, count, dim_, ties_);
+}
+
+Tensor LnStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {
+  return joined(slices(scores, default_mask.shape()), default_mask, scores.dtype());
+}
+
+Tensor LnStructured::first_mask(const Tensor& scores, Dtype dtype) const {
+  const Tensor mask = slices(scores, scores.shape());
+  return mask.defined() ? mask : ones(scores.shape(), dtype);
 }
 
 }  // namespace coppice::sparsity::prune

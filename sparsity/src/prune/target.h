@@ -5,8 +5,15 @@
 
 namespace coppice::sparsity::prune {
 
-/// The current value of `name`, masked if it is pruned already, outside any graph.
+/// What `name` is masked from, or the parameter itself where it has no mask. Nothing is computed.
 /// @throws KeyError, TypeError  if it cannot be pruned
+[[nodiscard]] Tensor prunable_original(const nn::Module& module, std::string_view name);
+
+/// The current value of `name`, masked if it is pruned already, outside any graph. @throws as prunable_original
 [[nodiscard]] Tensor prunable(const nn::Module& module, std::string_view name);
+
+/// Sets the mask that `method` made; a parameter that is masked already keeps its methods in a container.
+/// @returns  the method or the container
+MethodPtr install(nn::Module& module, const std::string& name, const Tensor& mask, MethodPtr method);
 
 }  // namespace coppice::sparsity::prune

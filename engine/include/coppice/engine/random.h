@@ -34,7 +34,8 @@ class Generator {
   /// Two draws; the first one is the high word.
   std::uint64_t next64();
 
-  /// Uniform in [low, high): torch's `uniform_`. One draw per element, two for double.
+  /// Uniform in [low, high): torch's `uniform_`. One draw per element, two for double. Half types are float32 numbers
+  /// rounded, as from PyTorch 2 on (1.13 used as many bits as they have); where that gives `high` it becomes `low`.
   /// @throws ValueError  unless low <= high, both finite and representable in T
   void uniform(std::span<float> out, double low = 0, double high = 1);
   void uniform(std::span<double> out, double low = 0, double high = 1);
@@ -42,7 +43,8 @@ class Generator {
   void uniform(std::span<BFloat16> out, double low = 0, double high = 1);
 
   /// Normal with the given mean and standard deviation: torch's `normal_`. From 16 elements on in blocks of 16;
-  /// below that pairwise, where the second number of an open pair is kept for the next small request.
+  /// below that pairwise, where the second number of an open pair is kept for the next small request. Half types are
+  /// float32 numbers rounded, as from PyTorch 2 on.
   /// @throws ValueError  if `deviation` is negative or NaN
   void normal(std::span<float> out, double mean = 0, double deviation = 1);
   void normal(std::span<double> out, double mean = 0, double deviation = 1);

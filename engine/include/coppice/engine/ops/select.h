@@ -39,16 +39,22 @@ struct MaskRequest {
 /// (the type of the scores where absent). The tensors count as one sequence in their order, without being joined.
 ///
 /// @param eligible  nothing, or one tensor per tensor of scores and of its shape: entries that are 0 take no part and
-///                  stay 0 in the mask
+///                  stay 0 in the mask; all take part where it is undefined
 /// @throws ValueError  unless 0 <= count <= elements that take part; ShapeError
 /// Cost: two passes over the scores; extra memory at most 1/20 of them with TieRule::lowest_index. Same result for any
 /// number of threads.
 [[nodiscard]] TensorList select_masks(const TensorList& scores, const MaskRequest& request,
                                       const TensorList& eligible = {}, std::optional<Dtype> dtype = std::nullopt);
 
+/// The same, written into `masks`: one per tensor of scores, with as many elements, each of any type.
+/// @throws as select_masks, with nothing written
+void select_masks_(TensorList masks, const TensorList& scores, const MaskRequest& request,
+                   const TensorList& eligible = {});
+
 /// Writes +0 to what select_masks would give a 0, in place and without masks: extra memory at most 1/20 of the tensors
-/// (with TieRule::pytorch, as much as masks need). The tensors rank by their own values.
+/// (with TieRule::pytorch, 16 bytes per element).
+/// @param scores  rank the elements; nothing: the tensors themselves
 /// @throws as select_masks; StateError  if a tensor requires grad and grad mode is on; nothing has changed then
-void zero_selected_(TensorList tensors, const MaskRequest& request);
+void zero_selected_(TensorList tensors, const MaskRequest& request, const TensorList& scores = {});
 
 }  // namespace coppice

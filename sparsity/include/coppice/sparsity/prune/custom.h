@@ -15,6 +15,7 @@ class CustomFromMask final : public Method {
   [[nodiscard]] PruningType pruning_type() const override { return PruningType::global; }
   /// Type of the default mask. @throws ShapeError  (nothing broadcasts); StateError  without a mask
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
   Tensor mask_;

@@ -33,6 +33,9 @@ class Method : public nn::MaskOrigin {
   /// @param default_mask  the mask so far, of the same shape; must not be written to
   [[nodiscard]] virtual Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const = 0;
 
+  /// The mask where there was none: compute_mask(scores, ones of `dtype`). Methods that know a shorter way override it.
+  [[nodiscard]] virtual Tensor first_mask(const Tensor& scores, Dtype dtype) const;
+
   /// t * mask, without any module; does not leave out what `default_mask` has pruned already.
   /// @param default_mask  ones if undefined
   /// @param scores        `t` if undefined

@@ -27,8 +27,12 @@ class RandomStructured final : public Method {
   /// Type of the scores; the default mask itself if nothing is pruned.
   /// @throws ShapeError  below 2 axes; IndexError; ValueError  if a count exceeds the slices; in this order
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
+  /// Zeros in the slices that go; undefined if none does.
+  [[nodiscard]] Tensor slices(const Tensor& scores, const Shape& mask) const;
+
   Amount amount_;
   std::int64_t dim_;
   TieRule ties_;
@@ -46,8 +50,12 @@ class LnStructured final : public Method {
   [[nodiscard]] nn::Arguments arguments() const override;
   /// As RandomStructured; ValueError also if the norm does not suit the number of axes, even if nothing is pruned.
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
+  /// Zeros in the slices that go; undefined if none does.
+  [[nodiscard]] Tensor slices(const Tensor& scores, const Shape& mask) const;
+
   Amount amount_;
   NormOrder n_;
   std::int64_t dim_;

@@ -17,10 +17,10 @@ class Identity final : public Method {
   [[nodiscard]] std::string_view type_name() const override { return "Identity"; }
   /// The default mask itself.
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 };
 
-/// Prunes entries with the largest of one uniform draw per entry, in the type of the scores (float32 for integers;
-/// half types as PyTorch 2 draws them, 1.13 differs).
+/// Prunes entries with the largest of one uniform draw per entry, in the type of the scores (float32 for integers).
 class RandomUnstructured final : public Method {
  public:
   /// @param generator  must outlive the method; null: default_generator(). Not written to model files.
@@ -30,8 +30,11 @@ class RandomUnstructured final : public Method {
   [[nodiscard]] nn::Arguments arguments() const override;
   /// Type of the default mask. @throws ValueError  if a count exceeds the entries
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
+  [[nodiscard]] Tensor draws(const Tensor& scores) const;
+
   Amount amount_;
   TieRule ties_;
   Generator* generator_;
@@ -41,10 +44,13 @@ class RandomUnstructured final : public Method {
 class L1Unstructured final : public Method {
  public:
   explicit L1Unstructured(Amount amount, TieRule ties = TieRule::lowest_index) : amount_(amount), ties_(ties) {}
+  [[nodiscard]] Amount amount() const { return amount_; }
+  [[nodiscard]] TieRule ties() const { return ties_; }
   [[nodiscard]] std::string_view type_name() const override { return "L1Unstructured"; }
   [[nodiscard]] nn::Arguments arguments() const override;
   /// Type of the default mask. @throws ValueError  if a count exceeds the entries
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
   Amount amount_;
