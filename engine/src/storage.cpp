@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include "coppice/engine/error.h"
@@ -54,7 +55,11 @@ class Pool {
     auto& blocks = free_[index(capacity)];
     if (blocks.size() == blocks.capacity()) {
       if (blocks.size() >= 256) return false;
-      blocks.reserve(blocks.size() * 2 + 8);
+      try {
+        blocks.reserve(blocks.size() * 2 + 8);
+      } catch (const std::bad_alloc&) {
+        return false;  // called by destructors: without memory for the list the block goes back to the system
+      }
     }
     blocks.push_back(block);
     held_ += capacity;
@@ -110,12 +115,12 @@ std::shared_ptr<Storage> Storage::allocate(std::size_t bytes) {
   if (block == nullptr) block = take(capacity);
   if (block == nullptr) throw LimitError(cat("[Storage] the system has no memory for ", bytes, " bytes"));
   std::memset(block + bytes, 0, capacity - bytes < kTail ? capacity - bytes : kTail);
-  try {
-    return std::shared_ptr<Storage>(new Storage(block, bytes, capacity, nullptr));
-  } catch (...) {
-    std::free(block);
-    throw;
-  }
+  // The block has one owner at every moment, whichever of the two allocations fails.
+  const auto release = [](std::byte* b) { std::free(b); };
+  std::unique_ptr<std::byte, decltype(release)> owned(block, release);
+  std::unique_ptr<Storage> storage(new Storage(block, bytes, capacity, nullptr));
+  (void)owned.release();
+  return std::shared_ptr<Storage>(std::move(storage));
 }
 
 std::shared_ptr<Storage> Storage::adopt(std::byte* data, std::size_t bytes, std::shared_ptr<const void> keeper) {

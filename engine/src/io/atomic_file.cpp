@@ -1,5 +1,6 @@
 #include "coppice/engine/io/atomic_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <memory>
 
 #include "coppice/engine/checked.h"
 #include "io/file_handle.h"
@@ -70,14 +72,15 @@ std::string temporary_prefix(const std::filesystem::path& path) {
 /// could be locked here belongs to nobody.
 void remove_leftovers(const std::filesystem::path& path) {
   const std::string prefix = temporary_prefix(path);
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder_of(path), error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!entry->path().filename().string().starts_with(prefix)) continue;
-    const FileHandle fd(::open(entry->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  // Not std::filesystem: its iterators that report by error_code end the process when memory runs out.
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(folder_of(path).c_str()), &::closedir);
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+    if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+    const int in = ::dirfd(folder.get());
+    const FileHandle fd(::openat(in, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat info {};
     if (fd && ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
-      (void)::unlink(entry->path().c_str());
+      (void)::unlinkat(in, entry->d_name, 0);
   }
 }
 
@@ -161,12 +164,13 @@ void AtomicFile::commit() {
   if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
   flush();
   if (uninterrupted([&] { return ::fsync(fd_); }) != 0) fail("cannot send to the disk");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the temporary file");
-  // From here on the new file is in place: the data is on the disk, and what follows makes its name durable too.
-  const int result = ::close(std::exchange(fd_, -1));
-  if (result != 0 && errno != EINTR) fail("cannot close");
   const FileHandle folder(
       uninterrupted([&] { return ::open(folder_of(path_).c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); }));
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot rename the temporary file");
+  // From here on the new file is in place: the data is on the disk, and what follows makes its name durable too. It
+  // takes no memory unless it fails.
+  const int result = ::close(std::exchange(fd_, -1));
+  if (result != 0 && errno != EINTR) fail("cannot close");
   if (folder && uninterrupted([&] { return ::fsync(folder.get()); }) != 0 && errno != EINVAL && errno != EROFS)
     fail("cannot send its folder to the disk");
 }

@@ -7,7 +7,8 @@
 namespace coppice::nn {
 
 ModulePtr parse_architecture(std::string_view json, const std::string& source) {
-  return module_from_json(parse_strict(json, source), source, false);
+  const JsonDocument document = parse_strict(json, source);
+  return module_from_json(*document, source, false);
 }
 
 ModulePtr read_architecture(const std::filesystem::path& path) {

@@ -136,7 +136,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   if (!is_model(tensors))
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
-  const json document = parse_strict(tensors.metadata().at(kModelKey), source);
+  const JsonDocument parsed = parse_strict(tensors.metadata().at(kModelKey), source);
+  const json& document = *parsed;
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
       !document.contains("model"))
     throw FormatError(cat("[load_model] ", source, ": metadata '", kModelKey, "' needs \"format\" and \"model\""));

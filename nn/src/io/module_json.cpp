@@ -71,6 +71,8 @@ struct Builder {
     ModulePtr module;
     try {
       module = make_module(type, arguments);
+    } catch (const LimitError& e) {  // sound sizes, but no memory for them
+      throw LimitError(cat(where, ": ", e.what()));
     } catch (const Error& e) {
       throw FormatError(cat(where, ": ", e.what()));
     }

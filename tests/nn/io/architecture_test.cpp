@@ -89,9 +89,10 @@ TEST_SUITE("nn/io/architecture") {
       CHECK(layer("Embedding", R"("num_embeddings": )" + n + R"(, "embedding_dim": )" + n).starts_with("FormatError"));
       CHECK(layer("LSTM", R"("input_size": )" + n + R"(, "hidden_size": )" + n).starts_with("FormatError"));
       CHECK(layer("LSTM", R"("input_size": 1, "hidden_size": 1, "num_layers": )" + n).starts_with("FormatError"));
-      CHECK(layer("BatchNorm1d", R"("num_features": )" + huge).starts_with("FormatError"));
+      CHECK(layer("BatchNorm1d", R"("num_features": )" + huge).starts_with("LimitError"));
       CHECK(layer("LayerNorm", R"("normalized_shape": [)" + n + ", " + n + "]").starts_with("FormatError"));
     }
+    CHECK(layer("Linear", R"("in_features": 64000000, "out_features": 3000000000)").starts_with("LimitError"));
     CHECK(layer("Embedding", R"("num_embeddings": -9223372036854775808, "embedding_dim": 1, "padding_idx": 0)")
               .starts_with("FormatError"));
     std::string modules = R"({"type": "ReLU"})", keys = "\"k\": 1";
