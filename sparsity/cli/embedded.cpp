@@ -1,5 +1,6 @@
 // Real inputs inside the program, placed by the assembler: no generated source, nothing to find at run time.
 #include "data.h"
+#include "embedded_stamp.h"
 
 #define COPPICE_EMBED(symbol, path)                                                  \
   __asm__(".section .rodata\n.balign 64\n.global " #symbol "_begin\n" #symbol        \

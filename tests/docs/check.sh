@@ -1,0 +1,19 @@
+#!/bin/sh
+# Every test that docs/differences.md names exists, and so does every file that docs/parity.md names. $1: the project
+set -eu
+cd "$1"
+status=0
+for name in $(grep -o '`[a-z_/*]*_test`' docs/differences.md | tr -d '`' | sort -u); do
+  # A star stands for several files.
+  ls tests/$name.cpp >/dev/null 2>&1 || { echo "docs/differences.md names tests/$name.cpp, which is not there"; status=1; }
+done
+for name in $(grep -o '`tests/[a-z_/]*\.[a-z]*`' docs/*.md README.md | sed 's/.*:`//; s/`//' | sort -u); do
+  [ -e "$name" ] || { echo "a page names $name, which is not there"; status=1; }
+done
+for name in $(grep -o '`\(engine\|nn\|sparsity\|ops\|io\|prune\)/[a-z_/]*\.h`' docs/parity.md | tr -d '`' | sort -u); do
+  ls engine/include/coppice/$name engine/include/coppice/engine/$name nn/include/coppice/$name \
+    sparsity/include/coppice/$name sparsity/include/coppice/sparsity/$name 2>/dev/null | grep -q . ||
+    { echo "docs/parity.md names $name, which is not there"; status=1; }
+done
+[ "$status" = 0 ] && echo "all files that the pages name are there"
+exit "$status"
