@@ -38,6 +38,7 @@ LSTM::LSTM(const LstmSettings& s) : settings_(s) {
   const std::int64_t gates = 4 * s.hidden_size;
   const auto add = [&](const std::string& name, const Shape& shape) {
     register_parameter(name, uniform_fan(shape, s.hidden_size));
+    names_.push_back(name);
   };
   for (std::int64_t layer = 0; layer < s.num_layers; ++layer)
     for (int direction = 0; direction <= (s.bidirectional ? 1 : 0); ++direction) {
@@ -63,6 +64,12 @@ Arguments LSTM::arguments() const {
   return {{"input_size", s.input_size}, {"hidden_size", s.hidden_size},     {"num_layers", s.num_layers},
           {"bias", s.bias},             {"batch_first", s.batch_first},     {"dropout", s.dropout},
           {"proj_size", s.proj_size},   {"bidirectional", s.bidirectional}};
+}
+
+TensorList LSTM::flat_weights() const {
+  TensorList out;
+  for (const std::string& name : names_) out.push_back(tensor(name));
+  return out;
 }
 
 TensorList LSTM::forward(const TensorList& inputs) const {

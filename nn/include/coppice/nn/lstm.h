@@ -28,12 +28,18 @@ class LSTM final : public Implements<LSTM, Module> {
   explicit LSTM(const Arguments& a);
   [[nodiscard]] Arguments arguments() const override;
   [[nodiscard]] const LstmSettings& settings() const { return settings_; }
+  /// The names of all weights and biases in the order above, which pruning does not change: torch's
+  /// `_flat_weights_names`.
+  [[nodiscard]] const std::vector<std::string>& flat_weights_names() const { return names_; }
+  /// The tensors of these names as they are now: of a pruned weight the masked values, which are no parameter.
+  [[nodiscard]] TensorList flat_weights() const;
 
  protected:
   [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
 
  private:
   LstmSettings settings_;
+  std::vector<std::string> names_;
 };
 
 /// The last time step of a sequence: [t, n, f] -> [n, f] ([n, t, f] if batch_first, the default). Further inputs, such
