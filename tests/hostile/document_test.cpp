@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "coppice/engine/io/limits.h"
 #include "engine/io/io_support.h"
 #include "hostile/corpus.h"
 
@@ -78,5 +79,23 @@ TEST_SUITE("hostile") {
       }
     }
     CHECK(rows.size() == 100);
+  }
+
+  TEST_CASE("SECURITY.md lists every limit with its default") {
+    const std::string text = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "../SECURITY.md");
+    const Limits limits;
+    const std::map<std::string, std::uint64_t> defaults{
+        {"file_bytes", limits.file_bytes}, {"header_bytes", limits.header_bytes},   {"tensors", limits.tensors},
+        {"rank", limits.rank},             {"name_bytes", limits.name_bytes},       {"nesting", limits.nesting},
+        {"objects", limits.objects},       {"inflate_ratio", limits.inflate_ratio}, {"extra_bytes", limits.extra_bytes},
+        {"shards", limits.shards}};
+    CHECK(sizeof(Limits) == defaults.size() * sizeof(std::uint64_t));  // none is missing here
+    for (const auto& [name, value] : defaults) {
+      std::string digits = cat(value);
+      for (std::size_t i = digits.size(); digits.size() > 4 && i > 3;) digits.insert(i -= 3, ",");
+      const std::string row = cat("| `", name, "` | ", digits, " |");
+      CAPTURE(row);
+      CHECK(text.find(row) != text.npos);
+    }
   }
 }
