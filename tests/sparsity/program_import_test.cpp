@@ -3,6 +3,8 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/npy.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masked.h"
 #include "program.h"
 
 using namespace coppice;
@@ -75,10 +77,15 @@ TEST_SUITE("sparsity/cli/import") {
   }
 
   TEST_CASE("masks of a checkpoint that PyTorch pruned survive") {
-    const NamedTensors inside = load_tensors(models().pruned80);
     const NamedTensors written = load_tensors(kData / "lenet_digits_pruned80.pt");
-    CHECK(inside.at("6.weight_orig") == written.at("6.weight_orig"));
-    CHECK(inside.contains("6.weight_mask"));
+    const nn::ModulePtr model = nn::load_model(models().pruned80);
+    CHECK(nn::masked_slots(*model).size() == 4);
+    for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) {
+      CHECK(slot.mask == written.at(slot.path + "_mask"));
+      CHECK(nn::apply_mask(slot.original, slot.mask) ==
+            nn::apply_mask(written.at(slot.path + "_orig"), written.at(slot.path + "_mask")));
+    }
+    CHECK(load_tensors(models().pruned80).at("6.weight_orig").shape() == Shape{104858});  // the kept values alone
   }
 }
 

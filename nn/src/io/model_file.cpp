@@ -11,6 +11,7 @@
 #include "coppice/nn/masked.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/state_dict.h"
+#include "io/masked_values.h"
 #include "io/module_json.h"
 #include "io/strict_json.h"
 #include "parametrize_list.h"
@@ -67,6 +68,12 @@ void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& 
   else own.replace_(given);
 }
 
+/// The type of a mask that is stored as bits: that of its original in the file.
+Dtype mask_type(const NamedTensors& own, const std::string& mask, Dtype otherwise) {
+  const Tensor* original = mask.ends_with("_mask") ? own.find(mask.substr(0, mask.size() - 5) + "_orig") : nullptr;
+  return original != nullptr && is_floating(original->dtype()) ? original->dtype() : otherwise;
+}
+
 /// Takes the tensors of `module` and all below out of `tensors`.
 void fill(Module& module, const std::string& path, ByOwner& tensors, const std::string& source, LoadReport& report) {
   auto node = tensors.extract(path);
@@ -84,20 +91,24 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
       if (given == nullptr) return report.missing.push_back(prefix + name);
       if (is_mask_of_module(module, name)) {
         const Tensor read = given->dtype() == Dtype::u8 && given->shape() != slot.shape()
-                                ? unpack_bits(*given, slot.shape(), slot.dtype())
-                                : given->to(slot.dtype());
+                                ? unpack_bits(*given, slot.shape(), mask_type(own, name, slot.dtype()))
+                                : *given;
         if (read.shape() != slot.shape())
           return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
         Tensor mask = slot;
         mask.replace_(read);
       } else {
-        show(slot, prefix + name, *given, report);
+        show(slot, prefix + name, with_masked_zeros(module, name, *given), report);
       }
     };
+    const auto take_buffers = [&](bool masks) {
+      for (const auto& [name, slot] : module.own_buffers())
+        if (slot.defined() && module.is_persistent(name) && is_mask_of_module(module, name) == masks) take(name, slot);
+    };
+    take_buffers(true);  // first: they say where the values of originals belong
     for (const auto& [name, slot] : module.own_parameters())
       if (slot.defined()) take(name, slot);
-    for (const auto& [name, slot] : module.own_buffers())
-      if (slot.defined() && module.is_persistent(name)) take(name, slot);
+    take_buffers(false);
     for (const auto& [name, tensor] : own)
       if (!module.own_parameters().contains(name) && !module.own_buffers().contains(name))
         report.unexpected.push_back(prefix + name);
@@ -108,7 +119,7 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 }  // namespace
 
 void save_model(const Module& model, const std::filesystem::path& path,
-                const std::map<std::string, std::string>& notes) {
+                const std::map<std::string, std::string>& notes, const SaveOptions& options) {
   for (const auto& [where, module] : model.named_modules())
     if (!is_registered(module->type_name()))
       throw KeyError(cat("[save_model] type '", module->type_name(), "' at '", where,
@@ -122,8 +133,10 @@ void save_model(const Module& model, const std::filesystem::path& path,
     const std::size_t dot = name.rfind('.');
     const std::string owner = dot == std::string::npos ? "" : name.substr(0, dot);
     const Module* module = const_cast<Module&>(model).find_module(owner);
-    const bool mask = is_mask_of_module(*module, dot == std::string::npos ? name : name.substr(dot + 1));
-    tensors.add(name, mask && is_binary(tensor) ? pack_bits(tensor) : tensor);
+    const std::string own = dot == std::string::npos ? name : name.substr(dot + 1);
+    if (is_mask_of_module(*module, own) && is_binary(tensor)) tensors.add(name, pack_bits(tensor));
+    else if (!options.masked_values && can_drop_masked(*module, own)) tensors.add(name, kept_values(*module, own));
+    else tensors.add(name, tensor);
   }
   tensors.metadata() = {notes.begin(), notes.end()};
   tensors.metadata()[kModelKey] = document.dump();

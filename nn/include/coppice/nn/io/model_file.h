@@ -17,12 +17,20 @@ inline constexpr std::int64_t kModelFormat = 1;
 /// Metadata key that marks a model file.
 inline constexpr const char* kModelKey = "coppice.model";
 
-/// Writes the model atomically: types, arguments, names, tensors and masks (one bit per entry). The product of a
-/// masked tensor is not stored.
+struct SaveOptions {
+  /// Store what masks remove too, so that ones written into a mask bring it back after loading. It influences nothing
+  /// else: not the weight, not its gradient, not what is pruned next.
+  bool masked_values = false;
+};
+
+/// Writes the model atomically: types, arguments, names, tensors and masks (one bit per entry). Of a masked tensor the
+/// file has the kept values of the original and the mask: not the product, and not what the mask removes, which is 0
+/// after loading. (An original is stored whole when its mask holds other numbers than 0 and 1, or when a removed value
+/// is infinite or NaN: their product with 0 is NaN.)
 /// @param notes  further texts for the metadata, such as what was done to the model
 /// @throws IoError; NotSupported  for a derived tensor other than a mask; KeyError  for an unregistered type
 void save_model(const Module& model, const std::filesystem::path& path,
-                const std::map<std::string, std::string>& notes = {});
+                const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
 /// The model in eval mode. Parameters show the mapped file in place (a private copy on writing), so that loading costs no
 /// pass over the numbers.

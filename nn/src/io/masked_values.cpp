@@ -1,0 +1,83 @@
+#include "io/masked_values.h"
+
+#include <cmath>
+#include <string>
+
+#include "coppice/engine/create.h"
+#include "coppice/nn/bits.h"
+#include "coppice/nn/masked.h"
+
+namespace coppice::nn {
+namespace {
+
+/// The mask of the original `name`, or nullptr.
+const Tensor* mask_of(const Module& module, std::string_view name) {
+  if (!name.ends_with("_orig")) return nullptr;
+  const std::string base(name.substr(0, name.size() - 5));
+  return is_masked(module, base) ? module.own_buffers().find(base + "_mask") : nullptr;
+}
+
+/// Calls `each(i, kept)` for the entries in row-major order.
+template <class F>
+void walk(const Tensor& mask, F each) {
+  const Tensor keep = mask.to(Dtype::boolean);
+  const auto bits = keep.data<bool>();
+  for (std::size_t i = 0; i < bits.size(); ++i) each(i, bits[i]);
+}
+
+std::int64_t count_kept(const Tensor& mask) {
+  std::int64_t count = 0;
+  walk(mask, [&](std::size_t, bool kept) { count += kept ? 1 : 0; });
+  return count;
+}
+
+}  // namespace
+
+bool can_drop_masked(const Module& module, std::string_view name) {
+  const Tensor* mask = mask_of(module, name);
+  const Tensor* original = module.own_parameters().find(name);
+  if (mask == nullptr || original == nullptr || !is_floating(original->dtype()) || !is_binary(*mask)) return false;
+  return dispatch(original->dtype(), [&]<class T>() {
+    const auto values = original->data<T>();
+    bool removed = false, finite = true;
+    walk(*mask, [&](std::size_t i, bool kept) {
+      removed = removed || !kept;
+      finite = finite && (kept || std::isfinite(convert<double>(values[i])));
+    });
+    return removed && finite;
+  });
+}
+
+Tensor kept_values(const Module& module, std::string_view name) {
+  const Tensor& mask = *mask_of(module, name);
+  const Tensor& original = *module.own_parameters().find(name);
+  Tensor out = Tensor::empty({count_kept(mask)}, original.dtype());
+  dispatch(original.dtype(), [&]<class T>() {
+    const auto from = original.data<T>();
+    const auto to = out.mutable_data<T>();
+    std::size_t at = 0;
+    walk(mask, [&](std::size_t i, bool kept) {
+      if (kept) to[at++] = from[i];
+    });
+  });
+  return out;
+}
+
+Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given) {
+  const Tensor* mask = mask_of(module, name);
+  const Tensor* slot = module.own_parameters().find(name);
+  if (mask == nullptr || slot == nullptr || given.shape() == slot->shape()) return given;
+  if (given.dim() != 1 || !is_binary(*mask) || given.numel() != count_kept(*mask)) return given;
+  Tensor out = zeros(slot->shape(), given.dtype());
+  dispatch(given.dtype(), [&]<class T>() {
+    const auto from = given.data<T>();
+    const auto to = out.mutable_data<T>();
+    std::size_t at = 0;
+    walk(*mask, [&](std::size_t i, bool kept) {
+      if (kept) to[i] = from[at++];
+    });
+  });
+  return out;
+}
+
+}  // namespace coppice::nn
