@@ -17,7 +17,7 @@
 #include "coppice/nn/linear.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/optim.h"
-#include "coppice/sparsity/prune/one_shot.h"
+#include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/training/finetune.h"
 #include "support/approx.h"
 

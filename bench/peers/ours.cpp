@@ -60,14 +60,12 @@ double forward(const nn::Module& m, const std::string& name, std::int64_t batch)
 /// 90 % of the smallest weights of all layers gone, then packed.
 double packed_forward(const std::string& root, const std::string& name, std::int64_t batch) {
   const nn::ModulePtr m = load(root, name);
-  TensorList weights;
-  for (const auto& [path, t] : m->named_parameters())
-    if (sparsity::is_prunable(path, t)) weights.push_back(t);
-  Generator generator(0);
-  const TensorList masks = sparsity::prune_masks(weights, {.method = sparsity::PruneMethod::global_l1, .amount = 0.9},
-                                                 generator);
+  std::vector<sparsity::prune::Target> targets;
+  for (const auto& [path, module] : m->named_modules())
+    for (const auto& [own, t] : module->own_parameters())
+      if (t.defined() && sparsity::is_prunable(own, t)) targets.emplace_back(module, own);
+  sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(0.9));
   NoGrad guard;
-  for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(nn::apply_mask(weights[i], masks[i]));
   return forward(*sparsity::pack(*m, {}, rand(input_shape(name, 1))).model, name, batch);
 }
 

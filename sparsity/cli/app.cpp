@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -38,7 +40,7 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   sub->add_flag("--json", json, "Results as one JSON document");
   sub->add_flag("-q,--quiet", quiet, "No notes or progress on stderr");
   sub->add_option("--threads", threads, "Threads to use (default: COPPICE_NUM_THREADS, else all processors)")
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, 256));
   const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {
     sub->add_option(option, value, what)->group("Limits");
   };
@@ -114,6 +116,7 @@ std::string grouped(std::int64_t n) {
 }
 
 std::string fixed(double value, int digits) {
+  if (std::isnan(value)) return "nan";  // without a sign, which nobody chose
   char buffer[400];
   std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
   return buffer;
@@ -123,11 +126,38 @@ std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
 
 void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force) {
   std::error_code ignored;
+  // By name too: an input may be a file that is written before the output.
+  const std::filesystem::path place = std::filesystem::weakly_canonical(output, ignored);
   for (const std::string& input : inputs)
-    if (std::filesystem::equivalent(output, input, ignored))
+    if (std::filesystem::equivalent(output, input, ignored) ||
+        (!place.empty() && place == std::filesystem::weakly_canonical(input, ignored)))
       throw UsageError(cat("the output '", output, "' is the input '", input, "': inputs are never overwritten"));
   if (!force && std::filesystem::exists(std::filesystem::symlink_status(output, ignored)))
     throw UsageError(cat("'", output, "' exists; pass --force to replace it"));
+  // Found now rather than after the work.
+  const std::filesystem::path folder = std::filesystem::path(output).parent_path();
+  if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0)
+    throw IoError(cat("cannot write into the folder of '", output, "': ", std::strerror(errno)));
+}
+
+void writes_safetensors(const std::string& output) {
+  for (const char* other : {".pt", ".pth", ".npz", ".npy", ".json"})
+    if (std::filesystem::path(output).extension() == other)
+      throw UsageError(cat("'", output, "' would be a safetensors file, not ", other, "; `coppice convert` writes others"));
+}
+
+void only_with(const CLI::Option& option, const std::string& what) {
+  if (option.count() > 0) throw UsageError(cat(option.get_name(), " has an effect with ", what, " only"));
+}
+
+CLI::Validator finite(double low, double high) {
+  return {[low, high](std::string& text) -> std::string {
+            double value = 0;
+            const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc() && at == text.data() + text.size() && value >= low && value <= high) return {};
+            return cat("must be a number in ", low, "..", high, "; got '", text, "'");
+          },
+          cat("NUMBER in ", low, "..", high)};
 }
 
 void catch_interrupt() {
@@ -135,8 +165,8 @@ void catch_interrupt() {
   std::signal(SIGTERM, on_interrupt);
 }
 
-void check_interrupt() {
-  if (interrupted != 0) throw Interrupted{};
+void check_interrupt(const std::string& left) {
+  if (interrupted != 0) throw Interrupted{left};
 }
 
 void interrupt_at_once() {

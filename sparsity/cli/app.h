@@ -63,9 +63,17 @@ struct Table {
 /// Refuses to overwrite: an input ever, an existing file without `force`. @throws UsageError
 void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force);
 
+/// Refuses names that promise another format than safetensors. @throws UsageError
+void writes_safetensors(const std::string& output);
+/// Refuses an option that was given where it has no effect. @throws UsageError
+void only_with(const CLI::Option& option, const std::string& what);
+/// A number in [low, high]; unlike CLI::Range it refuses NaN.
+[[nodiscard]] CLI::Validator finite(double low, double high);
+
 /// Arms Ctrl-C; afterwards check_interrupt() throws once it was pressed. A second press ends the process at once.
 void catch_interrupt();
-void check_interrupt();
+/// @param left  what stands on the disk, for the message
+void check_interrupt(const std::string& left = "nothing was written");
 /// From here on the first press ends the process at once, for commands that have nothing to put away.
 void interrupt_at_once();
 /// Writes the output of a command: Ctrl-C waits until `save` is done, and is reported then.

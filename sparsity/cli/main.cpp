@@ -1,5 +1,7 @@
 // The program: parses, runs one command, turns errors into messages and exit codes.
+#include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 
@@ -18,8 +20,23 @@ int complain(const char* message, int code) {
   return code;
 }
 
+/// A setting that nobody can read would otherwise be as good as none, without a word.
+void note_environment(const App& app) {
+  if (const char* text = std::getenv("COPPICE_NUM_THREADS"); text != nullptr && app.threads == 0) {
+    const std::string_view word(text);
+    int count = 0;
+    const auto [at, error] = std::from_chars(word.data(), word.data() + word.size(), count);
+    if (error != std::errc() || at != word.data() + word.size() || count < 1 || count > 256)
+      note(app, cat("note: COPPICE_NUM_THREADS must be in 1..256; '", word, "' is not used"));
+  }
+  if (const char* text = std::getenv("COPPICE_CPU_LEVEL"); text != nullptr)
+    if (const std::string_view word(text); word != "v2" && word != "v3" && word != "v4")
+      note(app, cat("note: COPPICE_CPU_LEVEL must be v2, v3 or v4; '", word, "' is not used"));
+}
+
 int guarded(App& app) {
   try {
+    note_environment(app);
     if (app.threads > 0) set_num_threads(app.threads);
     const int code = app.action();
     flush_results();

@@ -6,6 +6,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/sharded.h"
+#include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/packed/packed_layer.h"
@@ -21,12 +22,42 @@ Loaded load_any(const App& app, const std::string& path) {
   return out;
 }
 
-nn::ModulePtr load_model_file(const App& app, const std::string& path) {
+Loaded load_model(const App& app, const std::string& path) {
   Loaded loaded = load_any(app, path);
   if (loaded.model == nullptr)
     throw FormatError(cat("'", path, "' holds tensors but no model; make one with: coppice import ", path,
                           " --arch ARCH.json -o MODEL.safetensors"));
-  return loaded.model;
+  return loaded;
+}
+
+nn::ModulePtr load_model_file(const App& app, const std::string& path) { return load_model(app, path).model; }
+
+std::map<std::string, std::string> notes_of(const NamedTensors& tensors) {
+  std::map<std::string, std::string> notes(tensors.metadata().begin(), tensors.metadata().end());
+  notes.erase(nn::kModelKey);
+  return notes;
+}
+
+WeightCount count_weights(const nn::Module& model) {
+  NoGrad guard;
+  WeightCount out;
+  for (const auto& [path, module] : model.named_modules()) {
+    if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(module)) {
+      const std::int64_t n = packed->weight().rows() * packed->weight().cols();
+      out.weights += n;
+      out.zeros += n - packed->weight().nonzeros();
+      continue;
+    }
+    const auto add = [&](const std::string& name, const Tensor& tensor) {
+      if (!tensor.defined() || !sparsity::is_prunable(name, tensor)) return;
+      out.weights += tensor.numel();
+      out.zeros += tensor.numel() - count_nonzero(tensor);
+    };
+    for (const auto& [name, derived] : module->derived()) add(name, module->tensor(name));
+    for (const auto& [name, tensor] : module->own_parameters())
+      if (!name.ends_with("_orig") || !nn::is_masked(*module, name.substr(0, name.size() - 5))) add(name, tensor);
+  }
+  return out;
 }
 
 bool matches(const std::string& glob, const std::string& text) {
@@ -102,20 +133,6 @@ NamedTensors plain_tensors(const nn::Module& model) {
     if (!out.contains(prefix + "weight")) out.add(prefix + "weight", layer->second->unpacked());
     if (own == "bias") out.add(name, tensor);
   }
-  return out;
-}
-
-NamedTensors fold_masks(const NamedTensors& tensors) {
-  NoGrad guard;
-  NamedTensors out;
-  for (const auto& [name, tensor] : tensors) {
-    const std::string base = name.substr(0, name.size() - std::min<std::size_t>(name.size(), 5));  // without the suffix
-    if (name.ends_with("_mask") && tensors.contains(base + "_orig")) continue;
-    const Tensor* mask = name.ends_with("_orig") ? tensors.find(base + "_mask") : nullptr;
-    if (mask == nullptr) out.add(name, tensor);
-    else out.add(base, nn::apply_mask(tensor, *mask));
-  }
-  out.metadata() = tensors.metadata();
   return out;
 }
 

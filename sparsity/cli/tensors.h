@@ -1,6 +1,7 @@
 #pragma once
 // Files as models or as bare tensors, and the choice of tensors by name.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,7 +19,18 @@ struct Loaded {
 };
 [[nodiscard]] Loaded load_any(const App& app, const std::string& path);
 /// @throws FormatError  if the file is no model
+[[nodiscard]] Loaded load_model(const App& app, const std::string& path);
 [[nodiscard]] nn::ModulePtr load_model_file(const App& app, const std::string& path);
+
+/// What a model file says beside its tree, to be handed on to the next file.
+[[nodiscard]] std::map<std::string, std::string> notes_of(const NamedTensors& tensors);
+
+/// Prunable weights of a model, packed or not, as they are when masks are applied.
+struct WeightCount {
+  std::int64_t weights = 0;
+  std::int64_t zeros = 0;
+};
+[[nodiscard]] WeightCount count_weights(const nn::Module& model);
 
 /// Whether a glob of '*', '?' and plain characters matches the whole text. Linear in text times pattern.
 [[nodiscard]] bool matches(const std::string& glob, const std::string& text);
@@ -38,9 +50,6 @@ struct NameFilter {
 /// What PyTorch would have for a model: its state dict, with masks as floating X_mask beside X_orig, and packed layers
 /// unpacked.
 [[nodiscard]] NamedTensors plain_tensors(const nn::Module& model);
-
-/// Pairs X_orig and X_mask replaced by X = mask * orig, in place of X_orig. @throws ShapeError
-[[nodiscard]] NamedTensors fold_masks(const NamedTensors& tensors);
 
 /// The file, and for the index of a sharded checkpoint its shards too.
 [[nodiscard]] std::vector<std::string> files_behind(const std::string& path);

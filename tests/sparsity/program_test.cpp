@@ -18,18 +18,22 @@ struct Call {
   std::string command;
   Words words;
   bool writes;
+  std::string output = {};
 };
-std::vector<Call> calls(const std::string& file, const std::string& output, const TempDir& dir) {
+/// An output is an array for `run` and `convert`, safetensors for the others.
+std::vector<Call> calls(const std::string& file, const std::string& array, const TempDir& dir) {
+  const std::string output =
+      array.empty() ? array : std::filesystem::path(array).replace_extension(".safetensors").string();
   const std::string x = (dir / "x.npy").string();
   write_npy(x, zeros({2, 64}));
   const std::string arch = (kData / "mlp_digits.arch.json").string();
   return {{"inspect", {"inspect", file}, false},
-          {"convert", {"convert", file, "-o", output}, true},
-          {"import", {"import", file, "--arch", arch, "-o", output}, true},
-          {"prune", {"prune", file, "-o", output, "--amount", "0.5"}, true},
-          {"finetune", {"finetune", file, "-o", output, "--data", "digits", "--epochs", "1"}, true},
-          {"pack", {"pack", file, "-o", output, "--no-measure"}, true},
-          {"run", {"run", file, x, "-o", output}, true},
+          {"convert", {"convert", file, "-o", array}, true, array},
+          {"import", {"import", file, "--arch", arch, "-o", output}, true, output},
+          {"prune", {"prune", file, "-o", output, "--amount", "0.5"}, true, output},
+          {"finetune", {"finetune", file, "-o", output, "--data", "digits", "--epochs", "1"}, true, output},
+          {"pack", {"pack", file, "-o", output, "--no-measure"}, true, output},
+          {"run", {"run", file, x, "-o", array}, true, array},
           {"eval", {"eval", file, "--data", "digits"}, false},
           {"bench", {"bench", file, "--rounds", "1"}, false},
           {"verify", {"verify", file}, false}};
@@ -137,9 +141,9 @@ TEST_SUITE("sparsity/cli") {
 
   TEST_CASE("an existing output stays unless --force is given: exit code 2") {
     const TempDir dir;
-    const std::string out = (dir / "out.npy").string();
-    for (const Call& good : calls("", out, dir)) {
+    for (const Call& good : calls("", (dir / "out.npy").string(), dir)) {
       if (!good.writes) continue;
+      const std::string out = good.output;
       CAPTURE(good.command);
       Words words = good.words;
       words[1] = good_input(good.command);

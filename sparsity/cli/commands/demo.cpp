@@ -18,11 +18,10 @@
 #include "coppice/engine/random.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
-#include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/permanent.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/pack.h"
-#include "coppice/sparsity/prune/one_shot.h"
+#include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/training/finetune.h"
 
 extern char** environ;
@@ -33,10 +32,16 @@ namespace {
 struct Options {
   std::string folder = "coppice-demo";
   std::uint64_t seed = 0;
-  bool data_only = false;
+  bool data_only = false, force = false;
 };
 
 constexpr double kSparsity = 0.9;
+/// All that the demo writes.
+constexpr const char* kFiles[] = {
+    "lenet_digits.pt", "lenet_digits.arch.json", "dense.safetensors", "train_images.npy", "train_classes.npy",
+    "test_images.npy", "test_classes.npy", "pruned_per_layer.safetensors", "pruned_global.safetensors",
+    "sparse.safetensors", "packed.safetensors", "packed_logits.npy", "report.json"};
+constexpr std::size_t kDataFiles = 7;  // of them, what --data-only writes
 
 /// One line of the table.
 struct Entry {
@@ -44,36 +49,20 @@ struct Entry {
   std::string file;
   nn::ModulePtr model;
   std::int64_t correct = 0;
-  std::int64_t zeros = 0;
-  std::int64_t weights = 0;
+  WeightCount count;
   Latency one, many;
 };
 
-/// Zeros among the prunable weights, packed or not.
-void count_zeros(Entry& e) {
-  for (const auto& [path, module] : e.model->named_modules()) {
-    if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(module)) {
-      e.weights += packed->weight().rows() * packed->weight().cols();
-      e.zeros += packed->weight().rows() * packed->weight().cols() - packed->weight().nonzeros();
-      continue;
-    }
+/// Prunes 90 % of all weights of a model in one shot.
+void prune(nn::Module& model, bool global) {
+  std::vector<sparsity::prune::Target> targets;
+  for (const auto& [path, module] : model.named_modules())
     for (const auto& [name, tensor] : module->own_parameters())
-      if (tensor.defined() && sparsity::is_prunable(name, tensor)) {
-        e.weights += tensor.numel();
-        e.zeros += tensor.numel() - count_nonzero(tensor);
-      }
-  }
-}
-
-/// Prunes all weights of a model in one shot.
-void prune(nn::Module& model, sparsity::PruneMethod method, std::uint64_t seed) {
-  TensorList weights;
-  for (const auto& [name, tensor] : model.named_parameters())
-    if (sparsity::is_prunable(name, tensor)) weights.push_back(tensor);
-  Generator generator(seed);
-  const TensorList masks = sparsity::prune_masks(weights, {.method = method, .amount = kSparsity}, generator);
-  NoGrad guard;
-  for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(nn::apply_mask(weights[i], masks[i]));
+      if (tensor.defined() && sparsity::is_prunable(name, tensor)) targets.emplace_back(module, name);
+  if (global) sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(kSparsity));
+  else
+    for (const auto& [module, name] : targets) sparsity::prune::l1_unstructured(*module, name, kSparsity);
+  nn::make_permanent(model);
 }
 
 /// Runs `coppice run` in a process of its own. @throws Error  if it fails
@@ -111,10 +100,30 @@ class Demo {
     std::error_code error;
     std::filesystem::create_directories(folder_, error);
     if (error) throw IoError(cat("[demo] cannot make the folder '", o_.folder, "': ", error.message()));
+    claim_folder();
+    try {
+      return steps();
+    } catch (const Interrupted&) {
+      throw Interrupted{cat("the files so far are in ", o_.folder)};
+    }
+  }
+
+ private:
+  /// Files that an earlier demo left may be replaced, those of anybody else may not.
+  void claim_folder() {
+    const std::filesystem::path mark = folder_ / ".coppice-demo";
+    if (!std::filesystem::exists(mark) && !o_.force)
+      for (const char* name : kFiles)
+        if (std::filesystem::exists(folder_ / name))
+          throw UsageError(cat("'", path(name), "' exists and is of no earlier demo; pass --force to replace it"));
+    write_file(mark, std::string("Files of `coppice demo`; the next one replaces them.\n"));
+  }
+
+  int steps() {
     import();
     if (o_.data_only) return report_data();
-    one_shot("90 % per layer, one shot", "per_layer", sparsity::PruneMethod::l1_unstructured);
-    one_shot("90 % global, one shot", "global", sparsity::PruneMethod::global_l1);
+    one_shot("90 % per layer, one shot", "per_layer", false);
+    one_shot("90 % global, one shot", "global", true);
     gradual();
     pack();
     check_packed_elsewhere();
@@ -123,7 +132,6 @@ class Demo {
     return kDone;
   }
 
- private:
   [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   void import() {
@@ -143,8 +151,7 @@ class Demo {
   }
 
   int report_data() {
-    const std::vector<std::string> files{"lenet_digits.pt", "lenet_digits.arch.json", "dense.safetensors",
-                                         "train_images.npy", "train_classes.npy", "test_images.npy", "test_classes.npy"};
+    const std::vector<std::string> files(kFiles, kFiles + kDataFiles);
     if (app_.json) print("coppice.demo/1", {{"folder", o_.folder}, {"files", files}});
     else
       for (const std::string& file : files)
@@ -160,15 +167,15 @@ class Demo {
     e.file = path(file);
     e.model = nn::load_model(path(file), app_.read);
     e.correct = sparsity::evaluate(*e.model, test_).correct;
-    count_zeros(e);
+    e.count = count_weights(*e.model);
     entries_.push_back(std::move(e));
     check_interrupt();
   }
 
-  void one_shot(const std::string& name, const std::string& file, sparsity::PruneMethod method) {
+  void one_shot(const std::string& name, const std::string& file, bool global) {
     note(app_, cat("2/5  pruning: ", name));
     const nn::ModulePtr model = entries_.front().model->clone();
-    prune(*model, method, o_.seed);
+    prune(*model, global);
     add(name, "pruned_" + file + ".safetensors", model);
   }
 
@@ -187,7 +194,7 @@ class Demo {
                                              return true;
                                            });
     epochs_ = static_cast<std::int64_t>(report.epochs.size());
-    for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
+    nn::make_permanent(*model);
     add(cat("90 % gradual, ", epochs_, " epochs"), "sparse.safetensors", model);
   }
 
@@ -218,7 +225,7 @@ class Demo {
     Json models = Json::array();
     for (const Entry& e : entries_)
       models.push_back({{"name", e.name}, {"file", e.file}, {"correct", e.correct}, {"count", test_.size()},
-                        {"zeros", e.zeros}, {"weights", e.weights}, {"file_bytes", file_size(e.file)},
+                        {"zeros", e.count.zeros}, {"weights", e.count.weights}, {"file_bytes", file_size(e.file)},
                         {"memory_bytes", memory_bytes(*e.model)}, {"batch_1_ms", e.one.p50},
                         {"batch_64_ms", e.many.p50}});
     return {{"schema", "coppice.demo/1"}, {"seed", o_.seed}, {"threads", num_threads()},
@@ -235,7 +242,7 @@ class Demo {
     Table table{{"model", "correct", "zeros", "file", "memory", "batch 1", "batch 64"}, {}};
     for (const Entry& e : entries_)
       table.rows.push_back({e.name, cat(e.correct, "/", test_.size()),
-                            percent(static_cast<double>(e.zeros) / static_cast<double>(e.weights)),
+                            percent(static_cast<double>(e.count.zeros) / static_cast<double>(e.count.weights)),
                             grouped(static_cast<std::int64_t>(bytes(e))), grouped(memory_bytes(*e.model)),
                             fixed(e.one.p50, 4) + " ms", fixed(e.many.p50, 3) + " ms"});
     const Entry& packed = entries_.back();
@@ -276,6 +283,7 @@ void add_demo(App& app) {
       "  coppice demo\n  coppice demo /tmp/digits --seed 7 --json");
   sub->add_option("DIR", o->folder, "Folder for the files")->capture_default_str();
   sub->add_option("--seed", o->seed, "Seed of the fine-tuning")->capture_default_str();
+  sub->add_flag("--force", o->force, "Replace files in DIR even if no earlier demo wrote them");
   sub->add_flag("--data-only", o->data_only, "Write the checkpoint, its architecture and the digits as .npy, and stop");
   sub->callback([&app, o] { app.action = [&app, o] { return Demo(app, *o).run(); }; });
 }

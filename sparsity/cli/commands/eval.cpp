@@ -7,10 +7,12 @@ namespace {
 struct Options {
   std::string model, data, split = "test";
   std::int64_t batch = 256;
+  const CLI::Option* split_option = nullptr;
 };
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
+  if (o.data != "digits") only_with(*o.split_option, "--data digits");
   const nn::ModulePtr model = load_model_file(app, o.model);
   const sparsity::Dataset data = load_data(app, o.data, o.split == "test" ? Split::test : Split::train, *model);
   const sparsity::Evaluation e = sparsity::evaluate(*model, data, o.batch);
@@ -32,7 +34,7 @@ void add_eval(App& app) {
                               "  coppice eval packed.safetensors --data X.npy,Y.npy --json");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in) or X.npy,Y.npy")->required();
-  sub->add_option("--split", o->split, "Which part of the digits")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
+  o->split_option = sub->add_option("--split", o->split, "Which part of the digits")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
   sub->add_option("--batch", o->batch, "Samples at a time")->check(CLI::PositiveNumber)->capture_default_str();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

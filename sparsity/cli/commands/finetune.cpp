@@ -12,7 +12,8 @@ namespace {
 
 struct Options {
   std::string model, output, data, optimizer = "adam";
-  double sparsity = -1;
+  std::optional<double> sparsity;
+  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr;
   std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
@@ -29,17 +30,21 @@ int run(const App& app, Options o) {
   std::vector<std::string> inputs = data_files(o.data);
   inputs.push_back(o.model);
   check_output(o.output, inputs, o.force);
+  writes_safetensors(o.output);
   if (!o.checkpoint.empty()) {
     inputs.push_back(o.output);
     check_output(o.checkpoint, inputs, true);  // an existing one is gone on from
     o.train.checkpoint = o.checkpoint;
     if (std::filesystem::exists(o.checkpoint)) note(app, cat("going on from ", o.checkpoint));
   }
-  if (o.sparsity >= 0) o.train.sparsity = o.sparsity;
+  if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
+  if (!o.sparsity) only_with(*o.ramp_option, "--sparsity");
+  o.train.sparsity = o.sparsity;
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
                                                : sparsity::FinetuneOptions::Optimizer::adam;
-  const nn::ModulePtr model = load_model_file(app, o.model);
+  const Loaded input = load_model(app, o.model);
+  const nn::ModulePtr& model = input.model;
   std::vector<std::string> names;
   for (const auto& [name, tensor] : model->named_parameters()) names.push_back(name);
   o.names.check_patterns(names);
@@ -49,14 +54,15 @@ int run(const App& app, Options o) {
   const sparsity::FinetuneReport report = sparsity::finetune(
       *model, data, o.train, [&](const std::string& name, const Tensor& t) { return o.names.takes(name, t); },
       [&](const sparsity::EpochReport& r) {
-        progress.update(r.epoch, cat("loss ", r.train_loss, "  zeros ", percent(r.sparsity), "  validation ",
+        progress.update(r.epoch, cat("loss ", fixed(r.train_loss, 4), "  zeros ", percent(r.sparsity), "  validation ",
                                      r.validation.correct, "/", r.validation.count));
-        check_interrupt();
+        if (o.checkpoint.empty()) check_interrupt();
+        else check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
         return true;
       });
   if (!o.keep_masks)
     for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
-  nn::save_model(*model, o.output);
+  write_output(o.output, [&] { nn::save_model(*model, o.output, notes_of(input.tensors)); });
 
   const sparsity::EpochReport& best = report.epochs[static_cast<std::size_t>(report.best_epoch - 1)];
   if (app.json) {
@@ -92,22 +98,22 @@ void add_finetune(App& app) {
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
-  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(finite(0, 1));
   sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")->check(CLI::PositiveNumber)->capture_default_str();
   sub->add_option("--batch", o->train.batch, "Samples per step")->check(CLI::PositiveNumber)->capture_default_str();
-  sub->add_option("--lr", o->train.lr, "Learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
+  sub->add_option("--lr", o->train.lr, "Learning rate")->check(finite(0, 1e6))->capture_default_str();
   sub->add_option("--optimizer", o->optimizer, "adam, adamw or sgd")
       ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
       ->capture_default_str();
-  sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(CLI::NonNegativeNumber)->capture_default_str();
-  sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")->check(CLI::NonNegativeNumber)->capture_default_str();
+  o->momentum_option = sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(finite(0, 1))->capture_default_str();
+  sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")->check(finite(0, 1e6))->capture_default_str();
   sub->add_option("--seed", o->train.seed, "Seed of order and split")->capture_default_str();
   sub->add_option("--validation", o->train.validation, "Share of the data that chooses the best epoch")
-      ->check(CLI::Range(0.0, 0.9))
+      ->check(finite(0, 0.9))
       ->capture_default_str();
   sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")->capture_default_str();
-  sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
-      ->check(CLI::Range(0.01, 1.0))
+  o->ramp_option = sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
+      ->check(finite(0.01, 1))
       ->capture_default_str();
   sub->add_option("--checkpoint", o->checkpoint,
                   "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");

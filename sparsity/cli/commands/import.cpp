@@ -25,6 +25,7 @@ std::int64_t attach_masks(nn::Module& model, const NamedTensors& tensors) {
       const std::string full = path.empty() ? name : path + "." + name;
       const Tensor* mask = tensors.find(full + "_mask");
       if (mask == nullptr || !tensors.contains(full + "_orig")) continue;
+      if (mask->shape() != module->tensor(name).shape()) continue;  // load_state_dict lists it with all others
       nn::attach_mask(*module, name, *mask);
       ++masked;
     }
@@ -37,6 +38,7 @@ int run(const App& app, const Options& o) {
   std::vector<std::string> inputs = files_behind(o.weights);
   inputs.push_back(o.arch);
   check_output(o.output, inputs, o.force);
+  writes_safetensors(o.output);
   const NamedTensors tensors = load_tensors(o.weights, app.read);
   nn::ModulePtr model;
   {

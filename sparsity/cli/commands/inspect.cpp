@@ -29,11 +29,13 @@ int run(const App& app, const Options& o) {
   }
   std::int64_t file_bytes = 0;
   for (const std::string& file : files_behind(o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
-  const bool model = nn::is_model(tensors);
+  const nn::ModulePtr model = nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file) : nullptr;
+  const WeightCount count = model == nullptr ? WeightCount() : count_weights(*model);
   if (app.json) {
-    Json out{{"file", o.file}, {"model", model}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},
+    Json out{{"file", o.file}, {"model", model != nullptr}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},
              {"tensor_bytes", tensors.nbytes()}, {"file_bytes", file_bytes}, {"metadata", tensors.metadata()},
              {"skipped", tensors.skipped()}};
+    if (model != nullptr) out["weights"] = count.weights, out["weight_zeros"] = count.zeros;
     print("coppice.inspect/1", out);
     return kDone;
   }
@@ -42,8 +44,13 @@ int run(const App& app, const Options& o) {
                         grouped(static_cast<std::int64_t>(tensors.nbytes()))});
   print(table.text());
   print(cat(o.file, ": ", tensors.size(), " tensors, ", grouped(file_bytes), " bytes, ",
-            model ? "a model" : "a bare checkpoint"));
-  if (model) print(nn::model_from_tensors(tensors, o.file)->describe());
+            model != nullptr ? "a model" : "a bare checkpoint"));
+  if (model != nullptr) {
+    // Masks of bits and packed layers make the tensors' own zeros say little.
+    print(cat("weights: ", grouped(count.weights), ", ", grouped(count.zeros), " of them zero (",
+              percent(count.weights == 0 ? 0 : static_cast<double>(count.zeros) / static_cast<double>(count.weights)), ")"));
+    print(model->describe());
+  }
   for (const std::string& path : tensors.skipped()) note(app, cat("left out: ", printable(path)));
   return kDone;
 }

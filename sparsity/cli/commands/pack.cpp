@@ -5,6 +5,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
 namespace {
@@ -13,7 +14,14 @@ struct Options {
   std::string model, output, input;
   std::vector<std::int64_t> shape;
   bool no_measure = false, force = false;
+  const CLI::Option* shape_option = nullptr;
 };
+
+bool holds_packed(const nn::Module& model) {
+  for (const auto& [path, module] : model.named_modules())
+    if (dynamic_cast<const nn::PackedLayer*>(module) != nullptr) return true;
+  return false;
+}
 
 /// An input from which the sizes inside convolutions are learnt, if one was named.
 Tensor example_of(const App& app, const Options& o) {
@@ -23,14 +31,19 @@ Tensor example_of(const App& app, const Options& o) {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
+  if (o.no_measure) only_with(*o.shape_option, "measuring (not --no-measure)");
   check_output(o.output, {o.model, o.input}, o.force);
-  const nn::ModulePtr model = load_model_file(app, o.model);
+  writes_safetensors(o.output);
+  const Loaded input = load_model(app, o.model);
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
-  const sparsity::Packed packed = sparsity::pack(*model, options, example_of(app, o));
-  write_output(o.output, [&] {
-    nn::save_model(*packed.model, o.output, {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
-  });
+  const sparsity::Packed packed = sparsity::pack(*input.model, options, example_of(app, o));
+  if (packed.decisions.empty())
+    throw ValueError(cat("'", o.model, "' has no dense Linear or Conv2d that could be packed",
+                         holds_packed(*input.model) ? ": its layers are packed already" : ""));
+  std::map<std::string, std::string> notes = notes_of(input.tensors);
+  notes["coppice.pack"] = sparsity::decisions_to_json(packed.decisions);
+  write_output(o.output, [&] { nn::save_model(*packed.model, o.output, notes); });
 
   const auto before = static_cast<std::int64_t>(file_size(o.model));
   const auto after = static_cast<std::int64_t>(file_size(o.output));
@@ -63,7 +76,7 @@ void add_pack(App& app) {
       "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
-  sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")->delimiter(',');
+  o->shape_option = sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")->delimiter(',');
   sub->add_option("--input", o->input, "The same from an .npy file")->excludes("--shape");
   sub->add_flag("--no-measure", o->no_measure, "Choose by bytes alone: the same result on every machine");
   sub->add_flag("--force", o->force, "Replace an existing output");

@@ -1,25 +1,28 @@
 #include <charconv>
 #include <cmath>
 
-#include "../tensors.h"
+#include "../prunables.h"
 #include "coppice/engine/autograd.h"
-#include "coppice/engine/create.h"
-#include "coppice/engine/io/load.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masked.h"
-#include "coppice/sparsity/prune/one_shot.h"
+#include "coppice/sparsity/prune/prune.h"
 
 namespace coppice::cli {
 namespace {
+
+namespace methods = sparsity::prune;
+
+const std::vector<std::string> kMethods{"l1_unstructured",   "random_unstructured", "ln_structured",
+                                        "random_structured", "global_l1",           "global_random"};
 
 struct Options {
   std::string input, output, method = "l1_unstructured", amount, n = "2", ties = "lowest";
   std::int64_t dim = 0;
   std::uint64_t seed = 0;
   bool keep_masks = false, dry_run = false, force = false;
+  const CLI::Option *dim_option = nullptr, *n_option = nullptr;
   NameFilter names;
 };
 
@@ -30,95 +33,86 @@ NormOrder parse_order(const std::string& text) {
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), p);  // takes inf and -inf as well
   if (error != std::errc() || at != text.data() + text.size())
     throw UsageError(cat("--n takes a number, inf, -inf, fro or nuc; got '", text, "'"));
+  if (std::isnan(p)) throw UsageError("--n nan would rank nothing");
   return p;
 }
 
-/// A weight that can be pruned, in a model or in a bare checkpoint.
-struct Target {
-  std::string name;
-  Tensor value;                 ///< what the ranking sees: mask * orig where there is a mask
-  nn::Module* module = nullptr; ///< of a model
-  std::string slot;             ///< name in the module
-};
-
-std::vector<Target> all_targets(const Loaded& input, const NamedTensors& folded) {
-  std::vector<Target> out;
-  if (input.model == nullptr) {
-    for (const auto& [name, tensor] : folded) out.push_back({name, tensor, nullptr, ""});
-    return out;
-  }
-  NoGrad guard;
-  for (const auto& [path, module] : input.model->named_modules())
-    for (const auto& [name, tensor] : module->own_parameters()) {
-      if (!tensor.defined()) continue;
-      const std::string base = name.ends_with("_orig") ? name.substr(0, name.size() - 5) : name;
-      const std::string slot = nn::is_masked(*module, base) ? base : name;
-      out.push_back({path.empty() ? slot : path + "." + slot, module->tensor(slot).detach(), module, slot});
-    }
-  return out;
-}
-
-std::vector<Target> choose(const std::vector<Target>& all, const NameFilter& filter) {
+std::vector<Prunable> choose(const std::vector<Prunable>& all, const NameFilter& filter) {
   std::vector<std::string> names;
-  std::vector<Target> out;
-  for (const Target& t : all) {
+  std::vector<Prunable> out;
+  for (const Prunable& t : all) {
     names.push_back(t.name);
-    if (filter.takes(t.name, t.value)) out.push_back(t);
+    if (filter.takes(t.name, t.value())) out.push_back(t);
   }
   filter.check_patterns(names);
   if (out.empty()) throw FormatError("no tensor is left to prune; see --include");
   return out;
 }
 
-void apply_to_model(const Target& t, const Tensor& mask, bool keep_masks) {
-  NoGrad guard;
-  if (keep_masks || nn::is_masked(*t.module, t.slot)) {
-    nn::attach_mask(*t.module, t.slot, mask);
-    if (!keep_masks) nn::burn_in_mask(*t.module, t.slot);
+/// Calls `prune` so that a refusal names the tensor.
+template <class F>
+void named(const std::string& name, F prune) {
+  const auto text = [&](const Error& e) { return cat("'", printable(name), "': ", e.what()); };
+  try {
+    prune();
+  } catch (const ShapeError& e) {
+    throw ShapeError(text(e));
+  } catch (const ValueError& e) {
+    throw ValueError(text(e));
+  } catch (const IndexError& e) {
+    throw IndexError(text(e));
+  } catch (const TypeError& e) {
+    throw TypeError(text(e));
+  }
+}
+
+void prune(const std::vector<Prunable>& targets, const Options& o, sparsity::Amount amount) {
+  Generator generator(o.seed);
+  const TieRule ties = o.ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index;
+  if (o.method.starts_with("global_")) {
+    std::vector<methods::Target> all;
+    for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
+    if (o.method == "global_l1") methods::global_unstructured(all, methods::L1Unstructured(amount, ties));
+    else methods::global_unstructured(all, methods::RandomUnstructured(amount, ties, &generator));
     return;
   }
-  Tensor parameter = t.module->tensor(t.slot);
-  parameter.copy_(nn::apply_mask(parameter, mask));
+  const NormOrder n = parse_order(o.n);
+  for (const Prunable& t : targets)
+    named(t.name, [&] {
+      if (o.method == "l1_unstructured") methods::l1_unstructured(*t.module, t.slot, amount, {}, ties);
+      else if (o.method == "random_unstructured")
+        methods::random_unstructured(*t.module, t.slot, amount, ties, &generator);
+      else if (o.method == "ln_structured") methods::ln_structured(*t.module, t.slot, amount, n, o.dim, {}, ties);
+      else methods::random_structured(*t.module, t.slot, amount, o.dim, ties, &generator);
+    });
 }
 
-/// The checkpoint with products, or with X_orig and X_mask (of the type of X, as PyTorch writes them).
-NamedTensors masked_checkpoint(const NamedTensors& folded, const NamedTensors& original,
-                               const std::vector<Target>& targets, const TensorList& masks, bool keep_masks) {
-  NoGrad guard;
-  NamedTensors out;
-  for (const auto& [name, tensor] : folded) {
-    std::size_t i = 0;
-    while (i < targets.size() && targets[i].name != name) ++i;
-    if (i == targets.size()) {
-      out.add(name, tensor);
-    } else if (keep_masks) {
-      const Tensor* before = original.find(name + "_mask");
-      const Tensor* orig = original.find(name + "_orig");
-      const bool again = before != nullptr && orig != nullptr;
-      out.add(name + "_orig", again ? *orig : tensor);
-      out.add(name + "_mask", again ? nn::apply_mask(*before, masks[i]) : masks[i]);
-    } else {
-      out.add(name, nn::apply_mask(tensor, masks[i]));
-    }
+struct Row {
+  std::string name;
+  Shape shape;
+  std::int64_t zeros, elements, pruned;  ///< pruned: entries that the mask takes
+};
+
+std::vector<Row> rows_of(const std::vector<Prunable>& targets) {
+  std::vector<Row> rows;
+  for (const Prunable& t : targets) {
+    const Tensor value = t.value();
+    rows.push_back({t.name, value.shape(), value.numel() - count_nonzero(value), value.numel(),
+                    value.numel() - count_nonzero(t.module->tensor(t.slot + "_mask"))});
   }
-  for (const auto& [key, text] : original.metadata()) out.metadata()[key] = text;
-  return out;
+  return rows;
 }
 
-void report(const App& app, const Options& o, const std::vector<Target>& targets, const TensorList& masks) {
+void report(const App& app, const Options& o, const std::vector<Row>& rows) {
   Table table{{"tensor", "shape", "zeros", "of", "share"}, {}};
   Json list = Json::array();
   std::int64_t zeros = 0, total = 0;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    const Tensor product = nn::apply_mask(targets[i].value, masks[i]);
-    const std::int64_t n = product.numel();
-    const std::int64_t zero = n - count_nonzero(product);
-    zeros += zero;
-    total += n;
-    table.rows.push_back({targets[i].name, to_string(product.shape()), grouped(zero), grouped(n),
-                          percent(sparsity::sparsity_of(product))});
-    list.push_back({{"name", targets[i].name}, {"zeros", zero}, {"elements", n},
-                    {"pruned", n - count_nonzero(masks[i])}});
+  for (const Row& r : rows) {
+    zeros += r.zeros;
+    total += r.elements;
+    const double share = r.elements == 0 ? 0 : static_cast<double>(r.zeros) / static_cast<double>(r.elements);
+    table.rows.push_back({printable(r.name), to_string(r.shape), grouped(r.zeros), grouped(r.elements), percent(share)});
+    list.push_back({{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}});
   }
   const double share = total == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(total);
   if (app.json) {
@@ -135,37 +129,31 @@ void report(const App& app, const Options& o, const std::vector<Target>& targets
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  sparsity::PruneRequest request;
-  request.method = *sparsity::prune_method_from_name(o.method);
+  if (!o.method.ends_with("_structured"))
+    only_with(*o.dim_option, "ln_structured and random_structured");
+  if (o.method != "ln_structured") only_with(*o.n_option, "ln_structured");
+  sparsity::Amount amount = 0;
   try {
-    request.amount = sparsity::Amount::parse(o.amount);
+    amount = sparsity::Amount::parse(o.amount);
   } catch (const ValueError& e) {
     throw UsageError(cat("--amount: ", e.what()));
   }
-  request.n = parse_order(o.n);
-  request.dim = o.dim;
-  request.ties = o.ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index;
+  (void)parse_order(o.n);
   if (!o.dry_run) check_output(o.output, files_behind(o.input), o.force);
 
-  const Loaded input = load_any(app, o.input);
-  const NamedTensors folded = input.model == nullptr ? fold_masks(input.tensors) : NamedTensors();
-  const std::vector<Target> targets = choose(all_targets(input, folded), o.names);
-  for (const Target& t : targets)
-    if (any(isnan(t.value)).item<bool>()) note(app, cat("note: ", t.name, " holds NaN; they rank above every number"));
-  TensorList weights;
-  std::vector<std::string> names;
-  for (const Target& t : targets) weights.push_back(t.value), names.push_back(t.name);
-  Generator generator(o.seed);
-  const TensorList masks = sparsity::prune_masks(weights, request, generator, names);
-
-  if (!o.dry_run && input.model != nullptr) {
-    for (std::size_t i = 0; i < targets.size(); ++i) apply_to_model(targets[i], masks[i], o.keep_masks);
-    write_output(o.output, [&] { nn::save_model(*input.model, o.output); });
-  } else if (!o.dry_run) {
-    const NamedTensors out = masked_checkpoint(folded, input.tensors, targets, masks, o.keep_masks);
-    write_output(o.output, [&] { save_tensors(o.output, out); });
+  Prunables input(app, o.input);
+  if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
+  const std::vector<Prunable> targets = choose(input.all(), o.names);
+  for (const Prunable& t : targets)
+    if (any(isnan(t.value())).item<bool>())
+      note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
+  {
+    NoGrad guard;
+    prune(targets, o, amount);
   }
-  report(app, o, targets, masks);
+  const std::vector<Row> rows = rows_of(targets);
+  if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks); });
+  report(app, o, rows);
   return kDone;
 }
 
@@ -176,20 +164,21 @@ void add_prune(App& app) {
   CLI::App* sub = app.command(
       "prune",
       "Prunes the weights of a model file or of a bare checkpoint in one shot, with PyTorch's semantics. A model stays a\n"
-      "model; a checkpoint keeps its tensor names, and one in shards becomes one file.",
+      "model; a checkpoint keeps its tensor names, and one in shards becomes one file. Where masks are there already, the\n"
+      "amount counts what they leave.",
       "  coppice prune model.safetensors -o pruned.safetensors --method global_l1 --amount 0.9\n"
       "  coppice prune weights.pt -o pruned.safetensors --method ln_structured --amount 2 --n 2 --dim 0 --keep-masks");
   sub->add_option("IN", o->input, "Model file, or .pt, .pth, .safetensors, .safetensors.index.json, .npz")->required();
   sub->add_option("-o,--output", o->output, "File to write");
   sub->add_option("--method", o->method, "How to choose")
-      ->check(CLI::IsMember(sparsity::prune_method_names()))
+      ->check(CLI::IsMember(kMethods))
       ->capture_default_str();
   sub->add_option("--amount", o->amount,
                   "How much: with a point or exponent a fraction (0.9), else a count of elements or slices; of all "
                   "tensors together for the global methods")
       ->required();
-  sub->add_option("--n", o->n, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")->capture_default_str();
-  sub->add_option("--dim", o->dim, "Structured methods: the axis whose slices go")->capture_default_str();
+  o->n_option = sub->add_option("--n", o->n, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")->capture_default_str();
+  o->dim_option = sub->add_option("--dim", o->dim, "Structured methods: the axis whose slices go")->capture_default_str();
   sub->add_option("--seed", o->seed, "Random methods: torch.manual_seed of the stream")->capture_default_str();
   sub->add_option("--ties", o->ties, "Which of equal scores goes: the lowest index, or what PyTorch takes")
       ->check(CLI::IsMember({"lowest", "pytorch"}))

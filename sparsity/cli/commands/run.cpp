@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "../tensors.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/npy.h"
@@ -15,6 +17,8 @@ struct Options {
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   check_output(o.output, {o.model, o.input}, o.force);
+  if (std::filesystem::path(o.output).extension() != ".npy")
+    throw UsageError(cat("'", o.output, "' would be an .npy file; give it that ending"));
   const nn::ModulePtr model = load_model_file(app, o.model);
   Tensor x = read_npy(o.input, app.read);
   if (x.dim() < 1) throw ShapeError(cat("'", o.input, "' must be [n, ...]; got ", x.shape()));

@@ -1,4 +1,5 @@
 #include <fstream>
+#include <span>
 
 #include "../tensors.h"
 #include "coppice/engine/io/load.h"
@@ -18,7 +19,7 @@ void touch(const NamedTensors& tensors) {
   volatile std::uint64_t sink = 0;  // or the compiler would leave the reading out
   for (const auto& [name, t] : tensors) {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < t.nbytes(); ++i) sum += static_cast<std::uint64_t>(t.bytes()[i]);
+    for (const std::byte b : std::span(t.bytes(), t.nbytes())) sum += static_cast<std::uint64_t>(b);
     sink = sink + sum;
   }
 }

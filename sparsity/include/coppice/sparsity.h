@@ -6,7 +6,6 @@
 #include "coppice/sparsity/amount.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/pack.h"
-#include "coppice/sparsity/prune/one_shot.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"
 #include "coppice/sparsity/training/dataset.h"
