@@ -1,8 +1,10 @@
 // Order statistics and the masks made from them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "coppice/engine.h"
 
@@ -91,6 +93,38 @@ TEST_SUITE("engine/ops/select") {
       zero_selected_({t}, {.count = 2, .ties = ties}, {Tensor::of({3, 1, 2})});
       CHECK(t == Tensor::of({-1, 0, 0}));
       CHECK_THROWS_AS(zero_selected_({t}, {.count = 1, .ties = ties}, {ones({2})}), ShapeError);
+    }
+  }
+
+  TEST_CASE("large inputs whose cut lies among NaN, infinities or equal numbers: exactly `count`, lower positions first") {
+    const std::int64_t n = (1 << 18) + 77;
+    Generator g(3);
+    std::vector<float> v(static_cast<std::size_t>(n));
+    g.normal(std::span<float>(v));
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      if (i % 7 == 0) v[i] = static_cast<float>(i % 2 == 0 ? -kNan : kNan);
+      if (i % 7 == 1) v[i] = i % 2 == 0 ? -HUGE_VALF : HUGE_VALF;
+      if (i % 7 == 2) v[i] = i % 2 == 0 ? -0.5f : 0.5f;
+    }
+    std::vector<std::int64_t> order(v.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto rank = [&](std::int64_t i) {
+      const double x = std::abs(static_cast<double>(v[static_cast<std::size_t>(i)]));
+      return std::isnan(x) ? std::numeric_limits<double>::max() * 2 : std::min(x, 1e300);
+    };
+    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) { return rank(a) < rank(b); });
+    for (const std::int64_t count : {n / 10, n * 2 / 5, n * 4 / 5, n - 5, n}) {
+      CAPTURE(count);
+      Tensor wanted = ones({n});
+      for (std::int64_t i = 0; i < count; ++i) wanted.set_({order[static_cast<std::size_t>(i)]}, 0);
+      for (const int threads : {1, 7}) {
+        set_num_threads(threads);
+        CHECK(select_masks({Tensor::from(v, {n})}, {.count = count})[0] == wanted);
+        Tensor t = Tensor::from(v, {n});
+        zero_selected_({t}, {.count = count}, {Tensor::from(v, {n})});
+        CHECK(n - count_nonzero(t) == count);
+      }
+      set_num_threads(2);
     }
   }
 

@@ -14,7 +14,7 @@ const DenseKernels COPPICE_JOIN(kDense_, COPPICE_LEVEL) = {
     COPPICE_LEVEL::any_gemm<float>, COPPICE_LEVEL::any_gemm<double>, COPPICE_LEVEL::vexp,
     COPPICE_LEVEL::vtanh,           COPPICE_LEVEL::vsigmoid,         COPPICE_LEVEL::lstm_cell,
     COPPICE_LEVEL::keys_f32,        COPPICE_LEVEL::count_equal,      COPPICE_LEVEL::bracket,
-    COPPICE_LEVEL::mask_words,
+    COPPICE_LEVEL::mask_words,      COPPICE_LEVEL::bracket_f32,      COPPICE_LEVEL::mask_f32,
 };
 
 }  // namespace coppice::kernels

@@ -33,6 +33,12 @@ struct DenseKernels {
   /// `one` where first_kept <= key != none, else 0.
   void (*mask_words)(const std::uint32_t* keys, std::int64_t n, std::uint32_t first_kept, std::uint32_t none,
                      std::uint32_t one, std::uint32_t* out);
+  /// bracket() of the keys of magnitudes, which are not stored.
+  std::int64_t (*bracket_f32)(const float* x, std::int64_t n, std::uint32_t low, std::uint32_t width,
+                              std::uint32_t* out, std::int64_t* below);
+  /// mask_words() of the keys of magnitudes; returns how many are equal to `key`, which is no NaN's.
+  std::int64_t (*mask_f32)(const float* x, std::int64_t n, std::uint32_t first_kept, std::uint32_t key,
+                           std::uint32_t one, std::uint32_t* out);
 };
 
 /// The table of the level in use, cpu_level().

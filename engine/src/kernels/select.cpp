@@ -38,47 +38,94 @@ void write_block(const Key* keys, std::int64_t n, Key key, Key none, Word one, W
   for (std::int64_t i = 0; i < n; ++i) out[i] = ((keys[i] >= key) & (keys[i] != none)) ? one : Word{0};
 }
 
+/// Positions of elements that are equal to the cut, in a sequence of spans.
+struct Place {
+  std::size_t span;
+  std::int64_t index;
+};
+constexpr std::int64_t kRemembered = 1 << 14;  // positions: 256 KB; with more of them a pass counts them first
+
+void zero(const MaskOut& mask, std::int64_t index) {
+  with_word(itemsize(mask.dtype), [&]<class Word>(Word*) { static_cast<Word*>(mask.data)[index] = 0; });
+}
+
+template <class Key>
+std::int64_t count_equal(const Key* keys, std::int64_t n, Key key) {
+  if constexpr (sizeof(Key) == 4) return dense_kernels().count_equal(keys, n, key);
+  else return std::count(keys, keys + n, key);
+}
+
+/// How many are equal to the cut before each range.
+template <class Key>
+std::vector<std::int64_t> count_before(const Sequence& seq, Key key) {
+  std::vector<std::int64_t> before(static_cast<std::size_t>(seq.ranges()) + 1);
+  parallel_for(seq.ranges(), 1, [&](Rows rows) {
+    for (auto r = rows.begin; r < rows.end; ++r) {
+      std::int64_t equal = 0;
+      seq.blocks<Key>(r, [&](const Key* keys, std::int64_t n, std::size_t, std::int64_t) {
+        equal += count_equal(keys, n, key);
+      });
+      before[static_cast<std::size_t>(r) + 1] = equal;
+    }
+  });
+  for (std::size_t r = 1; r < before.size(); ++r) before[r] += before[r - 1];
+  return before;
+}
+
 template <class Key>
 void write(const Sequence& seq, const Cut& cut, std::span<const MaskOut> masks) {
   const Key none = no_key<Key>(seq.ranking), key = static_cast<Key>(cut.key);
   const bool with_equal = cut.take == cut.equal && cut.take > 0;
-  const bool split = cut.take > 0 && !with_equal;
+  const bool split = cut.take > 0 && !with_equal;  // only some of the equal ones go
+  const bool remember = split && cut.equal <= kRemembered;
   const Key first_kept = with_equal ? key + 1 : key;
-  // Equal ones before each range, when only some of them are selected.
-  std::vector<std::int64_t> before(static_cast<std::size_t>(seq.ranges()) + 1);
-  if (split) {
-    parallel_for(seq.ranges(), 1, [&](Rows rows) {
-      for (auto r = rows.begin; r < rows.end; ++r) {
-        std::int64_t equal = 0;
-        seq.blocks<Key>(r, [&](const Key* keys, std::int64_t n, std::size_t, std::int64_t) {
-          if constexpr (sizeof(Key) == 4) equal += dense_kernels().count_equal(keys, n, key);
-          else equal += std::count(keys, keys + n, key);
-        });
-        before[static_cast<std::size_t>(r) + 1] = equal;
-      }
-    });
-    for (std::size_t r = 1; r < before.size(); ++r) before[r] += before[r - 1];
-  }
+  const std::vector<std::int64_t> before = split && !remember ? count_before(seq, key) : std::vector<std::int64_t>{};
+  std::vector<std::vector<Place>> equals(remember ? static_cast<std::size_t>(seq.ranges()) : 0);
+  const bool nan = sizeof(Key) == 4 && cut.key > 0x7f800000u;
   parallel_for(seq.ranges(), 1, [&](Rows rows) {
     for (auto r = rows.begin; r < rows.end; ++r) {
-      std::int64_t quota = split ? cut.take - before[static_cast<std::size_t>(r)] : 0;
-      const bool any_equal = split && before[static_cast<std::size_t>(r) + 1] > before[static_cast<std::size_t>(r)];
-      seq.blocks<Key>(r, [&](const Key* keys, std::int64_t n, std::size_t span, std::int64_t first) {
-        const MaskOut& mask = masks[span];
-        with_word(itemsize(mask.dtype), [&]<class Word>(Word*) {
-          Word* out = static_cast<Word*>(mask.data) + first;
-          if (mask.in_place) {
-            for (std::int64_t i = 0; i < n; ++i) out[i] = ((keys[i] >= first_kept) & (keys[i] != none)) ? out[i] : Word{0};
-          } else {
-            write_block<Key, Word>(keys, n, first_kept, none, static_cast<Word>(one_bits(mask.dtype)), out);
-          }
-          if (!any_equal || quota <= 0) return;
-          for (std::int64_t i = 0; i < n; ++i)
-            if (keys[i] == key && quota-- > 0) out[i] = 0;
-        });
-      });
+      const auto range = static_cast<std::size_t>(r);
+      std::int64_t quota = before.empty() ? 0 : cut.take - before[range];
+      const bool counted = !before.empty() && before[range + 1] > before[range];
+      const auto equal_ones = [&](auto is_equal, std::int64_t n, std::size_t span, std::int64_t first) {
+        for (std::int64_t i = 0; i < n; ++i) {
+          if (!is_equal(i)) continue;
+          if (remember) equals[range].push_back({span, first + i});
+          else if (quota-- > 0) zero(masks[span], first + i);
+        }
+      };
+      seq.blocks<Key>(
+          r, [&](std::size_t span) { return !masks[span].in_place && itemsize(masks[span].dtype) == 4 && !nan && !counted; },
+          [&](const Key* keys, std::int64_t n, std::size_t span, std::int64_t first) {
+            const MaskOut& mask = masks[span];
+            with_word(itemsize(mask.dtype), [&]<class Word>(Word*) {
+              Word* out = static_cast<Word*>(mask.data) + first;
+              if (mask.in_place) {
+                for (std::int64_t i = 0; i < n; ++i)
+                  out[i] = ((keys[i] >= first_kept) & (keys[i] != none)) ? out[i] : Word{0};
+              } else {
+                write_block<Key, Word>(keys, n, first_kept, none, static_cast<Word>(one_bits(mask.dtype)), out);
+              }
+            });
+            if ((remember && count_equal(keys, n, key) > 0) || (counted && quota > 0))
+              equal_ones([&](std::int64_t i) { return keys[i] == key; }, n, span, first);
+          },
+          [&](const float* x, std::int64_t n, std::size_t span, std::int64_t first) {
+            const MaskOut& mask = masks[span];
+            const auto k = static_cast<std::uint32_t>(key);
+            const std::int64_t equal =
+                dense_kernels().mask_f32(x, n, static_cast<std::uint32_t>(first_kept), k,
+                                         static_cast<std::uint32_t>(one_bits(mask.dtype)),
+                                         static_cast<std::uint32_t*>(mask.data) + first);
+            if (!remember || equal == 0) return;
+            equal_ones([&](std::int64_t i) { return (std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu) == k; }, n, span, first);
+          });
     }
   });
+  std::int64_t quota = cut.take;
+  for (const std::vector<Place>& range : equals)
+    for (const Place& place : range)
+      if (quota-- > 0) zero(masks[place.span], place.index);
 }
 
 template <class Key>

@@ -143,18 +143,43 @@ struct Sequence {
     return out;
   }
 
+  /// Scores whose magnitudes are keys as they lie in memory, without their signs: the usual case.
+  [[nodiscard]] bool plain(const Scores& s) const {
+    return s.dtype == Dtype::f32 && s.eligible == nullptr && ranking.magnitude && !ranking.largest;
+  }
+
   /// Calls f(keys, count, span, first element) for the blocks of range `index`, in order.
   template <class Key, class F>
   void blocks(std::int64_t index, F f) const {
-    alignas(64) Key keys[kKeyBlock];
+    each_block(index, [&](const Scores& s, std::int64_t n, std::size_t span, std::int64_t first) {
+      alignas(64) Key keys[kKeyBlock];
+      load_keys<Key>(s, first, n, ranking, kind, keys);
+      f(static_cast<const Key*>(keys), n, span, first);
+    });
+  }
+
+  /// The same, but calls g(floats, …) where scores are plain() and `allowed(span)`: no keys are stored then.
+  template <class Key, class Allowed, class F, class G>
+  void blocks(std::int64_t index, Allowed allowed, F f, G g) const {
+    each_block(index, [&](const Scores& s, std::int64_t n, std::size_t span, std::int64_t first) {
+      if constexpr (sizeof(Key) == 4)
+        if (plain(s) && allowed(span)) return g(static_cast<const float*>(s.data) + first, n, span, first);
+      alignas(64) Key keys[kKeyBlock];
+      load_keys<Key>(s, first, n, ranking, kind, keys);
+      f(static_cast<const Key*>(keys), n, span, first);
+    });
+  }
+
+ private:
+  template <class F>
+  void each_block(std::int64_t index, F f) const {
     std::int64_t at = index * range;
     const std::int64_t end = std::min(at + range, total);
     std::size_t span = span_of(at);
     while (at < end) {
       while (starts[span + 1] <= at) ++span;
       const std::int64_t n = std::min({kKeyBlock, end - at, starts[span + 1] - at});
-      load_keys<Key>(scores[span], at - starts[span], n, ranking, kind, keys);
-      f(keys, n, span, at - starts[span]);
+      f(scores[span], n, span, at - starts[span]);
       at += n;
     }
   }

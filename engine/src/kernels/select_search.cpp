@@ -137,7 +137,7 @@ std::optional<Cut> find_by_sample(const Sequence& seq, std::int64_t k, std::int6
   if (sample.size() < static_cast<std::size_t>(kSample / 16)) return std::nullopt;
   const auto size = static_cast<double>(sample.size());
   const double share = static_cast<double>(k) / static_cast<double>(eligible);
-  const double middle = share * size, spread = 5 * std::sqrt(size * share * (1 - share)) + 8;
+  const double middle = share * size, spread = 4 * std::sqrt(size * share * (1 - share)) + 8;
   const auto nth = [&](double rank) {
     const auto at = sample.begin() + static_cast<std::ptrdiff_t>(rank);
     std::nth_element(sample.begin(), at, sample.end());
@@ -153,13 +153,20 @@ std::optional<Cut> find_by_sample(const Sequence& seq, std::int64_t k, std::int6
     for (auto r = rows.begin; r < rows.end; ++r) {
       std::int64_t less = 0, n_inside = 0;
       Key* const out = keys.get() + r * room;
-      seq.blocks<Key>(r, [&](const Key* block, std::int64_t n, std::size_t, std::int64_t) {
-        if (n_inside + n > room) {
-          n_inside = room + 1;  // too many: given up below
-          return;
-        }
-        n_inside += bracket(block, n, low, static_cast<Key>(high - low), out + n_inside, less);
-      });
+      const auto width = static_cast<Key>(high - low);
+      const auto take = [&](auto&& copy, std::int64_t n) {
+        if (n_inside + n > room) n_inside = room + 1;  // too many: given up below
+        else n_inside += copy(out + n_inside);
+      };
+      seq.blocks<Key>(
+          r, [](std::size_t) { return true; },
+          [&](const Key* block, std::int64_t n, std::size_t, std::int64_t) {
+            take([&](Key* to) { return bracket(block, n, low, width, to, less); }, n);
+          },
+          [&](const float* block, std::int64_t n, std::size_t, std::int64_t) {
+            if constexpr (sizeof(Key) == 4)
+              take([&](Key* to) { return dense_kernels().bracket_f32(block, n, low, width, to, &less); }, n);
+          });
       below[static_cast<std::size_t>(r)] = less;
       inside[static_cast<std::size_t>(r)] = n_inside;
     }
