@@ -10,8 +10,10 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
+#include "engine/sparse_matrix.h"
 
 using namespace coppice;
+using namespace coppice::test;
 
 namespace {
 
@@ -30,25 +32,6 @@ std::vector<CpuLevel> levels() {
   for (const CpuLevel l : {CpuLevel::v2, CpuLevel::v3, CpuLevel::v4})
     if (l <= best_cpu_level()) out.push_back(l);
   return out;
-}
-
-Tensor random(const Shape& shape, Generator& g) {
-  Tensor t = Tensor::empty(shape);
-  g.uniform(t.mutable_data<float>(), -1, 1);
-  return t;
-}
-
-/// A matrix with about `density` of its numbers, and some rows and columns without any.
-Tensor sparse_matrix(std::int64_t rows, std::int64_t cols, double density, Generator& g) {
-  Tensor w = random(Shape{rows, cols}, g);
-  std::vector<float> keep(static_cast<std::size_t>(rows * cols));
-  g.bernoulli(std::span(keep), density);
-  const auto data = w.mutable_data<float>();
-  for (std::size_t i = 0; i < keep.size(); ++i) {
-    const auto row = static_cast<std::int64_t>(i) / cols, col = static_cast<std::int64_t>(i) % cols;
-    if (keep[i] == 0 || row % 7 == 3 || col % 11 == 5) data[i] = 0;
-  }
-  return w;
 }
 
 /// Largest difference of y from x wT + bias in double, relative to the sum of magnitudes.
@@ -76,31 +59,6 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 using Sizes = std::pair<std::int64_t, std::int64_t>;
 const std::vector<Sizes> kSizes{{1, 1}, {3, 5}, {4, 8}, {16, 16}, {17, 33}, {37, 100}, {130, 64}, {100, 257}};
-
-/// The named member of a packed matrix, copied, for damage.
-Tensor& damaged(PackedMatrix::Members& members, std::string_view name) {
-  for (auto& [n, t] : members)
-    if (n == name) return t = t.clone();
-  throw KeyError(cat("no member ", name));
-}
-
-/// Packs a 5 x 10 matrix, lets `damage` change its members, and reads them back.
-template <class F>
-void reread(PackedFormat format, F damage) {
-  Generator g(9);
-  const PackedMatrix good = PackedMatrix::pack(sparse_matrix(5, 10, 0.7, g), format);
-  PackedMatrix::Members members = good.members();
-  damage(members);
-  (void)PackedMatrix::from_members(format, 5, 10, members);
-}
-
-template <class T>
-auto set(std::string_view name, std::size_t at, T value) {
-  return [=](PackedMatrix::Members& m) { damaged(m, name).mutable_data<T>()[at] = value; };
-}
-
-constexpr PackedFormat kBlocky[] = {PackedFormat::csr, PackedFormat::block4, PackedFormat::block8,
-                                    PackedFormat::block16};
 
 }  // namespace
 
@@ -294,89 +252,5 @@ TEST_SUITE("engine/packed_matrix") {
     CHECK_THROWS_AS(p.multiply(x, 3, y), ShapeError);
     CHECK_THROWS_AS(p.multiply(x, 2, std::span(y).first(3)), ShapeError);
     CHECK_THROWS_AS(p.multiply(x, 2, y, std::span<const float>(x).first(1)), ShapeError);
-  }
-
-  TEST_CASE("members that break a rule are refused") {
-    const auto unchanged = [](PackedMatrix::Members&) {};
-    for (const PackedFormat f : all_packed_formats()) {
-      CAPTURE(f);
-      CHECK_NOTHROW(reread(f, unchanged));
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m.pop_back(); }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m.emplace_back("extra", Tensor::of(1)); }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m.push_back(m[0]); }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m[0].second = Tensor(); }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m.back().second = m.back().second.to(Dtype::f64); }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m.back().second = m.back().second.reshape({1, 1, -1}); }), FormatError);
-      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, -1, 10, {}), FormatError);
-      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, INT64_MAX, INT64_MAX, {}), FormatError);
-      Generator g(9);
-      const auto members = PackedMatrix::pack(sparse_matrix(5, 10, 0.7, g), f).members();
-      if (f != PackedFormat::block16)  // 9 rows are one group of it, as 5 are
-        CHECK_THROWS_AS((void)PackedMatrix::from_members(f, 9, 10, members), FormatError);
-      CHECK_THROWS_AS((void)PackedMatrix::from_members(f, 5, 2, members), FormatError);
-    }
-  }
-
-  TEST_CASE("row offsets that fall, start late or end early are refused") {
-    for (const PackedFormat f : {PackedFormat::csr, PackedFormat::bitmask, PackedFormat::block4}) {
-      CAPTURE(f);
-      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 0, 1)), FormatError);
-      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 0, -1)), FormatError);
-      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, -5)), FormatError);
-      CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, INT32_MAX)), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        Tensor& t = damaged(m, "row_offsets");
-                        t.mutable_data<std::int32_t>().back() -= 1;
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        Tensor& t = damaged(m, "row_offsets");
-                        t.mutable_data<std::int32_t>().back() += 1;
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        for (auto& [name, t] : m)
-                          if (name == "row_offsets") t = t.to(Dtype::i64);
-                      }), FormatError);
-    }
-  }
-
-  TEST_CASE("columns out of range, repeated or unsorted are refused") {
-    for (const PackedFormat f : kBlocky) {
-      CAPTURE(f);
-      CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, -1)), FormatError);
-      CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, 10)), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
-                        c[1] = c[0];
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
-                        std::swap(c[0], c[1]);
-                      }), FormatError);
-      CHECK_NOTHROW(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i32); }));
-      CHECK_THROWS_AS(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i64); }), FormatError);
-    }
-  }
-
-  TEST_CASE("a mask that disagrees with the offsets, or has bits beyond the last column, is refused") {
-    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {
-                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
-                      bits[0] ^= 1;
-                    }), FormatError);
-    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {  // as many bits, one of them in the padding
-                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
-                      std::size_t at = 0;
-                      while (bits[at] == 0) at += 2;
-                      bits[at] &= static_cast<std::uint8_t>(bits[at] - 1);
-                      bits[at + 1] |= 0x80;
-                    }), FormatError);
-  }
-
-  TEST_CASE("values in rows beyond the last are refused") {
-    // 5 rows: block4 has three rows too many in its second group, block8 in its only one.
-    CHECK_THROWS_AS(reread(PackedFormat::block4, [](auto& m) {
-                      damaged(m, "values").template mutable_data<float>().back() = 1;
-                    }), FormatError);
-    CHECK_THROWS_AS(reread(PackedFormat::block8, set<float>("values", 7, 1.0f)), FormatError);
-    CHECK_THROWS_AS(reread(PackedFormat::block16, set<float>("values", 5, NAN)), FormatError);
   }
 }
