@@ -122,7 +122,8 @@ const std::vector<std::string> kCalls{"identity",          "random_unstructured"
 
 void table() {
   const double read = bench::read_bandwidth(std::size_t{256} << 20);
-  const auto [warm, fresh] = copy(std::size_t{64} << 20);
+  const auto copies = copy(std::size_t{64} << 20);
+  const double warm = copies.first, fresh = copies.second;
   std::printf("one thread; read bandwidth %.1f GB/s; copy of 64 MB: %.2f ms, into fresh memory %.2f ms\n\n", read, warm, fresh);
   std::printf("%-34s %10s %10s %12s %12s\n", "task", "ms", "extra MB", "/ read once", "/ fresh copy");
   const auto row = [&](const std::string& name, Result r, double bytes) {

@@ -54,10 +54,13 @@ void Generator::manual_seed(std::uint64_t seed) {
 }
 
 void Generator::refill() {
-  for (std::size_t i = 0; i < kWords; ++i) {
-    const std::uint32_t y = (words_[i] & 0x80000000u) | (words_[(i + 1) % kWords] & 0x7fffffffu);
-    words_[i] = words_[(i + kShift) % kWords] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
-  }
+  const auto twist = [this](std::size_t i, std::size_t next, std::size_t other) {
+    const std::uint32_t y = (words_[i] & 0x80000000u) | (words_[next] & 0x7fffffffu);
+    words_[i] = words_[other] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
+  };
+  for (std::size_t i = 0; i < kWords - kShift; ++i) twist(i, i + 1, i + kShift);
+  for (std::size_t i = kWords - kShift; i < kWords - 1; ++i) twist(i, i + 1, i + kShift - kWords);
+  twist(kWords - 1, 0, kShift - 1);
   position_ = 0;
 }
 
@@ -83,7 +86,10 @@ void Generator::fill_uniform(std::span<T> out, double low, double high) {
       !std::isfinite(convert<W>(convert<T>(to))) || from > to)
     throw ValueError(cat("[uniform] needs finite low <= high; got low ", low, " and high ", high));
   if constexpr (std::is_floating_point_v<T>) {
-    for (T& value : out) value = std::fma(unit<W>(*this), width, from);
+    if (from == 0 && width == 1)
+      for (T& value : out) value = unit<W>(*this);  // the same numbers, without a call of fma for each
+    else
+      for (T& value : out) value = std::fma(unit<W>(*this), width, from);
   } else {
     // Rounding to a half type may reach the upper end, which does not belong to the range.
     const T lowest = convert<T>(from);

@@ -104,9 +104,10 @@ TEST_SUITE("sparsity/prune/every_layer") {
   TEST_CASE("prune, run, differentiate, remove: every parameter of every layer by every method") {
     std::size_t pruned = 0;
     for (const Layer& made : layers())
-      for (const auto& [name, parameter] : made.module->named_parameters())
-        for (const auto& [method, apply_method] : kMethods) {
-          if (parameter.dim() < 2 && method.ends_with("_structured")) continue;
+      for (const nn::NamedTensor& parameter : made.module->named_parameters())
+        for (const auto& each : kMethods) {
+          const std::string &name = parameter.first, &method = each.first;
+          if (parameter.second.dim() < 2 && method.ends_with("_structured")) continue;
           CAPTURE(made.module->type_name());
           CAPTURE(name);
           CAPTURE(method);
@@ -117,7 +118,7 @@ TEST_SUITE("sparsity/prune/every_layer") {
           std::vector<std::string> keys = nn::state_dict(m).names();
 
           manual_seed(1);
-          apply_method(m, name);
+          each.second(m, name);
           ++pruned;
           const Tensor mask = m.tensor(name + "_mask");
           CHECK(m.tensor(name + "_orig").is(original));
