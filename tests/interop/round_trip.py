@@ -204,6 +204,12 @@ def tensors_of_all_kinds(folder):
     without = {k: t for k, t in state.items() if t.dtype != torch.bfloat16}
     torch.save(without, folder / "kinds.pt")  # a plain dict
     convert_all_ways(folder / "kinds.pt", without, folder, "all kinds but bfloat16")
+    many = {f"t{i}": torch.tensor([i]) for i in range(2500)}  # more than one batch of entries, more than 256 memos
+    many["wide"], many["n" * 3000] = torch.zeros(70000, 2, dtype=torch.int8), torch.tensor(2.0)
+    torch.save(many, folder / "many.pt")
+    convert_all_ways(folder / "many.pt", many, folder, "many tensors")
+    torch.save({}, folder / "none.pt")
+    convert_all_ways(folder / "none.pt", {}, folder, "no tensors")
     torch.save(torch.arange(6.0), folder / "bare.pt")
     coppice("convert", folder / "bare.pt", "-o", folder / "bare_out.pt")
     same(load(folder / "bare_out.pt"), {"bare": torch.arange(6.0)}, "a bare tensor")

@@ -1,0 +1,159 @@
+/// What may stand in a .pt file beside plain tensors: the forms that PyTorch's versions and devices write.
+
+#include "coppice/engine/io/torch_file.h"
+#include "engine/io/io_support.h"
+#include "hostile/pickle.h"
+
+using namespace coppice;
+using namespace coppice::test;
+using namespace coppice::test::pickle;
+using namespace std::string_literals;
+
+namespace {
+
+/// 1, 2, 3, 4 as float32.
+const std::string kFloats = le(0x3F800000, 4) + le(0x40000000, 4) + le(0x40400000, 4) + le(0x40800000, 4);
+const std::vector<float> kValues{1, 2, 3, 4};
+
+NamedTensors read(const std::string& bytes) {
+  const TempDir dir;
+  spill(dir / "t.pt", bytes);
+  return read_torch(dir / "t.pt");
+}
+
+/// The tensor "w" of {"w": value} over the four floats.
+Tensor one(const std::string& value) { return read(pt(dict(value), kFloats)).at("w"); }
+
+std::string on_device(const std::string& location) {
+  return tuple({text("storage"), global("torch", "FloatStorage"), text("0"), text(location), num(4)}) + "Q";
+}
+
+}  // namespace
+
+TEST_SUITE("engine/io/torch_pickle") {
+  TEST_CASE("tensors that were on another device are read into memory") {
+    for (const char* location : {"cpu", "cuda:0", "cuda:17", "mps", "xpu:1", ""}) {
+      CAPTURE(location);
+      const Tensor t = one(tensor(num(0), tuple({num(4)}), tuple({num(1)}), on_device(location)));
+      CHECK(t.to_vector<float>() == kValues);
+    }
+  }
+
+  TEST_CASE("parameters are tensors, with and without state") {
+    const std::string hooks = kHooks;
+    CHECK(one(global("torch._utils", "_rebuild_parameter") + tuple({kGood, "\x88", hooks}) + "R").to_vector<float>() ==
+          kValues);
+    CHECK(one(global("torch._utils", "_rebuild_parameter_with_state") + tuple({kGood, "\x88", hooks, "}"}) + "R")
+              .to_vector<float>() == kValues);
+  }
+
+  TEST_CASE("the _metadata of a state dict is passed over") {
+    const std::string versions = "}" + text("_metadata") + kHooks + text("") + "}" + text("version") + "K\1s" + "ss";
+    const NamedTensors t = read(pt(kHooks + text("w") + kGood + "s" + versions + "b", kFloats));
+    CHECK(t.names() == std::vector<std::string>{"w"});
+    CHECK(t.skipped().empty());
+  }
+
+  TEST_CASE("older and newer forms of a tensor") {
+    CHECK(one(global("torch._utils", "_rebuild_tensor") + tuple({storage(4), num(0), tuple({num(4)}), tuple({num(1)})}) +
+              "R")
+              .to_vector<float>() == kValues);
+    const std::string untyped =
+        tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"), text("cpu"), num(16)}) + "Q";
+    const Tensor v3 = one(global("torch._utils", "_rebuild_tensor_v3") +
+                          tuple({untyped, num(0), tuple({num(2), num(2)}), tuple({num(1), num(2)}), kFalse, kHooks,
+                                 global("torch", "float32")}) +
+                          "R");
+    CHECK(v3 == Tensor::of({{1, 3}, {2, 4}}));
+    CHECK(one(rebuilt({storage(4), num(0), tuple({num(4)}), tuple({num(1)}), kFalse, kHooks, "}"}))
+              .to_vector<float>() == kValues);  // with metadata
+  }
+
+  TEST_CASE("views of one storage: part, 0-d, empty at its end, transposed, expanded") {
+    const auto view = [](std::uint64_t offset, const std::vector<std::string>& sizes,
+                         const std::vector<std::string>& strides) {
+      return one(tensor(num(offset), tuple(sizes), tuple(strides)));
+    };
+    CHECK(view(1, {num(2)}, {num(1)}) == Tensor::of({2, 3}));
+    CHECK(view(3, {}, {}) == Tensor::of(4));
+    CHECK(view(4, {num(0)}, {num(1)}).shape() == Shape{0});
+    CHECK(view(0, {num(2), num(0), num(7)}, {num(7), num(7), num(1)}).shape() == Shape{2, 0, 7});
+    CHECK(view(0, {num(2), num(2)}, {num(1), num(2)}) == Tensor::of({{1, 3}, {2, 4}}));
+    CHECK(view(2, {num(2), num(3)}, {num(1), num(0)}) == Tensor::of({{3, 3, 3}, {4, 4, 4}}));
+    CHECK(view(0, {num(2), num(2)}, {num(1), num(1)}) == Tensor::of({{1, 2}, {2, 3}}));  // overlapping
+    CHECK(view(1, {num(1), num(2)}, {num(1000), num(2)}) == Tensor::of({{2, 4}}));  // the stride of an axis of 1 is free
+  }
+
+  TEST_CASE("integers in every width") {
+    for (const std::string& four : {"K\4"s, "M\4\0"s, "J\4\0\0\0"s, "\x8A\1\4"s, "\x8A\x8\4\0\0\0\0\0\0\0"s})
+      CHECK(one(tensor("K"s + '\0', tuple({four}), tuple({"K\1"}))).to_vector<float>() == kValues);
+  }
+
+  TEST_CASE("2,501 entries in batches of 1,000 and one, with memo entries beyond 255, keep their order") {
+    const std::string memo = "r" + le(100'000, 4), again = "j" + le(100'000, 4);
+    std::string body = kHooks;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < 2501; ++i) {
+      if (i % 1000 == 0 && i < 2500) body += "(";
+      names.push_back(cat("t", i));
+      body += text(names.back()) + (i == 0 ? kGood + memo : again);
+      if (i == 999 || i == 1999 || i == 2499) body += "u";
+      if (i == 2500) body += "s";
+    }
+    const NamedTensors t = read(pt(body, kFloats));
+    CHECK(t.names() == names);
+    CHECK(t.at("t2500").to_vector<float>() == kValues);
+    CHECK(t.at("t2500").shares_storage(t.at("t0")));
+  }
+
+  TEST_CASE("keys that are numbers, and what is no tensor") {
+    const NamedTensors t = read(pt("}K\7" + kGood + "s" + text("n") + "G" + std::string(8, '\0') + "s" + text("t") + "\x88" +
+                                   "s",
+                                   kFloats));
+    CHECK(t.names() == std::vector<std::string>{"7"});
+    CHECK(t.skipped() == std::vector<std::string>{"n", "t"});
+  }
+
+  TEST_CASE("archives: any root, any version up to 10, unknown members, deflated ones, unaligned data") {
+    const std::string body = "\x80\2" + dict(kGood) + ".";
+    for (const char* version : {"3\n", "3", "1", "10\r\n"}) {
+      CAPTURE(version);
+      CHECK(read(make_zip({{"a b/data.pkl", body}, {"a b/data/0", kFloats}, {"a b/version", version}})).at("w")
+                .to_vector<float>() == kValues);
+    }
+    CHECK(read(make_zip({{"m/data.pkl", body},
+                         {"m/.format_version", "1"},
+                         {"m/.storage_alignment", "64"},
+                         {"m/byteorder", "little"},
+                         {"m/data/0", kFloats},
+                         {"m/data/99", "never named"},
+                         {"m/extra/notes.txt", "hello"},
+                         {"m/version", "3\n"},
+                         {"m/.data/serialization_id", "0123456789"}}))
+              .at("w")
+              .to_vector<float>() == kValues);
+    CHECK(read(make_zip({packed("m/data.pkl", body), packed("m/data/0", kFloats), {"m/version", "3\n"}}))
+              .at("w")
+              .to_vector<float>() == kValues);
+    for (const char* version : {"0", "11", "-3", "3x", ""}) {
+      CAPTURE(version);
+      CHECK(outcome([&] { return read(make_zip({{"m/data.pkl", body}, {"m/data/0", kFloats}, {"m/version", version}})); })
+                .starts_with("FormatError"));
+    }
+  }
+
+  TEST_CASE("what is written has the integers, names and counts that need more than a byte") {
+    const TempDir dir;
+    NamedTensors tensors;
+    Tensor wide = Tensor::empty({70000, 2}, Dtype::i8);
+    wide.fill_(3);
+    tensors.add("wide", wide);
+    tensors.add("short", Tensor::empty({300, 1}, Dtype::u8).fill_(1));
+    tensors.add(std::string(3000, 'n'), Tensor::of(1));
+    for (int i = 0; i < 1500; ++i) tensors.add(cat("many.", i), Tensor::of({static_cast<double>(i)}));
+    write_torch(dir / "t.pt", tensors);
+    check_same_bits(read_torch(dir / "t.pt"), tensors);
+    write_torch(dir / "empty.pt", {});
+    CHECK(read_torch(dir / "empty.pt").empty());
+  }
+}
