@@ -16,7 +16,8 @@ for source in "$sources"/*.cpp; do
   n=$((n + 1))
   [ $# -gt 0 ] || { echo "no built program for $source"; exit 1; }
   diff "$work/$n.cpp" "$source" || { echo "program $n of $page differs from $source"; exit 1; }
-  (cd "$work" && "$1") >"$work/output" || { echo "$1 failed"; exit 1; }
+  program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+  (cd "$work" && "$program") >"$work/output" || { echo "$1 failed"; exit 1; }
   diff "$work/$n.txt" "$work/output" || { echo "what $1 prints differs from $page"; exit 1; }
   shift
 done
