@@ -135,6 +135,12 @@ struct Sequence {
     return static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), at) - starts.begin()) - 1;
   }
 
+  void prefetch(std::int64_t at) const {
+    const std::size_t span = span_of(at);
+    const auto bytes = static_cast<std::int64_t>(itemsize(scores[span].dtype));
+    __builtin_prefetch(static_cast<const char*>(scores[span].data) + (at - starts[span]) * bytes);
+  }
+
   template <class Key>
   [[nodiscard]] Key key(std::int64_t at) const {
     const std::size_t span = span_of(at);

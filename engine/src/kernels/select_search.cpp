@@ -1,6 +1,7 @@
 // Finding the cut: by a sample that brackets it, or by histograms of the keys' bits.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -15,6 +16,8 @@ namespace {
 constexpr int kBinBits = 12;                   // 8 bits of exponent, 4 of mantissa
 constexpr std::size_t kBins = std::size_t{1} << kBinBits;
 constexpr std::int64_t kCollect = 25;          // a bin of at most 1/25 of the scores is copied and searched
+
+constexpr std::size_t kFew = 4096;             // keys that std::nth_element may have
 
 using Bins = std::array<std::uint32_t, kBins>;
 
@@ -97,6 +100,23 @@ std::vector<Key> collect(const Sequence& seq, int shift, Key prefix, const std::
 /// Rank of the cut among the keys in hand, and the hand: finishes a search.
 template <class Key>
 Cut cut_of(Ranking ranking, std::span<Key> keys, std::int64_t wanted) {
+  // Many keys: a histogram between their ends leaves those of one bin.
+  while (keys.size() > kFew) {
+    Key low = keys[0], high = keys[0];
+    for (const Key key : keys) low = std::min(low, key), high = std::max(high, key);
+    const int shift = std::max(0, static_cast<int>(std::bit_width(static_cast<Key>(high - low))) - kBinBits);
+    Bins bins{};
+    for (const Key key : keys) ++bins[static_cast<std::size_t>((key - low) >> shift)];
+    std::size_t bin = 0;
+    for (; bins[bin] < wanted; ++bin) wanted -= bins[bin];
+    if (shift == 0) return {.key = low + bin, .take = wanted, .equal = bins[bin], .ranking = ranking};
+    std::size_t kept = 0;
+    for (const Key key : keys) {
+      keys[kept] = key;
+      kept += static_cast<std::size_t>((key - low) >> shift) == bin;
+    }
+    keys = keys.first(kept);
+  }
   std::nth_element(keys.begin(), keys.begin() + (wanted - 1), keys.end());
   Cut cut{.key = keys[static_cast<std::size_t>(wanted - 1)], .take = wanted, .ranking = ranking};
   for (const Key other : keys) {
@@ -120,6 +140,7 @@ std::int64_t bracket(const Key* keys, std::int64_t n, Key low, Key width, Key* o
 }
 
 constexpr std::int64_t kSample = 1 << 16;
+constexpr std::int64_t kAhead = 64;  // samples whose memory is fetched at the same time
 
 /// A random sample brackets the cut so narrowly that one pass can count what is below and copy what is inside.
 /// Nothing when the bracket missed, or caught too much because of many equal scores. About twice as fast as a
@@ -129,10 +150,16 @@ std::optional<Cut> find_by_sample(const Sequence& seq, std::int64_t k, std::int6
   const Key none = no_key<Key>(seq.ranking);
   std::vector<Key> sample;
   std::uint64_t state = 1;  // fixed, so that time does not vary; the result never depends on the sample
-  for (std::int64_t i = 0; i < kSample; ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    const Key key = seq.key<Key>(static_cast<std::int64_t>((state >> 33) * static_cast<std::uint64_t>(seq.total) >> 31));
-    if (key != none) sample.push_back(key);
+  sample.reserve(kSample);
+  for (std::int64_t i = 0; i < kSample; i += kAhead) {
+    std::array<std::int64_t, kAhead> places;
+    for (std::int64_t& at : places) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      at = static_cast<std::int64_t>((state >> 33) * static_cast<std::uint64_t>(seq.total) >> 31);
+      seq.prefetch(at);
+    }
+    for (const std::int64_t at : places)
+      if (const Key key = seq.key<Key>(at); key != none) sample.push_back(key);
   }
   if (sample.size() < static_cast<std::size_t>(kSample / 16)) return std::nullopt;
   const auto size = static_cast<double>(sample.size());
