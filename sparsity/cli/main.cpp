@@ -6,6 +6,7 @@
 #include <new>
 
 #include "app.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/version.h"
@@ -16,7 +17,7 @@ using namespace coppice;
 using namespace coppice::cli;
 
 int complain(const char* message, int code) {
-  std::cerr << "coppice: " << message << '\n';
+  std::cerr << "coppice: " << coppice::printable(message) << '\n';
   return code;
 }
 

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/sharded.h"
 #include "coppice/engine/ops/reduce.h"
@@ -150,10 +151,9 @@ std::vector<std::string> files_behind(const std::string& path) {
 
 std::string printable(const std::string& name) {
   std::string out;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) out += c;
-    else out += cat("\\x", "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]);
+  for (const char c : coppice::printable(name)) {  // which keeps newlines
+    if (c == '\n') out += "\\x0a";
+    else out += c;
   }
   return out;
 }

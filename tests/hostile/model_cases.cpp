@@ -152,7 +152,7 @@ std::vector<Hostile> architecture_cases() {
       {"H95 more memory than there is", linear("4611686018427387"), "LimitError", "(Linear)"},
       {"H95 an unknown type", R"({"type": "torch.load"})", "FormatError", "torch.load"},
       {"H95 an unknown argument", R"({"type": "ReLU", "args": {"code": 1}})", "FormatError", "(ReLU)"},
-      {"H97 control characters in a name", "{\"type\": \"\\u001b[2J\\u202e\"}", "FormatError", "[architecture]"},
+      {"H97 control characters in a type", "{\"type\": \"\\u001b[2J\\u202e\"}", "FormatError", "'\\x1b[2J\\xe2\\x80\\xae'"},
   };
 }
 

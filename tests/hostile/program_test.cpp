@@ -27,11 +27,23 @@ TEST_SUITE("hostile/program") {
       if (expected != 0) {
         CHECK(said.out.empty());
         CHECK(said.err.starts_with("coppice: "));
+        CHECK(said.err.find("\u202e") == std::string::npos);
         // Names from files reach the terminal with their control characters made visible.
         CHECK(said.err.find_first_of(std::string("\x1b\0\x07\r", 4)) == std::string::npos);
       }
       std::filesystem::remove(path);
     }
+  }
+
+  TEST_CASE("H97: names with control and bidi characters are shown with them made visible") {
+    const TempDir dir;
+    const std::string path = (dir / "t.safetensors").string();
+    spill(path, st("{\"a\\u001b[2J\u202e\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", "x"));
+    const Said said = run({"inspect", path});
+    CHECK(said.code == 0);
+    CHECK(holds(said.out, "a\\x1b[2J\\xe2\\x80\\xae"));
+    CHECK(!holds(said.out, "\x1b"));
+    CHECK(!holds(said.out, "\u202e"));
   }
 
   TEST_CASE("what is no file is an input/output error") {

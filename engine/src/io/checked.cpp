@@ -58,26 +58,42 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+namespace {
+
+/// Takes the first character off `text` and appends it, or what stands for it.
+void append_printable(std::string& out, std::string_view& text, bool keep_newline) {
+  constexpr char kHex[] = "0123456789abcdef";
+  const std::size_t length = utf8_length(text);
+  const std::string_view sequence = text.substr(0, length == 0 ? 1 : length);
+  const auto first = static_cast<unsigned char>(sequence[0]);
+  const bool control = (first < 0x20 && !(keep_newline && first == '\n')) || first == 0x7F;
+  if (length == 0 || control || is_wide_control(sequence)) {
+    for (const char c : sequence) {
+      const auto b = static_cast<unsigned char>(c);
+      out += {'\\', 'x', kHex[b >> 4], kHex[b & 15]};
+    }
+  } else {
+    out += sequence;
+  }
+  text.remove_prefix(sequence.size());
+}
+
+}  // namespace
+
 std::string quote(std::string_view text) {
   constexpr std::size_t kLongest = 120;
-  constexpr char kHex[] = "0123456789abcdef";
   std::string out = "'";
   while (!text.empty()) {
     if (out.size() > kLongest) return out += "…'";
-    const std::size_t length = utf8_length(text);
-    const std::string_view sequence = text.substr(0, length == 0 ? 1 : length);
-    const auto first = static_cast<unsigned char>(sequence[0]);
-    if (length == 0 || first < 0x20 || first == 0x7F || is_wide_control(sequence)) {
-      for (const char c : sequence) {
-        const auto b = static_cast<unsigned char>(c);
-        out += {'\\', 'x', kHex[b >> 4], kHex[b & 15]};
-      }
-    } else {
-      out += sequence;
-    }
-    text.remove_prefix(sequence.size());
+    append_printable(out, text, false);
   }
   return out += "'";
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) append_printable(out, text, true);
+  return out;
 }
 
 std::string Source::at(std::uint64_t offset) const { return cat("[", op, "] ", quote(file), ", byte ", offset, ": "); }

@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
@@ -167,7 +168,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
   if (!report.empty())
-    throw FormatError(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report)));
+    throw FormatError(printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n",
+                                    to_string(report))));
   parametrize::check_parametrizations(*model, source);
   model->eval();
   return model;

@@ -1,5 +1,6 @@
 #include "io/module_json.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/registry.h"
@@ -148,7 +149,13 @@ std::vector<MaskStep> steps_from_json(const json& list, const std::string& sourc
 }
 
 ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file) {
-  return Builder{source, model_file}.build(entry, "");
+  try {
+    return Builder{source, model_file}.build(entry, "");
+  } catch (const FormatError& e) {  // types, names and keys are texts of a stranger
+    throw FormatError(printable(e.what()));
+  } catch (const LimitError& e) {
+    throw LimitError(printable(e.what()));
+  }
 }
 
 }  // namespace coppice::nn

@@ -54,7 +54,7 @@ class Handler {
   }
 
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-    throw FormatError(cat("[json] ", source_, ": ", error.what()));
+    throw FormatError(printable(cat("[json] ", source_, ": ", error.what())));
   }
 
  private:

@@ -42,6 +42,12 @@ TEST_SUITE("engine/checked") {
     }
   }
 
+  TEST_CASE("printable shows the same, whole and with its newlines") {
+    CHECK(printable("a\x1B[2J\n\u202Eb\xFF gr\u00f6\u00dfe\t"sv) ==
+          "a\\x1b[2J\n\\xe2\\x80\\xaeb\\xff gr\u00f6\u00dfe\\x09");
+    CHECK(printable(std::string(300, 'x')) == std::string(300, 'x'));
+  }
+
   TEST_CASE("quote shows what a terminal would act on and cuts what is long") {
     CHECK(quote("gr\u00f6\u00dfe") == "'gr\u00f6\u00dfe'");
     CHECK(quote("a\x1B[2J\n"sv) == "'a\\x1b[2J\\x0a'");

@@ -32,6 +32,8 @@ namespace coppice {
 /// `text` in single quotes for messages: control, bidirectional and non-UTF-8 bytes as \xNN, long texts cut at 120
 /// bytes.
 [[nodiscard]] std::string quote(std::string_view text);
+/// `text` whole, for terminals: control characters other than newlines, bidirectional and non-UTF-8 bytes as \xNN.
+[[nodiscard]] std::string printable(std::string_view text);
 
 /// Who reads which file: the opening words of every message about it.
 struct Source {
