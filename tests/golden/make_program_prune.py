@@ -2,7 +2,8 @@
 """Writes program_prune.json and program_prune.pt: masks that PyTorch makes of the tensors of a file.
 
 A case is the words of a `coppice prune` call and tensors; PyTorch prunes them one after the other (or globally) after
-torch.manual_seed(S). The .pt file holds `CASE.in.NAME` and `CASE.mask.NAME`, masks as booleans.
+torch.manual_seed(S). In the later cases PyTorch has pruned the tensors once already: the file has X_orig and X_mask. The
+.pt file holds `CASE.in.NAME` and `CASE.mask.X`, these as booleans.
 """
 import json
 import pathlib
@@ -44,7 +45,7 @@ def amount_for(units):
     return rng.choice([0.1, 0.25, 0.5, 0.9, round(rng.random(), 3)])
 
 
-def case(method, number):
+def case(method, number, again):
     structured = method.endswith("structured") and "un" not in method
     many = number % 3 == 2
     dtype = DTYPES[number % 4]
@@ -69,6 +70,26 @@ def case(method, number):
     words += ["--amount", str(amount), "--seed", str(seed)]
 
     holders = [Holder(v.clone()) for v in values]
+    if again:
+        torch.manual_seed(number)
+        for h in holders:
+            prune.random_unstructured(h, "weight", rng.choice([0.2, 0.6]))
+        if number % 2 == 1 and all(v.dim() >= 2 for v in values):
+            for h in holders:
+                prune.ln_structured(h, "weight", 1, 2, 0)
+        stored = {}
+        for name, h in zip(names, holders):
+            stored[name + "_orig"], stored[name + "_mask"] = h.weight_orig.detach().clone(), h.weight_mask.clone()
+        left = [int(h.weight_mask.sum()) for h in holders]
+        if not structured and isinstance(amount, int) and not method.startswith("global"):
+            amount = min(amount, min(left))
+        elif method.startswith("global") and isinstance(amount, int):
+            amount = min(amount, sum(left))
+        elif structured:
+            amount = 0.5
+        words[words.index("--amount") + 1] = str(amount)
+    else:
+        stored = dict(zip(names, values))
     torch.manual_seed(seed)
     if method == "global_l1":
         prune.global_unstructured([(h, "weight") for h in holders], prune.L1Unstructured, amount=amount)
@@ -83,18 +104,16 @@ def case(method, number):
             prune.ln_structured(h, "weight", amount, n, dim)
         else:
             prune.random_structured(h, "weight", amount, dim)
-    return words, names, values, [h.weight_mask for h in holders]
+    return words, stored, dict(zip(names, [h.weight_mask for h in holders]))
 
 
 def main():
     cases, tensors = [], {}
-    for number in range(96):
-        words, names, values, masks = case(METHODS[number % len(METHODS)], number // len(METHODS))
-        for name, value, mask in zip(names, values, masks):
-            assert mask.dtype == value.dtype
-            tensors[f"{number}.in.{name}"] = value
-            tensors[f"{number}.mask.{name}"] = mask != 0
-        cases.append({"words": words, "names": names})
+    for number in range(144):
+        words, stored, masks = case(METHODS[number % len(METHODS)], number // len(METHODS), number >= 96)
+        tensors.update({f"{number}.in.{name}": value for name, value in stored.items()})
+        tensors.update({f"{number}.mask.{name}": mask != 0 for name, mask in masks.items()})
+        cases.append({"words": words, "tensors": list(stored), "pruned": list(masks)})
     text = ",\n".join(json.dumps(c) for c in cases)
     (HERE / "program_prune.json").write_text(f'{{"torch": "{torch.__version__}", "cases": [\n{text}\n]}}\n')
     torch.save(tensors, HERE / "program_prune.pt")

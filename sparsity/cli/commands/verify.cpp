@@ -34,8 +34,9 @@ std::vector<std::string> checks(const Options& o, const NamedTensors& tensors, c
   std::vector<std::string> out;
   if (zip) out.emplace_back("directory and members of the zip archive agree, and their checksums hold");
   else if (shards > 0)
-    out.push_back(cat("the index names ", shards, " shards, each tensor stands in its shard and in no other, and "
-                      "the tensors of each cover its data without overlap, hole or rest"));
+    out.push_back(cat("the index names ", shards, shards == 1 ? " shard" : " shards",
+                      ", each tensor stands in its shard and in no other, and the tensors of each cover its data "
+                      "without overlap, hole or rest"));
   else out.emplace_back("sizes and offsets fit the length of the file");
   out.push_back(cat("names, element types and shapes of ", tensors.size(), " tensors are sound"));
   out.push_back(cat("all ", grouped(static_cast<std::int64_t>(tensors.nbytes())), " bytes of values can be read"));

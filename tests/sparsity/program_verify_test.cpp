@@ -1,0 +1,76 @@
+/// `coppice verify`: it lists what it checked, finds what is damaged, and compares.
+
+#include "coppice/engine/create.h"
+#include "coppice/engine/io/load.h"
+#include "coppice/engine/io/safetensors.h"
+#include "program.h"
+
+using namespace coppice;
+using namespace coppice::test;
+
+namespace {
+
+/// The rules that held, as one text.
+std::string checked(const std::string& file) {
+  const Json report = json_of({"verify", file});
+  std::string out;
+  for (const std::string rule : report.at("checked")) out += rule + '\n';
+  const Said said = run({"verify", file});
+  for (const std::string rule : report.at("checked")) CHECK(holds(said.out, "\n  holds: " + rule + '\n'));
+  return out;
+}
+
+}  // namespace
+
+TEST_SUITE("sparsity/cli/verify") {
+  TEST_CASE("what was checked is listed, by the kind of the file") {
+    const TempDir dir;
+    const std::string pt = (kData / "mlp_digits.pt").string(), packed = (dir / "packed.safetensors").string();
+    CHECK(holds(checked(pt), "checksums hold"));
+    CHECK(holds(checked(pt), "shapes of 6 tensors"));
+    CHECK(holds(checked(pt), "all 202,440 bytes"));
+    save_tensors(dir / "t.safetensors", {{"x", ones({2, 2})}});
+    const std::string plain = checked((dir / "t.safetensors").string());
+    CHECK(holds(plain, "sizes and offsets fit the length of the file"));
+    CHECK(!holds(plain, "checksums"));
+    CHECK(!holds(plain, "modules"));
+    CHECK(holds(checked(models().pruned80), "fit the 10 modules"));
+    CHECK(holds(checked(models().pruned80), "4 masks"));
+    REQUIRE(run({"pack", models().pruned80, "-o", packed, "--no-measure"}).code == 0);
+    CHECK(holds(checked(packed), "indices of 4 packed layers"));
+    spill(dir / "i.safetensors.index.json", R"({"weight_map": {"x": "t.safetensors"}})");
+    CHECK(holds(checked((dir / "i.safetensors.index.json").string()), "the index names 1 shard"));
+  }
+
+  TEST_CASE("one flipped bit anywhere in the values of a .pt file: exit code 3 and the member") {
+    const TempDir dir;
+    const std::string good = slurp(kData / "mlp_digits.pt");
+    for (const std::size_t at : {good.size() / 4, good.size() / 2, good.size() * 3 / 4}) {
+      std::string bytes = good;
+      bytes[at] = static_cast<char>(bytes[at] ^ 4);
+      spill(dir / "t.pt", bytes);
+      const Said said = run({"verify", (dir / "t.pt").string()});
+      CHECK(said.code == 3);
+      CHECK(holds(said.err, "checksum"));
+      CHECK(said.out.empty());
+    }
+  }
+
+  TEST_CASE("differences: names on one side, types, shapes and single bits; exit code 6") {
+    const TempDir dir;
+    const std::string a = (dir / "a.safetensors").string(), b = (dir / "b.pt").string();
+    const NamedTensors left{{"same", Tensor::of({1, 2})}, {"shape", ones({2})},  {"type", ones({2})},
+                            {"sign", Tensor::of({0})},    {"left", ones({1})}};
+    save_tensors(a, left);
+    save_tensors(b, {{"same", Tensor::of({1, 2})}, {"shape", ones({1, 2})}, {"type", ones({2}, Dtype::f64)},
+                     {"sign", Tensor::of({-0.0})}, {"right", ones({1})}});
+    const Said said = run({"verify", a, "--against", b});
+    CHECK(said.code == 6);
+    for (const char* part : {"'shape' differs", "'type' differs", "'sign' differs", "'left' is only in", "'right' is only in"})
+      CHECK(holds(said.out, part));
+    CHECK(!holds(said.out, "'same'"));
+    save_tensors(b, left);
+    CHECK(run({"verify", a, "--against", b}).code == 0);
+    CHECK(holds(run({"verify", a, "--against", b}).out, "bit for bit"));
+  }
+}
