@@ -264,11 +264,19 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
   TEST_CASE("test_rnn_pruning") {
     nn::LSTM m(nn::LstmSettings{.input_size = 32, .hidden_size = 32});
     const std::string name = "weight_ih_l0";
+    const auto flat_parameters = [&] {
+      std::int64_t count = 0;
+      for (const Tensor& t : m.flat_weights())
+        count += std::ranges::any_of(m.own_parameters(), [&](const auto& own) { return own.second.is(t); });
+      return count;
+    };
     l1_unstructured(m, name, 0.5);
+    CHECK(flat_parameters() == 3);
     CHECK(m.own_parameters().size() == 4);
     CHECK_FALSE(m.own_parameters().contains(name));
     CHECK(m(TensorList{ones({3, 1, 32})})[0].shape() == Shape{3, 1, 32});
     remove(m, name);
+    CHECK(flat_parameters() == 4);
     CHECK(m.own_parameters().size() == 4);
     CHECK(m.own_parameters().contains(name));
     CHECK_FALSE(m.has(name + "_orig"));

@@ -132,6 +132,12 @@ TEST_SUITE("sparsity/prune/traps") {
         CHECK(sum(m(ones({1, 3}))).requires_grad());
       }
     }
+    nn::Linear m(3, 2);
+    for (int round = 0; round < 2; ++round) {  // one axis is too few, also where PyTorch lets it pass the second time
+      CHECK_THROWS_AS(random_structured(m, "bias", 1, 0), ShapeError);
+      CHECK_THROWS_AS(ln_structured(m, "bias", 0.5, 2, -1), ShapeError);
+      identity(m, "bias");
+    }
   }
 
   TEST_CASE("trap: orders of 0 and below rank any slice with a zero lowest; words need the right number of axes") {
