@@ -26,6 +26,8 @@ class Prunables {
 
   [[nodiscard]] bool is_model() const { return loaded_.model != nullptr; }
   [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
+  /// What the file holds beside its tensors, and the output cannot.
+  [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
   /// Writes a model file, or a checkpoint in the order of the input.
   /// @param keep_masks  X_orig and X_mask instead of their product
   void save(const std::string& output, bool keep_masks);

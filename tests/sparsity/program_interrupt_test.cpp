@@ -50,6 +50,27 @@ void write_hole(const std::filesystem::path& path, std::int64_t rows, std::int64
   std::filesystem::resize_file(path, std::filesystem::file_size(path) + static_cast<std::uint64_t>(bytes));
 }
 
+/// A million images and classes of zeros, mostly holes, as "X.npy,Y.npy".
+std::string million_samples(const TempDir& dir) {
+  const std::string x = (dir / "x.npy").string(), y = (dir / "y.npy").string();
+  write_npy(x, zeros({1, 64}));
+  write_npy(y, zeros({1}, Dtype::i64));
+  // A million samples: the header says so, the rest is a hole.
+  for (const auto& [path, bytes] : {std::pair(x, 256'000'000), std::pair(y, 8'000'000)}) {
+    std::string text = slurp(path).substr(0, 128);
+    const std::size_t shape = text.find("(1,") + 1;
+    const std::size_t end = text.find(')', shape);
+    const std::string more = bytes == 8'000'000 ? "1000000," : "1000000, 64";
+    text = text.substr(0, shape) + more + text.substr(end);
+    const std::size_t line = text.find('\n');
+    text.erase(line - (text.size() - 128), text.size() - 128);
+    spill(path, text);
+    std::filesystem::resize_file(path, 128 + static_cast<std::uint64_t>(bytes));
+  }
+  REQUIRE(read_npy(x).shape() == Shape{1000000, 64});
+  return x + "," + y;
+}
+
 void check_interrupted(const Said& said) {
   CAPTURE(said.err);
   CHECK(said.code == 130);
@@ -64,24 +85,9 @@ TEST_SUITE("sparsity/cli/interrupt") {
     const TempDir dir;
     const std::string big = (dir / "big.safetensors").string();
     write_hole(big, 1 << 16, 1 << 16);  // 16 GB
-    const std::string x = (dir / "x.npy").string(), y = (dir / "y.npy").string();
-    write_npy(x, zeros({1, 64}));
-    write_npy(y, zeros({1}, Dtype::i64));
-    // A million samples: the header says so, the rest is a hole.
-    for (const auto& [path, bytes] : {std::pair(x, 256'000'000), std::pair(y, 8'000'000)}) {
-      std::string text = slurp(path).substr(0, 128);
-      const std::size_t shape = text.find("(1,") + 1;
-      const std::size_t end = text.find(')', shape);
-      const std::string more = bytes == 8'000'000 ? "1000000," : "1000000, 64";
-      text = text.substr(0, shape) + more + text.substr(end);
-      const std::size_t line = text.find('\n');
-      text.erase(line - (text.size() - 128), text.size() - 128);
-      spill(path, text);
-      std::filesystem::resize_file(path, 128 + static_cast<std::uint64_t>(bytes));
-    }
-    REQUIRE(read_npy(x).shape() == Shape{1000000, 64});
+    const std::string samples = million_samples(dir);
     for (const Words& words : {Words{"inspect", big}, Words{"verify", big}, Words{"inspect", big, "--json"},
-                               Words{"eval", models().mlp, "--data", x + "," + y},
+                               Words{"eval", models().mlp, "--data", samples},
                                Words{"bench", models().lenet, "--rounds", "100000"}})
       for (const int delay : {0, 30}) {
         CAPTURE(words[0]);
@@ -102,15 +108,19 @@ TEST_SUITE("sparsity/cli/interrupt") {
       layer.tensor("bias").detach().fill_(0);
       nn::save_model(layer, model);
     }
+    const std::string samples = million_samples(dir);
     const std::size_t before = dir.size();
     const std::string out = (dir / "out.safetensors").string();
     for (const Words& words : {Words{"prune", big, "-o", out, "--amount", "0.5"},
                                Words{"prune", big, "-o", out, "--amount", "0.5", "--method", "random_unstructured"},
                                Words{"prune", model, "-o", out, "--amount", "0.5", "--keep-masks"},
-                               Words{"pack", model, "-o", out}})
+                               Words{"pack", model, "-o", out},
+                               Words{"finetune", models().mlp, "-o", out, "--data", samples, "--epochs", "1"}})
       for (const int signal : {SIGINT, SIGTERM}) {
         CAPTURE(words[0]);
+        const auto start = Clock::now();
         check_interrupted(interrupted(words, signal, std::chrono::milliseconds(5)));
+        CHECK(Clock::now() - start < std::chrono::seconds(20));
         CHECK(dir.size() == before);
       }
   }
@@ -132,6 +142,17 @@ TEST_SUITE("sparsity/cli/interrupt") {
       CHECK(holds(said.err, "out.pt' is written whole"));
       CHECK(said.out.empty());
     }
+  }
+
+  TEST_CASE("Ctrl-C in the demo: what was written stays, and the message says so") {
+    const TempDir dir;
+    const Said said = interrupted({"demo", (dir / "demo").string()}, SIGINT, std::chrono::milliseconds(100));
+    CAPTURE(said.err);
+    CHECK(said.code == 130);
+    CHECK(holds(said.err, "interrupted; the files so far are in "));
+    CHECK(said.out.empty());
+    for (const auto& entry : std::filesystem::directory_iterator(dir / "demo"))
+      CHECK(entry.path().filename().string().find(".coppice-", 1) == std::string::npos);  // a temporary file
   }
 
   TEST_CASE("Ctrl-C while training: exit code 130, no output, nothing left behind") {

@@ -181,6 +181,14 @@ TEST_SUITE("sparsity/cli/prune") {
     }
   }
 
+  TEST_CASE("what a training checkpoint holds beside tensors is left out and named") {
+    const TempDir dir;
+    const Said said = run({"prune", (kData / "torch/checkpoint_2_13.pt").string(), "-o", (dir / "o.pt").string(),
+                           "--amount", "0.5"});
+    CHECK(said.code == 0);
+    CHECK(holds(said.err, "left out: epoch\nleft out: history\n"));
+  }
+
   TEST_CASE("a model stays a model, with its masks if they are kept") {
     const TempDir dir;
     const std::string out = (dir / "m.safetensors").string();

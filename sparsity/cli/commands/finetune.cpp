@@ -27,6 +27,7 @@ Json row_json(const sparsity::EpochReport& r) {
 }
 
 int run(const App& app, Options o) {
+  if (o.checkpoint.empty()) interrupt_at_once();  // otherwise between epochs: a checkpoint is written after each
   std::vector<std::string> inputs = data_files(o.data);
   inputs.push_back(o.model);
   check_output(o.output, inputs, o.force);
@@ -56,8 +57,7 @@ int run(const App& app, Options o) {
       [&](const sparsity::EpochReport& r) {
         progress.update(r.epoch, cat("loss ", fixed(r.train_loss, 4), "  zeros ", percent(r.sparsity), "  validation ",
                                      r.validation.correct, "/", r.validation.count));
-        if (o.checkpoint.empty()) check_interrupt();
-        else check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
+        check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
         return true;
       });
   if (!o.keep_masks)

@@ -153,6 +153,7 @@ int run(const App& app, const Options& o) {
   }
   const std::vector<Row> rows = rows_of(targets);
   if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks); });
+  for (const std::string& what : input.skipped()) note(app, cat("left out: ", printable(what)));
   report(app, o, rows);
   return kDone;
 }
