@@ -32,6 +32,7 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
     return;
   }
   NoGrad guard;
+  if (is_pytorch_name(path)) loaded_.tensors.metadata().emplace("format", "pt");
   const NamedTensors& tensors = loaded_.tensors;
   for (const auto& [name, tensor] : tensors) {
     const std::string base = name.substr(0, name.size() - std::min<std::size_t>(name.size(), 5));  // without the suffix

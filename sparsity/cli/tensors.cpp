@@ -137,6 +137,11 @@ NamedTensors plain_tensors(const nn::Module& model) {
   return out;
 }
 
+bool is_pytorch_name(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension().string();
+  return extension == ".pt" || extension == ".pth" || extension == ".bin";
+}
+
 std::vector<std::string> files_behind(const std::string& path) {
   std::vector<std::string> files{path};
   const std::filesystem::path index(path);

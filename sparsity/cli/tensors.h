@@ -51,6 +51,10 @@ struct NameFilter {
 /// unpacked.
 [[nodiscard]] NamedTensors plain_tensors(const nn::Module& model);
 
+/// Whether the name is one of PyTorch's files. Their tensors are marked "format": "pt" in safetensors, as readers in
+/// Python ask.
+[[nodiscard]] bool is_pytorch_name(const std::string& path);
+
 /// The file, and for the index of a sharded checkpoint its shards too.
 [[nodiscard]] std::vector<std::string> files_behind(const std::string& path);
 

@@ -106,6 +106,11 @@ TEST_SUITE("sparsity/cli/convert") {
     const std::string in = (dir / "in.safetensors").string();
     CHECK(converted(in, dir / "out.safetensors").metadata().at("format") == "pt");
     CHECK(holds(run({"convert", in, "-o", (dir / "out.pt").string()}).err, "left out: metadata format"));
+    // Tensors of PyTorch's are marked as such; other people's are not.
+    CHECK(converted((dir / "out.pt").string(), dir / "again.safetensors").metadata().at("format") == "pt");
+    CHECK(converted(models().mlp, dir / "again.safetensors").metadata().at("format") == "pt");
+    CHECK(converted((dir / "out.pt").string(), dir / "x.npy").size() == 1);
+    CHECK(converted((dir / "x.npy").string(), dir / "again.safetensors").metadata().empty());
   }
 
   TEST_CASE("what a format cannot hold is refused before anything is written: exit code 3") {

@@ -136,6 +136,7 @@ TEST_SUITE("sparsity/cli/prune") {
     const Json report = json_of({"prune", kMlp, "-o", out, "--amount", "0.9"});
     const NamedTensors before = load_tensors(kMlp), after = load_tensors(out);
     CHECK(after.names() == before.names());
+    CHECK(after.metadata() == std::map<std::string, std::string>{{"format", "pt"}});
     CHECK(zeros_in(after.at("0.weight")) == 17280);
     CHECK(zeros_in(after.at("2.weight")) == 27000);
     CHECK(zeros_in(after.at("4.weight")) == 900);

@@ -24,9 +24,11 @@ std::string format_of(const std::string& path) {
 }
 
 std::int64_t count_finite(const Tensor& tensor) {
-  std::int64_t count = 0;
-  for (const double value : tensor.to_vector<double>()) count += std::isfinite(value) ? 1 : 0;
-  return count;
+  return dispatch(tensor.dtype(), [&]<class T>() {
+    std::int64_t count = 0;
+    for (const T value : tensor.data<T>()) count += std::isfinite(convert<double>(value)) ? 1 : 0;
+    return count;
+  });
 }
 
 /// Floating tensors as `dtype`; a note says where finite numbers became infinite.
@@ -72,6 +74,7 @@ int run(const App& app, const Options& o) {
   std::vector<std::string> left_out = input.tensors.skipped();
   for (const auto& [key, text] : input.tensors.metadata())
     if (input.model != nullptr || format != ".safetensors") left_out.push_back(cat("metadata ", key));
+  if (input.model != nullptr || is_pytorch_name(o.input)) tensors.metadata().emplace("format", "pt");
   write_output(o.output, [&] { save_tensors(o.output, tensors); });
 
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
