@@ -1,6 +1,7 @@
 #include "tensors.h"
 
 #include <filesystem>
+#include <fstream>
 #include <unordered_map>
 
 #include "coppice/engine/autograd.h"
@@ -142,12 +143,15 @@ bool is_pytorch_name(const std::string& path) {
   return extension == ".pt" || extension == ".pth" || extension == ".bin";
 }
 
-std::vector<std::string> files_behind(const std::string& path) {
+std::vector<std::string> files_behind(const App& app, const std::string& path) {
   std::vector<std::string> files{path};
   const std::filesystem::path index(path);
-  if (index.extension() != ".json") return files;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(index, error)) return files;
+  char first = 0;
+  if (!(std::ifstream(index) >> first) || first != '{') return files;
   try {
-    for (const std::string& shard : read_shard_index(index).shards)
+    for (const std::string& shard : read_shard_index(index, app.read).shards)
       files.push_back((index.parent_path() / shard).string());
   } catch (const Error&) {  // whoever reads the tensors says what is wrong with it
   }

@@ -56,7 +56,7 @@ struct NameFilter {
 [[nodiscard]] bool is_pytorch_name(const std::string& path);
 
 /// The file, and for the index of a sharded checkpoint its shards too.
-[[nodiscard]] std::vector<std::string> files_behind(const std::string& path);
+[[nodiscard]] std::vector<std::string> files_behind(const App& app, const std::string& path);
 
 /// A name as a line can show it: control and escape bytes as \xNN.
 [[nodiscard]] std::string printable(const std::string& name);

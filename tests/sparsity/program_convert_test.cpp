@@ -194,8 +194,12 @@ TEST_SUITE("sparsity/cli/convert") {
     spill(index, R"({"weight_map": {"a.weight": "s1.safetensors", "b.weight": "s2.safetensors"}})");
     const NamedTensors whole{{"a.weight", ones({4, 4})}, {"b.weight", ones({2, 2})}};
     check_same_bits(converted(index, dir / "whole.pt"), whole);
-    for (const Words& words : {Words{"convert", index}, Words{"prune", index, "--amount", "0.5"}}) {
-      CAPTURE(words[0]);
+    const std::string renamed = (dir / "index").string(), wide = (dir / "wide.json").string();
+    std::filesystem::copy_file(index, renamed);
+    spill(wide, slurp(index) + std::string(std::size_t{17} << 20, ' '));  // larger than the limit of a header
+    for (const Words& words : {Words{"convert", index}, Words{"prune", index, "--amount", "0.5"}, Words{"convert", renamed},
+                               Words{"convert", wide, "--limit-header-bytes", "20000000"}}) {
+      CAPTURE(words[1]);
       Words onto = words;
       onto.insert(onto.end(), {"-o", (dir / "s2.safetensors").string(), "--force"});
       const Said said = run(onto);

@@ -64,7 +64,7 @@ void check_fits(const NamedTensors& tensors, const std::string& format) {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  check_output(o.output, files_behind(o.input), o.force);
+  check_output(o.output, files_behind(app, o.input), o.force);
   const std::string format = format_of(o.output);
   const Loaded input = load_any(app, o.input);
   NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(*input.model);

@@ -35,7 +35,7 @@ std::int64_t attach_masks(nn::Module& model, const NamedTensors& tensors) {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  std::vector<std::string> inputs = files_behind(o.weights);
+  std::vector<std::string> inputs = files_behind(app, o.weights);
   inputs.push_back(o.arch);
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);

@@ -28,7 +28,7 @@ int run(const App& app, const Options& o) {
                     {"elements", t.numel()}, {"zeros", zero}, {"bytes", t.nbytes()}});
   }
   std::int64_t file_bytes = 0;
-  for (const std::string& file : files_behind(o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
+  for (const std::string& file : files_behind(app, o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
   const nn::ModulePtr model = nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file) : nullptr;
   const WeightCount count = model == nullptr ? WeightCount() : count_weights(*model);
   if (app.json) {

@@ -139,7 +139,7 @@ int run(const App& app, const Options& o) {
     throw UsageError(cat("--amount: ", e.what()));
   }
   (void)parse_order(o.n);
-  if (!o.dry_run) check_output(o.output, files_behind(o.input), o.force);
+  if (!o.dry_run) check_output(o.output, files_behind(app, o.input), o.force);
 
   Prunables input(app, o.input);
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);

@@ -25,12 +25,13 @@ void touch(const NamedTensors& tensors) {
 }
 
 /// One line for each rule that held; the loader has thrown where one did not.
-std::vector<std::string> checks(const Options& o, const NamedTensors& tensors, const nn::ModulePtr& model) {
+std::vector<std::string> checks(const App& app, const Options& o, const NamedTensors& tensors,
+                                const nn::ModulePtr& model) {
   std::ifstream file(o.file, std::ios::binary);
   char first[2] = {};
   file.read(first, 2);
   const bool zip = first[0] == 'P' && first[1] == 'K';
-  const std::size_t shards = files_behind(o.file).size() - 1;
+  const std::size_t shards = files_behind(app, o.file).size() - 1;
   std::vector<std::string> out;
   if (zip) out.emplace_back("directory and members of the zip archive agree, and their checksums hold");
   else if (shards > 0)
@@ -59,7 +60,7 @@ int run(const App& app, const Options& o) {
   nn::ModulePtr model;
   if (nn::is_model(tensors)) model = nn::model_from_tensors(tensors, o.file);
   touch(tensors);
-  const std::vector<std::string> held = checks(o, tensors, model);
+  const std::vector<std::string> held = checks(app, o, tensors, model);
 
   std::vector<std::string> differences;
   if (!o.against.empty()) {
