@@ -17,6 +17,7 @@
 #include "coppice/nn.h"
 #include "engine/io/io_support.h"
 #include "hostile/child.h"
+#include "hostile/fault_calls.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -158,6 +159,16 @@ TEST_SUITE("hostile/changing") {
       CAPTURE(child.said);
       CHECK(child.said.starts_with("LimitError"));
     }
+  }
+
+  TEST_CASE("a file system that cannot map: the file is read") {
+    const TempDir dir;
+    write_ones(dir / "t.safetensors");
+    plan_fault(Fault::no_mapping, 0);
+    const NamedTensors tensors = read_safetensors(dir / "t.safetensors");
+    no_faults();
+    std::filesystem::resize_file(dir / "t.safetensors", 10);
+    CHECK(all_ones(tensors));
   }
 
   TEST_CASE("a locale with decimal commas changes no number in a file") {

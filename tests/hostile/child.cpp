@@ -53,7 +53,7 @@ ChildResult in_child(const std::function<std::string()>& work, unsigned seconds,
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, allowed);
     if (address_bytes != 0 && !sanitized()) limit(RLIMIT_AS, static_cast<rlim_t>(pages(0) * page) + address_bytes);
-    ::alarm(10 * allowed);
+    ::alarm(60 * allowed);  // other processes may have the processors
     std::string said;
     try {
       said = work();

@@ -16,7 +16,7 @@ struct ChildResult {
 };
 
 /// Calls `work` in a forked process. The caller must not have started threads.
-/// @param seconds  of processor time before the child is killed; ten times as many on the clock
+/// @param seconds  of processor time before the child is killed; sixty times as many on the clock
 /// @param address_bytes  the child's address space may grow by this much; 0 for no bound. No bound under a sanitizer,
 ///        whose shadow memory would count.
 [[nodiscard]] ChildResult in_child(const std::function<std::string()>& work, unsigned seconds = 2,

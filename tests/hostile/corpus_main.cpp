@@ -5,7 +5,9 @@
 #include <cstring>
 #include <map>
 
+#include "coppice/nn/io/model_file.h"
 #include "hostile/corpus.h"
+#include "nn/every_layer.h"
 
 using namespace coppice::test;
 namespace fs = std::filesystem;
@@ -38,6 +40,13 @@ void valid_seeds(const fs::path& dir) {
   fs::copy_file(data / "../../sparsity/data/lenet_digits.arch.json", dir / "arch_json/lenet.json",
                 fs::copy_options::overwrite_existing);
   spill(dir / "model_file/good-packed.safetensors", good_packed_model());
+  for (const Layer& layer : every_layer())
+    coppice::nn::save_model(*layer.module, dir / "model_file" / (layer.name + ".safetensors"));
+  const auto masked = std::make_shared<coppice::nn::Linear>(3, 2);
+  const coppice::Tensor mask = coppice::Tensor::of({{1, 0, 1}, {0, 1, 0}});
+  coppice::nn::set_mask(*masked, "weight", mask);
+  coppice::nn::save_model(*masked, dir / "model_file/masked.safetensors", {}, {.masked_values = true});
+  coppice::nn::save_model(*masked, dir / "model_file/kept.safetensors", {}, {.masked_values = false});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ bool fails(const char* name) {
   if (plan.fault == Fault::no_space) return now >= plan.at && writes;
   return now == plan.at && (plan.fault == Fault::io_error || plan.fault == Fault::interrupted);
 }
+
+bool cannot_map() { return plan.active && plan.fault == Fault::no_mapping; }
 
 bool is_short() {
   return plan.active && plan.fault == Fault::short_write && static_cast<int>(plan.calls.size()) == plan.at;
@@ -82,6 +85,14 @@ int flock(int fd, int operation) noexcept {
 }
 int fchmod(int fd, mode_t mode) noexcept {
   return fails("fchmod") ? -1 : static_cast<int>(::syscall(SYS_fchmod, fd, mode));
+}
+void* mmap(void* base, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+  if (fd >= 0 && coppice::test::cannot_map()) {
+    errno = ENODEV;
+    return MAP_FAILED;
+  }
+  const long result = ::syscall(SYS_mmap, base, bytes, protection, flags, fd, offset);
+  return reinterpret_cast<void*>(result);  // -1 is MAP_FAILED
 }
 int unlink(const char* path) noexcept {
   return fails("unlink") ? -1 : static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, 0));

@@ -47,7 +47,7 @@ struct OpenFile {
 constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 OpenFile open_regular(const std::filesystem::path& path, const Source& source) {
-  FileHandle fd(::open(path.c_str(), kReading));
+  FileHandle fd(uninterrupted([&] { return ::open(path.c_str(), kReading); }));
   if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
@@ -73,7 +73,7 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, 
 
 std::shared_ptr<MappedFile> MappedFile::open_in(int folder, const std::string& name, const Source& source,
                                                 const ReadOptions& options) {
-  const FileHandle fd(::openat(folder, name.c_str(), kReading | O_NOFOLLOW));
+  const FileHandle fd(uninterrupted([&] { return ::openat(folder, name.c_str(), kReading | O_NOFOLLOW); }));
   if (!fd && errno == ELOOP)
     source.reject("must be a file of this folder; it is a symbolic link, which is not followed");
   if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
@@ -100,7 +100,7 @@ std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const S
     file->mapping_bytes_ = span;
     const void* mapped =
         ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
-    if (mapped == MAP_FAILED) throw IoError(source.prefix() + "cannot map: " + errno_text());
+    if (mapped == MAP_FAILED) read_all(fd, file->data_, file->size_, source);  // not every file system can map
   } else {
     file->storage_ = Storage::allocate(file->size_);
     file->data_ = file->storage_->data();
