@@ -10,7 +10,7 @@ using namespace coppice;
 using namespace coppice::test;
 
 TEST_SUITE("sparsity/cli/golden") {
-  TEST_CASE("144 files of one to four tensors, every method, floating type and 1 to 4 axes, 48 pruned before: masks bit for bit") {
+  TEST_CASE("144 files, every method, floating type and 1 to 4 axes, 48 pruned before: masks bit for bit") {
     const std::filesystem::path folder = std::filesystem::path(COPPICE_TESTS_DIR) / "golden";
     const Json golden = Json::parse(slurp(folder / "program_prune.json"));
     const NamedTensors stored = read_torch(folder / "program_prune.pt");

@@ -73,7 +73,8 @@ int run(const App& app, const Options& o) {
 
   std::vector<std::string> left_out = input.tensors.skipped();
   for (const auto& [key, text] : input.tensors.metadata())
-    if (input.model != nullptr || format != ".safetensors") left_out.push_back(cat("metadata ", key));
+    if (key != "format" && (input.model != nullptr || format != ".safetensors"))
+      left_out.push_back(cat("metadata ", key));
   if (input.model != nullptr || is_pytorch_name(o.input)) tensors.metadata().emplace("format", "pt");
   write_output(o.output, [&] { save_tensors(o.output, tensors); });
 
