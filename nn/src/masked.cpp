@@ -16,6 +16,8 @@ std::string mask_name(std::string_view name) { return std::string(name) + "_mask
 
 /// The numbers of mask * orig, outside any graph.
 Tensor product(const Tensor& orig, const Tensor& mask) {
+  if (orig.shape() != mask.shape())  // somebody replaced one of the two
+    throw ShapeError(cat("[mask] mask ", mask.shape(), " for a tensor of shape ", orig.shape()));
   NoGrad guard;
   const Tensor m = mask.to(orig.dtype());
   Tensor y = Tensor::empty(orig.shape(), orig.dtype());
@@ -36,11 +38,31 @@ Tensor product(const Tensor& orig, const Tensor& mask) {
 
 /// `values` as the result of masking `orig`: the mask alone is needed for the gradient.
 Tensor attach(const Tensor& values, const Tensor& orig, const Tensor& mask) {
-  if (!needs_grad({orig})) return values;
+  if (!needs_grad({orig})) return values.detach();  // a handle of the reader's own: the remembered one stays as it is
   return with_grad(values.detach(), {orig}, [m = Saved(mask)](const Tensor& dy) {
     return GradList{product(dy, m())};
   });
 }
+
+/// What a tensor showed when it was read.
+class Seen {
+ public:
+  Seen() = default;
+  explicit Seen(const Tensor& t)
+      : storage_(t.storage()), offset_(t.storage_offset()), shape_(t.shape()), dtype_(t.dtype()), version_(t.version()) {}
+  /// Whether it shows the same numbers still.
+  [[nodiscard]] bool same(const Tensor& t) const {
+    return storage_ == t.storage() && version_ == t.version() && offset_ == t.storage_offset() &&
+           dtype_ == t.dtype() && shape_ == t.shape();
+  }
+
+ private:
+  std::shared_ptr<Storage> storage_;  // held, so that its address cannot be another storage's later
+  std::size_t offset_ = 0;
+  Shape shape_;
+  Dtype dtype_ = Dtype::f32;
+  std::uint64_t version_ = 0;
+};
 
 /// Remembers the product until the mask or the original changes.
 class Masked final : public Derived {
@@ -55,12 +77,10 @@ class Masked final : public Derived {
     Tensor values;
     {
       const std::lock_guard lock(mutex_);
-      if (!product_.defined() || orig.storage() != orig_ || mask.storage() != mask_ ||
-          orig.version() != orig_version_ || mask.version() != mask_version_ ||
+      if (!product_.defined() || !orig_.same(orig) || !mask_.same(mask) ||
           product_.version() != product_version_) {  // the last: a reader wrote into what it got
         product_ = product(orig, mask);
-        orig_ = orig.storage(), mask_ = mask.storage();
-        orig_version_ = orig.version(), mask_version_ = mask.version();
+        orig_ = Seen(orig), mask_ = Seen(mask);
         product_version_ = product_.version();
       }
       values = product_;
@@ -75,8 +95,8 @@ class Masked final : public Derived {
   std::shared_ptr<const MaskOrigin> origin_;  // immutable: copies of the module share it
   mutable std::mutex mutex_;
   mutable Tensor product_;
-  mutable std::shared_ptr<Storage> orig_, mask_;  // held, so that an address cannot be another storage's later
-  mutable std::uint64_t orig_version_ = 0, mask_version_ = 0, product_version_ = 0;
+  mutable Seen orig_, mask_;
+  mutable std::uint64_t product_version_ = 0;
 };
 
 }  // namespace
@@ -117,9 +137,13 @@ void set_mask(Module& module, std::string_view name, const Tensor& mask, std::sh
     module.replace_derived(key, std::move(derived));
     return;
   }
-  module.rename_parameter(key, orig);
   module.register_buffer(bits, mask);
-  module.register_derived(key, std::move(derived));
+  try {
+    module.derive(key, std::move(derived), orig);
+  } catch (...) {
+    module.erase(bits);
+    throw;
+  }
 }
 
 void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
@@ -140,11 +164,14 @@ void burn_in_mask(Module& module, std::string_view name) {
   if (parameter == nullptr)
     throw StateError(cat("[burn_in_mask] '", orig_name(key), "' is masked itself; burn that in first"));
   Tensor orig = *parameter;
-  const Tensor values = product(orig, module.tensor(mask_name(key)));
-  module.erase(key);
-  module.erase(mask_name(key));
-  module.rename_parameter(orig_name(key), key);
+  const std::string original = orig_name(key), bits = mask_name(key);
+  const Tensor values = product(orig, module.tensor(bits));
+  std::string plain = key;
+  // Nothing from here on takes memory.
   orig.replace_(values);
+  module.erase(key);
+  module.erase(bits);
+  module.rename_parameter(original, std::move(plain));
 }
 
 std::vector<MaskedSlot> masked_slots(Module& root) {

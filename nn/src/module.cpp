@@ -133,14 +133,27 @@ const ModulePtr& Module::child(std::string_view name) const {
   throw KeyError(cat("[", type_name(), "] has no child '", name, "'; it has ", names.empty() ? "none" : names));
 }
 
-void Module::rename_parameter(std::string_view from, std::string_view to, std::size_t at) {
-  const Tensor* found = parameters_.find(from);
-  if (found == nullptr) throw KeyError(cat("[rename_parameter] ", type_name(), " has no parameter '", from, "'"));
-  check_new_name("rename_parameter", to);
-  const Tensor value = *found;
-  const std::string target(to);
-  parameters_.erase(from);
-  parameters_.insert(at, target, value);
+void Module::rename_parameter(std::string_view from, std::string to, std::size_t at) {
+  if (!parameters_.contains(from))
+    throw KeyError(cat("[rename_parameter] ", type_name(), " has no parameter '", from, "'"));
+  if (from != to) check_new_name("rename_parameter", to);
+  parameters_.rename(from, std::move(to), at);
+}
+
+void Module::derive(std::string_view name, std::shared_ptr<Derived> derived) {
+  if (!parameters_.contains(name) && !buffers_.contains(name))
+    throw KeyError(cat("[derive] ", type_name(), " has no parameter or buffer '", name, "'"));
+  derived_.set(name, std::move(derived));  // all that may run out of memory comes before all that changes
+  parameters_.erase(name);
+  buffers_.erase(name);
+  transient_.erase(name);
+}
+
+void Module::derive(std::string_view name, std::shared_ptr<Derived> derived, std::string original) {
+  if (!parameters_.contains(name)) throw KeyError(cat("[derive] ", type_name(), " has no parameter '", name, "'"));
+  check_new_name("derive", original);
+  derived_.set(name, std::move(derived));
+  parameters_.rename(name, std::move(original), SIZE_MAX);
 }
 
 HookHandle Module::register_forward_pre_hook(ForwardPreHook hook) { return attach(pre_hooks_, std::move(hook)); }

@@ -3,6 +3,8 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/container.h"
+#include "coppice/nn/fake_sparsity.h"
+#include "coppice/nn/registry.h"
 #include "parametrize_list.h"
 
 namespace coppice::nn::parametrize {
@@ -79,7 +81,6 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
   if (!unsafe) check_same("forward", *p, Access::compute(*list, originals), original);
 
   if (one != nullptr) {
-    if (!shows_the_same(*one, original)) original.replace_(one->detach());
     originals = {original};
   } else {
     for (Tensor& t : originals) {
@@ -87,11 +88,23 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
       if (is_floating(t.dtype())) t.requires_grad_(original.requires_grad());
     }
   }
+  const Tensor values = one != nullptr ? one->detach() : Tensor();
   Access::set_originals(*list, originals, one != nullptr);
+  auto derived = parametrized(name);
   if (fresh) module.add_module(kChild, std::make_shared<ModuleDict>());
-  module.child(kChild)->add_module(name, list);
-  module.erase(name);
-  module.register_derived(name, parametrized(name));
+  try {
+    module.child(kChild)->add_module(name, list);
+    try {
+      module.derive(name, std::move(derived));
+    } catch (...) {
+      module.child(kChild)->erase(name);
+      throw;
+    }
+  } catch (...) {
+    if (fresh) module.erase(kChild);
+    throw;
+  }
+  if (values.defined() && !shows_the_same(values, original)) original.replace_(values);
 }
 
 }  // namespace
@@ -99,13 +112,14 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
 Module& register_parametrization(Module& module, std::string_view name, ModulePtr p, bool unsafe) {
   if (p == nullptr) throw ValueError("[register_parametrization] the parametrization is null");
   const std::string key(name);
-  const bool mode = p->training();
+  std::vector<std::pair<Module*, bool>> modes;
+  for (const auto& [path, part] : p->named_modules()) modes.emplace_back(part, part->training());
   p->train(module.training());
   try {
     if (find_list(module, key) != nullptr) append(module, key, p, unsafe);
     else begin(module, key, p, unsafe);
   } catch (...) {
-    p->train(mode);
+    for (const auto& [part, mode] : modes) part->set_training(mode);
     throw;
   }
   return module;
@@ -117,11 +131,7 @@ Module& remove_parametrizations(Module& module, std::string_view name, bool leav
   const bool buffer = list.is_buffer();
   Tensor original;
   if (list.is_tensor()) {
-    const Tensor* slot = buffer ? list.own_buffers().find("original") : list.own_parameters().find("original");
-    if (slot == nullptr)
-      throw StateError(cat("[remove_parametrizations] the original of ", subject(module, key),
-                           " is pruned or parametrized itself; undo that first"));
-    original = *slot;
+    original = Access::slots(list).at(0);
     if (leave_parametrized) {
       NoGrad guard;
       const Tensor value = list.value();
@@ -133,7 +143,9 @@ Module& remove_parametrizations(Module& module, std::string_view name, bool leav
                            " originals: none of them can stand for it; leave_parametrized must be true"));
     const Tensor value = list.value();
     original = value.detach().clone();
-    if (is_floating(original.dtype())) original.requires_grad_(value.requires_grad());
+    bool trained = false;  // whatever the grad mode is now
+    for (const Tensor& t : list.originals()) trained = trained || t.requires_grad();
+    if (is_floating(original.dtype())) original.requires_grad_(trained);
   }
   const bool grad = original.requires_grad();
   const ModulePtr all = module.child(kChild);
@@ -166,22 +178,33 @@ std::string_view type_before_parametrizations(const Module& module) { return mod
 
 Module& transfer_parametrizations_and_params(const Module& from, Module& to, std::string_view name) {
   if (!is_parametrized(from)) return to;
+  if (&from == &to) throw ValueError("[transfer_parametrizations_and_params] from a module to itself");
   std::vector<std::string> names;
   if (name.empty())
     for (const auto& [key, list] : from.child(kChild)->children()) names.push_back(key);
   else names.emplace_back(name);
-  for (const std::string& key : names) (void)parametrizations_of(from, key);
+  for (const std::string& key : names) (void)Access::slots(parametrizations_of(from, key));
   for (const std::string& key : names) {
     const ParametrizationList& list = parametrizations_of(from, key);
     if (!to.has(key)) to.register_parameter(key, list.value().detach().clone());
     for (const auto& [index, p] : list.children())
       if (index != kChild) register_parametrization(to, key, p, list.unsafe());
-    Access::set_originals(parametrizations_of(to, key), list.originals(), list.is_tensor());
+    Access::set_originals(parametrizations_of(to, key), Access::slots(list), list.is_tensor());
   }
   return to;
 }
 
-void attach_parametrizations(Module& module, const std::string& source) {
+namespace {
+
+/// Types of this library that a file may bring as parametrizations: what they make has the shape of what they take.
+bool keeps_shape(const Module& p) {
+  const std::string_view type = p.type_name();
+  for (const char* known : {"FakeSparsity", "Identity", "ReLU", "Sigmoid", "Tanh", "GELU", "Softmax"})
+    if (type == known) return true;
+  return false;
+}
+
+void attach_below(Module& module, const std::string& path, const std::string& source, std::vector<Attached>& out) {
   const ModulePtr* all = module.children().find(kChild);
   if (all != nullptr && dynamic_cast<ModuleDict*>(all->get()) != nullptr) {
     for (const auto& [name, child] : (*all)->children()) {
@@ -192,26 +215,52 @@ void attach_parametrizations(Module& module, const std::string& source) {
       if (slot == nullptr || !slot->defined() || list->size() == 0)
         throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no tensor '", name,
                               "' to parametrize, or nothing to parametrize it with"));
-      module.erase(name);
-      module.register_derived(name, parametrized(name));
+      for (const auto& [index, p] : list->children())
+        if (index != kChild && !keeps_shape(*p) && is_built_in(p->type_name()))
+          throw FormatError(cat("[load_model] ", source, ": ", p->type_name(), " as a parametrization of '", name,
+                                "': of this library's types only those that keep the shape may stand in a file"));
+      out.push_back({&module, path.empty() ? name : path + "." + name, name, slot->shape()});
+      module.derive(name, parametrized(name));
     }
   }
-  for (const auto& [name, child] : module.children()) attach_parametrizations(*child, source);
+  for (const auto& [name, child] : module.children())
+    attach_below(*child, path.empty() ? name : path + "." + name, source, out);
 }
 
-void check_parametrizations(const Module& root, const std::string& source) {
+}  // namespace
+
+std::vector<Attached> attach_parametrizations(Module& root, const std::string& source) {
+  std::vector<Attached> out;
+  attach_below(root, "", source, out);
+  return out;
+}
+
+void check_parametrizations(const std::vector<Attached>& all, const std::string& source) {
   NoGrad guard;
-  for (const auto& [path, module] : root.named_modules())
-    for (const auto& [name, derived] : module->derived()) {
-      const ParametrizationList* list = find_list(*module, name);
-      if (list == nullptr || list->unsafe()) continue;
-      try {
-        (void)list->value();
-      } catch (const Error& e) {
-        throw FormatError(cat("[load_model] ", source, ": '", path, path.empty() ? "" : ".", name,
-                              "' cannot be computed: ", e.what()));
-      }
+  for (const Attached& a : all) {
+    const ParametrizationList& list = parametrizations_of(*a.module, a.name);
+    if (list.unsafe()) continue;
+    const auto fail = [&](const std::string& what) {
+      throw FormatError(cat("[load_model] ", source, ": '", a.path, "' cannot be computed: ", what));
+    };
+    bool known = list.is_tensor();
+    for (const auto& [index, p] : list.children()) {
+      known = known && (index == kChild || keeps_shape(*p));
+      const auto* sparse = dynamic_cast<const FakeSparsity*>(p.get());
+      if (sparse != nullptr && sparse->mask().shape() != a.shape)
+        fail(cat("mask ", sparse->mask().shape(), " for a tensor of shape ", a.shape));
     }
+    try {
+      const Shape shape = known ? list.originals().at(0).shape() : list.value().shape();
+      if (shape != a.shape) fail(cat("it has shape ", shape, " where the module needs ", a.shape));
+    } catch (const FormatError&) {
+      throw;
+    } catch (const LimitError&) {
+      throw;
+    } catch (const Error& e) {
+      fail(e.what());
+    }
+  }
 }
 
 }  // namespace coppice::nn::parametrize

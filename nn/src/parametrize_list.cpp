@@ -33,7 +33,7 @@ class Parametrized final : public Derived {
     const Originals found = invert(list, wanted, true);
     const bool single = std::holds_alternative<Tensor>(found);
     const TensorList given = single ? TensorList{std::get<Tensor>(found)} : std::get<TensorList>(found);
-    TensorList own = list.originals();
+    TensorList own = Access::slots(list);
     if (single != list.is_tensor() || given.size() != own.size())
       throw ValueError(cat("[set_tensor] right_inverse of '", name_, "' gave ", given.size(), " originals; there are ",
                            own.size()));
@@ -63,11 +63,11 @@ ParametrizationList::ParametrizationList(const Arguments& a)
   if (count < 0 || count > kMostOriginals)
     throw ValueError(cat("[ParametrizationList] originals must be in 0..", kMostOriginals, "; got ", count));
   count_ = static_cast<std::size_t>(count);
-  const std::string type = a.text("dtype", "float32");
-  const auto dtype = dtype_from_name(type);
-  if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype '", type, "'"));
   for (std::size_t i = 0; i < std::max<std::size_t>(count_, 1); ++i) {
     const std::string name = count_ == 0 ? "original" : original_name(i);
+    const std::string type = a.text(cat(name, "_dtype"), "float32");
+    const auto dtype = dtype_from_name(type);
+    if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype '", type, "'"));
     const Tensor slot = Tensor::empty(Shape(a.integers(cat(name, "_shape"))), *dtype);
     if (buffer_) register_buffer(name, slot);
     else register_parameter(name, slot);
@@ -80,10 +80,10 @@ Arguments ParametrizationList::arguments() const {
   if (count_ > 0) out.set("originals", static_cast<std::int64_t>(count_));
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Shape& shape = all[i].shape();
-    out.set(cat(count_ == 0 ? "original" : original_name(i), "_shape"),
-            std::vector<std::int64_t>(shape.begin(), shape.end()));
+    const std::string name = count_ == 0 ? "original" : original_name(i);
+    out.set(cat(name, "_shape"), std::vector<std::int64_t>(shape.begin(), shape.end()));
+    if (all[i].dtype() != Dtype::f32) out.set(cat(name, "_dtype"), to_string(all[i].dtype()));
   }
-  if (!all.empty() && all[0].dtype() != Dtype::f32) out.set("dtype", to_string(all[0].dtype()));
   if (unsafe_) out.set("unsafe", true);
   if (buffer_) out.set("buffer", true);
   return out;
@@ -130,6 +130,18 @@ std::shared_ptr<ParametrizationList> Access::make(bool buffer) {
 Tensor Access::compute(const ParametrizationList& list, const TensorList& originals) {
   NoGrad guard;
   return list.compute(originals);
+}
+
+TensorList Access::slots(const ParametrizationList& list) {
+  TensorList out;
+  for (std::size_t i = 0; i < std::max<std::size_t>(list.count_, 1); ++i) {
+    const std::string name = list.count_ == 0 ? "original" : original_name(i);
+    const Tensor* slot = list.buffer_ ? list.own_buffers().find(name) : list.own_parameters().find(name);
+    if (slot == nullptr)
+      throw StateError(cat("[parametrize] '", name, "' is pruned or parametrized itself; undo that first"));
+    out.push_back(*slot);
+  }
+  return out;
 }
 
 void Access::append(ParametrizationList& list, ModulePtr parametrization, bool unsafe) {

@@ -12,6 +12,8 @@ struct Access {
   [[nodiscard]] static std::shared_ptr<ParametrizationList> make(bool buffer);
   /// What `list` would compute from these originals, with grad mode off.
   [[nodiscard]] static Tensor compute(const ParametrizationList& list, const TensorList& originals);
+  /// The originals as the list's own parameters or buffers. @throws StateError  if one is masked or parametrized itself
+  [[nodiscard]] static TensorList slots(const ParametrizationList& list);
   static void append(ParametrizationList& list, ModulePtr parametrization, bool unsafe);
   /// Takes these as the originals, instead of those that it has; keeps requires_grad of each.
   static void set_originals(ParametrizationList& list, const TensorList& originals, bool single);
@@ -24,11 +26,21 @@ struct Access {
 /// with a StateError if `all`.
 [[nodiscard]] Originals invert(const ParametrizationList& list, const Tensor& value, bool all);
 
-/// Makes derived tensors of what the lists below `module` stand for, after a file brought modules and lists.
-/// @throws FormatError  naming `source`
-void attach_parametrizations(Module& module, const std::string& source);
+/// Tensors of a file's modules that lists stand for now, with what was in their place.
+struct Attached {
+  const Module* module;
+  std::string path;  ///< of the tensor
+  std::string name;
+  Shape shape;
+};
 
-/// Computes every parametrized tensor of the tree that is not registered as unsafe. @throws FormatError
-void check_parametrizations(const Module& root, const std::string& source);
+/// Makes derived tensors of what the lists below `module` stand for, after a file brought modules and lists.
+/// @throws FormatError  naming `source`, also for a layer as a parametrization: the product of two small tensors may fill
+///         any memory. FakeSparsity, activations and types that the program registered may stand there.
+std::vector<Attached> attach_parametrizations(Module& root, const std::string& source);
+
+/// Whether every one that was not registered as unsafe has the shape of what it stands for. Computes only what the
+/// program's own types compute. @throws FormatError
+void check_parametrizations(const std::vector<Attached>& all, const std::string& source);
 
 }  // namespace coppice::nn::parametrize

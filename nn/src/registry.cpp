@@ -71,6 +71,11 @@ bool is_registered(std::string_view type) {
   return r.table.contains(type);
 }
 
+bool is_built_in(std::string_view type) {
+  static const Table own = built_in();
+  return own.contains(type);
+}
+
 std::vector<std::string> registered_types() {
   Registry& r = registry();
   const std::shared_lock lock(r.mutex);

@@ -215,4 +215,51 @@ TEST_SUITE("nn/fake_sparsity") {
     }
     CHECK(m->tensor("weight") == Tensor::of({{1, 2, 3}, {4, 5, 6}}));
   }
+
+  TEST_CASE("a tensor whose original is pruned cannot be written, nor handed on, and nothing changes") {
+    const auto m = small();
+    register_parametrization(*m, "weight", std::make_shared<test::Double>());
+    nn::attach_mask(parametrizations_of(*m, "weight"), "original", kMask);
+    const Tensor before = m->tensor("weight").detach().clone();
+    const NoGrad off;
+    CHECK_THROWS_AS(m->set_tensor("weight", ones({2, 3})), StateError);
+    CHECK(m->tensor("weight") == before);
+    const auto to = small();
+    CHECK_THROWS_AS(transfer_parametrizations_and_params(*m, *to), StateError);
+    CHECK_FALSE(is_parametrized(*to));
+    CHECK_THROWS_AS(transfer_parametrizations_and_params(*m, *m), ValueError);
+    CHECK(m->tensor("weight") == before);
+  }
+
+  TEST_CASE("an original is a copy of what was written, whatever right_inverse returns") {
+    const auto m = small();
+    register_parametrization(*m, "weight", std::make_shared<test::SameBothWays>());
+    Tensor written = ones({2, 3});
+    m->set_tensor("weight", written);
+    written.fill_(5);
+    CHECK(m->tensor("weight") == ones({2, 3}));
+  }
+
+  TEST_CASE("several originals leave a parameter that needs a gradient as they do, in any grad mode") {
+    for (const bool frozen : {false, true}) {
+      const auto m = small();
+      Tensor weight = m->tensor("weight");
+      weight.requires_grad_(!frozen);
+      register_parametrization(*m, "weight", std::make_shared<test::Sum>());
+      const NoGrad off;
+      remove_parametrizations(*m, "weight");
+      CHECK(m->own_parameters().contains("weight"));
+      CHECK(m->tensor("weight").requires_grad() == !frozen);
+    }
+  }
+
+  TEST_CASE("a registration that fails leaves the modes of the parametrization's own parts") {
+    const auto m = small();
+    const auto part = std::make_shared<nn::ReLU>();
+    const auto p = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{part, std::make_shared<test::FirstRow>()});
+    part->eval();
+    CHECK_THROWS_AS(register_parametrization(*m, "weight", p), ValueError);
+    CHECK_FALSE(part->training());
+    CHECK(p->training());
+  }
 }

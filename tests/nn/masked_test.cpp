@@ -9,6 +9,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/container.h"
 #include "coppice/nn/linear.h"
 #include "coppice/nn/lstm.h"
@@ -285,5 +286,36 @@ TEST_SUITE("nn/masked") {
       });
     for (std::thread& t : threads) t.join();
     CHECK(right == std::vector<int>(4, 200));
+  }
+
+  TEST_CASE("a mask that was replaced by one of another shape is an error, not a reading beyond its end") {
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    m.set_tensor("weight_mask", ones({1}));
+    CHECK_THROWS_WITH_AS((void)m.tensor("weight"), doctest::Contains("mask (1,) for a tensor of shape (2, 2)"), ShapeError);
+    CHECK_THROWS_AS((void)m(ones({1, 2})), ShapeError);
+  }
+
+  TEST_CASE("another view of the same storage is another mask") {
+    Linear m = small();
+    const Tensor both = cat_tensors({zeros({2, 2}), ones({2, 2})});
+    set_mask(m, "weight", narrow(both, 0, 0, 2));
+    CHECK(count_nonzero(m.tensor("weight")) == 0);
+    m.register_buffer("weight_mask", narrow(both, 0, 2, 2));
+    CHECK(count_nonzero(m.tensor("weight")) == 4);
+  }
+
+  TEST_CASE("what a reader does to the handle it got stays with the reader") {
+    Linear m = small();
+    Tensor original = m.tensor("weight");
+    original.requires_grad_(false);
+    attach_mask(m, "weight", kMask);
+    Tensor got = m.tensor("weight");
+    got.requires_grad_(true);
+    CHECK_FALSE(m.tensor("weight").requires_grad());
+    const NoGrad off;
+    Tensor handle = m.tensor("weight");
+    handle.replace_(ones({2, 2}));
+    CHECK(m.tensor("weight") == Tensor::of({{1, 0}, {0, 4}}));
   }
 }

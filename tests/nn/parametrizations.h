@@ -65,6 +65,10 @@ COPPICE_TEST_INVERTIBLE(Double) };
 inline Tensor Double::forward(const Tensor& x) const { return x * 2.0; }
 inline nn::parametrize::Originals Double::right_inverse(const Tensor& x) const { return x * 0.5; }
 
+COPPICE_TEST_INVERTIBLE(SameBothWays) };
+inline Tensor SameBothWays::forward(const Tensor& x) const { return x; }
+inline nn::parametrize::Originals SameBothWays::right_inverse(const Tensor& x) const { return x; }
+
 /// right_inverse halves, but forward changes the shape.
 COPPICE_TEST_INVERTIBLE(HalvesAndShrinks) };
 inline Tensor HalvesAndShrinks::forward(const Tensor& x) const { return narrow(x, 0, 0, 1); }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "coppice/engine/create.h"
+#include "coppice/engine/error.h"
 #include "coppice/nn/bits.h"
 #include "coppice/nn/masked.h"
 
@@ -37,6 +38,8 @@ bool can_drop_masked(const Module& module, std::string_view name) {
   const Tensor* mask = mask_of(module, name);
   const Tensor* original = module.own_parameters().find(name);
   if (mask == nullptr || original == nullptr || !is_floating(original->dtype()) || !is_binary(*mask)) return false;
+  if (mask->shape() != original->shape())
+    throw ShapeError(cat("[save_model] mask ", mask->shape(), " for '", name, "' of shape ", original->shape()));
   return dispatch(original->dtype(), [&]<class T>() {
     const auto values = original->data<T>();
     bool removed = false, finite = true;

@@ -22,26 +22,55 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Attaches the masks that an entry of the tree names, with all entries kept until the tensors are read.
-/// @param most  largest number of entries that the file could hold the bits of: sizes in the tree may lie
-void attach_masks(Module& module, const json& entry, const std::string& source, std::uint64_t most) {
-  if (entry.contains("masked")) {
-    if (!entry["masked"].is_object())
-      throw FormatError(cat("[load_model] ", source, ": \"masked\" must map names to steps"));
-    for (const auto& [key, steps] : entry["masked"].items()) {
-      const Tensor* own = module.own_parameters().find(key);
-      if (own == nullptr || !own->defined())
-        throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter '", key,
-                              "' to mask"));
-      if (static_cast<std::uint64_t>(own->numel()) > most)
-        throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
-      auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source));
-      set_mask(module, key, Tensor::empty(own->shape(), own->dtype()).fill_(1), std::move(history));
-    }
+/// Attaches the masks that an entry of the tree names; the tensors of the file fill them.
+/// @param left  number of entries that the file could still hold the bits of: sizes in the tree may lie
+void attach_masks(Module& module, const json& entry, const std::string& source, std::uint64_t& left) {
+  if (!entry.contains("masked")) return;
+  if (!entry["masked"].is_object())
+    throw FormatError(cat("[load_model] ", source, ": \"masked\" must map names to steps"));
+  for (const auto& [key, steps] : entry["masked"].items()) {
+    const Tensor* own = module.own_parameters().find(key);
+    if (own == nullptr || !own->defined())
+      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter '", key, "' to mask"));
+    const auto entries = static_cast<std::uint64_t>(own->numel());
+    if (entries > left)
+      throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
+    left -= entries;
+    auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source));
+    set_mask(module, key, Tensor::empty(own->shape(), own->dtype()), std::move(history));
   }
-  if (!entry.contains("modules")) return;
-  std::size_t i = 0;
-  for (const auto& [name, child] : module.children()) attach_masks(*child, entry["modules"][i++], source, most);
+}
+
+/// A tensor that the registered type has not cannot be read back: where would it go?
+void check_slots(const Module& module, const std::string& path) {
+  if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr ||
+      dynamic_cast<const parametrize::ParametrizationList*>(&module) != nullptr)
+    return;
+  const SkipInit no_random_numbers;
+  const ModulePtr fresh = make_module(module.type_name(), module.arguments());
+  const auto check = [&](const std::string& name) {
+    for (const char* suffix : {"", "_orig", "_mask"}) {
+      const std::string end = suffix;
+      if (!name.ends_with(end)) continue;
+      const std::string base = name.substr(0, name.size() - end.size());
+      // Of a mask of a mask, weight_orig_orig, the base is masked itself.
+      if (fresh->has(base) || (!end.empty() && module.derived().contains(base))) return;
+    }
+    throw NotSupported(cat("[save_model] '", path, path.empty() ? "" : ".", name, "': a new ", module.type_name(),
+                           " has no such tensor, so nobody could load the file"));
+  };
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined()) check(name);
+  for (const auto& [name, tensor] : module.own_buffers())
+    if (tensor.defined() && module.is_persistent(name)) check(name);
+}
+
+/// Whether a reader knows the type of this mask without being told: that of its original.
+bool has_plain_type(const Module& module, const std::string& mask) {
+  if (dynamic_cast<const FakeSparsity*>(&module) != nullptr) return true;  // it tells
+  const std::string original = mask.substr(0, mask.size() - 5) + "_orig";
+  const Tensor* own = module.own_parameters().find(original);
+  return module.own_buffers().find(mask)->dtype() == (own != nullptr ? own->dtype() : Dtype::f32);
 }
 
 bool is_mask_of_module(const Module& module, const std::string& name) {
@@ -91,7 +120,9 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
       const Tensor* given = own.find(name);
       if (given == nullptr) return report.missing.push_back(prefix + name);
       if (is_mask_of_module(module, name)) {
-        const Tensor read = given->dtype() == Dtype::u8 && given->shape() != slot.shape()
+        // One entry has the shape of its own bits, and their value.
+        const bool bits = given->dtype() == Dtype::u8 && (given->shape() != slot.shape() || slot.numel() == 1);
+        const Tensor read = bits
                                 ? unpack_bits(*given, slot.shape(), mask_type(own, name, slot.dtype()))
                                 : *given;
         if (read.shape() != slot.shape())
@@ -121,10 +152,12 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes, const SaveOptions& options) {
-  for (const auto& [where, module] : model.named_modules())
+  for (const auto& [where, module] : model.named_modules()) {
     if (!is_registered(module->type_name()))
       throw KeyError(cat("[save_model] type '", module->type_name(), "' at '", where,
                          "' is not registered: nobody could load the file"));
+    check_slots(*module, where);
+  }
   json document;
   document["format"] = kModelFormat;
   document["producer"] = cat("coppice ", kVersion);
@@ -135,7 +168,7 @@ void save_model(const Module& model, const std::filesystem::path& path,
     const std::string owner = dot == std::string::npos ? "" : name.substr(0, dot);
     const Module* module = const_cast<Module&>(model).find_module(owner);
     const std::string own = dot == std::string::npos ? name : name.substr(dot + 1);
-    if (is_mask_of_module(*module, own) && is_binary(tensor)) tensors.add(name, pack_bits(tensor));
+    if (is_mask_of_module(*module, own) && is_binary(tensor) && has_plain_type(*module, own)) tensors.add(name, pack_bits(tensor));
     else if (!options.masked_values && can_drop_masked(*module, own)) tensors.add(name, kept_values(*module, own));
     else tensors.add(name, tensor);
   }
@@ -160,8 +193,9 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
                           kModelFormat));
   const SkipInit no_random_numbers;
   ModulePtr model = module_from_json(document["model"], source, true);
-  attach_masks(*model, document["model"], source, 8 * tensors.nbytes() + 8);
-  parametrize::attach_parametrizations(*model, source);
+  std::uint64_t left = 8 * tensors.nbytes() + 8;
+  each_entry(*model, document["model"], [&](Module& m, const json& entry) { attach_masks(m, entry, source, left); });
+  const auto attached = parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
   fill(*model, "", owners, source, report);
@@ -170,7 +204,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   if (!report.empty())
     throw FormatError(printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n",
                                     to_string(report))));
-  parametrize::check_parametrizations(*model, source);
+  parametrize::check_parametrizations(attached, source);
+  each_entry(*model, document["model"], [&](Module& m, const json& entry) { restore_parameters(m, entry, source); });
   model->eval();
   return model;
 }

@@ -1,5 +1,8 @@
 #include "io/module_json.h"
 
+#include <algorithm>
+#include <set>
+
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/masked.h"
@@ -65,7 +68,8 @@ struct Builder {
     for (const auto& [key, value] : entry.items()) {
       if (key == "args") {
         arguments = arguments_from(value, where);
-      } else if (key != "type" && key != "name" && key != "modules" && !(model_file && key == "masked")) {
+      } else if (key != "type" && key != "name" && key != "modules" &&
+                 !(model_file && (key == "masked" || key == "parameters" || key == "frozen"))) {
         throw FormatError(cat(where, ": unknown key \"", key, "\""));
       }
     }
@@ -85,12 +89,14 @@ struct Builder {
     if (!list.is_array()) throw FormatError(cat(where, ": \"modules\" must be a list"));
     if ((modules += list.size()) > kMostModules)
       throw LimitError(cat(where, ": a tree of more than ", kMostModules, " modules"));
-    // A layer with tensors of its own does not call children that a file adds: they would be dead weight.
+    // A layer of ours with tensors of its own does not call children that a file adds: they would be dead weight.
     const bool parametrized = list.size() == 1 && list[0].is_object() && list[0].contains("name") &&
                               list[0]["name"] == parametrize::kChild;
-    const bool may = model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module));
+    const bool may = !is_built_in(module.type_name()) ||
+                     (model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
     if (!list.empty() && module.own_parameters().size() > 0 && !may)
       throw FormatError(cat(where, ": this type takes no modules"));
+    std::set<std::string> listed;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string at = path + (path.empty() ? "" : ".") + cat("modules[", i, "]");
       std::string name = cat(i);
@@ -100,7 +106,10 @@ struct Builder {
       }
       ModulePtr child = build(list[i], at);
       try {
-        if (module.children().contains(name)) throw KeyError(cat("two modules are called '", name, "'"));
+        if (!listed.insert(name).second) throw KeyError(cat("two modules are called '", name, "'"));
+        // A module of the program's may have made its children itself.
+        if (const ModulePtr* made = module.children().find(name); made && (*made)->type_name() != child->type_name())
+          throw KeyError(cat("'", name, "' is a ", (*made)->type_name(), ", not a ", child->type_name()));
         module.add_module(name, std::move(child));
       } catch (const Error& e) {
         throw FormatError(cat(where, ": ", e.what()));
@@ -128,12 +137,50 @@ json module_to_json(const Module& module) {
       }
     entry["masked"][name] = std::move(steps);
   }
+  for (const auto& [name, parameter] : module.own_parameters()) {
+    if (!parameter.defined()) continue;
+    entry["parameters"].push_back(name);  // pruning, and its removal, move them
+    if (is_floating(parameter.dtype()) && !parameter.requires_grad()) entry["frozen"].push_back(name);
+  }
   for (const auto& [name, child] : module.children()) {
     json part = module_to_json(*child);
     part["name"] = name;
     entry["modules"].push_back(std::move(part));
   }
   return entry;
+}
+
+void each_entry(Module& module, const json& entry, const std::function<void(Module&, const json&)>& visit) {
+  visit(module, entry);
+  if (!entry.contains("modules")) return;
+  const json& list = entry["modules"];
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string name = list[i].contains("name") ? list[i]["name"].get<std::string>() : cat(i);
+    each_entry(*module.child(name), list[i], visit);
+  }
+}
+
+void restore_parameters(Module& module, const json& entry, const std::string& source) {
+  const auto names = [&](const char* key) {
+    std::vector<std::string> out;
+    if (!entry.contains(key)) return out;
+    const auto fail = [&] {
+      throw FormatError(cat("[load_model] ", source, ": \"", key, "\" of ", module.type_name(),
+                            " must list names of its parameters, each once"));
+    };
+    if (!entry[key].is_array() || entry[key].size() > module.own_parameters().size()) fail();
+    for (const json& one : entry[key]) {
+      if (!one.is_string()) fail();
+      out.push_back(one);
+      if (!module.own_parameters().contains(out.back()) || std::count(out.begin(), out.end(), out.back()) > 1) fail();
+    }
+    return out;
+  };
+  for (const std::string& name : names("parameters")) module.rename_parameter(name, name);  // to the end, one by one
+  for (const std::string& name : names("frozen")) {
+    Tensor parameter = *module.own_parameters().find(name);
+    if (parameter.defined() && is_floating(parameter.dtype())) parameter.requires_grad_(false);
+  }
 }
 
 std::vector<MaskStep> steps_from_json(const json& list, const std::string& source) {

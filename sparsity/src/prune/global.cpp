@@ -83,7 +83,9 @@ void global_unstructured(const std::vector<Target>& targets, const MethodPtr& me
     else results.push_back(methods.back()->first_mask(mask, all[i].dtype));
     current.insert_or_assign(targets[i], results.back());
   }
-  for (std::size_t i = 0; i < targets.size(); ++i) install(*targets[i].first, targets[i].second, results[i], methods[i]);
+  for (std::size_t i = 0; i < targets.size(); ++i) (void)joined(*targets[i].first, targets[i].second, methods[i]);
+  for (std::size_t i = 0; i < targets.size(); ++i)
+    install(*targets[i].first, targets[i].second, results[i], methods[i]);
 }
 
 }  // namespace coppice::sparsity::prune

@@ -6,9 +6,6 @@
 
 namespace coppice::sparsity::prune {
 
-namespace {
-
-/// `method`, or a container of all methods so far and `method`. @throws ValueError  if it is for another tensor
 MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr method) {
   const MethodPtr before = method_of(module, name);
   if (!before) return method;
@@ -20,8 +17,6 @@ MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr me
   all->add_pruning_method(std::move(method));
   return all;
 }
-
-}  // namespace
 
 Tensor prunable_original(const nn::Module& module, std::string_view name) {
   const std::string key(name);
@@ -64,6 +59,8 @@ MethodPtr method_of(const nn::Module& module, std::string_view name) {
 MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, const Tensor& scores) {
   if (!method) throw TypeError("[prune] not a pruning method: null");
   const std::string key(name);
+  if (!method->tensor_name().empty() && method->tensor_name() != key)
+    throw ValueError(cat("[prune] a method for '", method->tensor_name(), "' on '", key, "'"));
   NoGrad guard;
   const Shape shape = prunable_original(module, key).shape();
   if (scores.defined() && scores.shape() != shape)

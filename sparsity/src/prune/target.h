@@ -12,6 +12,9 @@ namespace coppice::sparsity::prune {
 /// The current value of `name`, masked if it is pruned already, outside any graph. @throws as prunable_original
 [[nodiscard]] Tensor prunable(const nn::Module& module, std::string_view name);
 
+/// `method`, or a container of all methods so far and `method`. @throws ValueError  if one is for another tensor
+[[nodiscard]] MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr method);
+
 /// Sets the mask that `method` made; a parameter that is masked already keeps its methods in a container.
 /// @returns  the method or the container
 MethodPtr install(nn::Module& module, const std::string& name, const Tensor& mask, MethodPtr method);

@@ -48,6 +48,27 @@ std::string list_of(const std::string& children, const std::string& name = "weig
 const NamedTensors kTensors{{"parametrizations.weight.original", ones({2, 3})},
                             {"parametrizations.weight.0.mask", ones({2, 3})}};
 
+/// A float original times a small integer one.
+class FloatAndByte final : public nn::Implements<FloatAndByte, nn::Module>, public RightInverse {
+ public:
+  static constexpr std::string_view kType = "test.FloatAndByte";
+  [[nodiscard]] Originals right_inverse(const Tensor& x) const override {
+    return TensorList{x, ones(x.shape(), Dtype::i8)};
+  }
+
+ protected:
+  [[nodiscard]] TensorList forward(const TensorList& in) const override { return {mul(in.at(0), in.at(1))}; }
+};
+
+class OwnChildren final : public nn::Implements<OwnChildren> {
+ public:
+  static constexpr std::string_view kType = "test.OwnChildren";
+  OwnChildren() { add_module("fc", std::make_shared<Linear>(2, 3)); }
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override { return (*child("fc"))(x); }
+};
+
 }  // namespace
 
 TEST_SUITE("nn/io/parametrized_model") {
@@ -125,6 +146,49 @@ TEST_SUITE("nn/io/parametrized_model") {
     CHECK(nn::is_masked(*back->child("0"), "weight"));
   }
 
+  TEST_CASE("originals of several types, frozen parameters and the order of parameters come back") {
+    know<FloatAndByte>();
+    Linear m(2, 2);
+    nn::attach_mask(m, "weight", ones({2, 2}));
+    nn::burn_in_mask(m, "weight");  // last now
+    m.tensor("bias").requires_grad_(false);
+    register_parametrization(m, "weight", std::make_shared<FloatAndByte>());
+    const ModulePtr back = saved_and_loaded(m);
+    CHECK(parametrizations_of(*back, "weight").originals()[1].dtype() == Dtype::i8);
+    CHECK(back->tensor("weight") == m.tensor("weight"));
+    CHECK_FALSE(back->tensor("bias").requires_grad());
+    Linear moved(2, 2);
+    nn::attach_mask(moved, "weight", ones({2, 2}));
+    nn::burn_in_mask(moved, "weight");
+    const ModulePtr again = saved_and_loaded(moved);
+    CHECK(again->named_parameters()[0].first == "bias");
+    CHECK(again->named_parameters()[1].first == "weight");
+  }
+
+  TEST_CASE("types of masks come back, also of one entry and of types that are not their original's") {
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::boolean, Dtype::i64})
+      for (const Shape& shape : {Shape{1, 1}, Shape{3, 2}}) {
+        Linear m(shape[1], shape[0], false);
+        nn::set_mask(m, "weight", random_mask(shape, 4).to(dtype));
+        const ModulePtr back = saved_and_loaded(m);
+        CHECK(back->tensor("weight_mask") == m.tensor("weight_mask"));
+        CHECK(back->tensor("weight") == m.tensor("weight"));
+      }
+  }
+
+  TEST_CASE("a module of the program's that makes its children itself comes back; a tensor its type has not is refused") {
+    know<OwnChildren>();
+    const auto m = std::make_shared<OwnChildren>();
+    const ModulePtr back = saved_and_loaded(*m);
+    CHECK(back->children().size() == 1);
+    CHECK((*back)(ones({1, 2})) == (*m)(ones({1, 2})));
+    Linear more(2, 2);
+    more.register_parameter("scale", ones({2}));
+    const TempDir dir;
+    CHECK_THROWS_WITH_AS(nn::save_model(more, dir / "m.safetensors"), doctest::Contains("'scale'"), NotSupported);
+    CHECK_FALSE(std::filesystem::exists(dir / "m.safetensors"));
+  }
+
   TEST_CASE("a type that nobody could load is refused before a file is written") {
     const TempDir dir;
     Linear m(3, 2);
@@ -150,7 +214,7 @@ TEST_SUITE("nn/io/parametrized_model") {
     refused(load(list_of(kMask, "weight", R"("original_shape": [-2, 3])"), kTensors), "ParametrizationList");
     refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": -1)"), kTensors), "originals must be in");
     refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": 4000000000)"), kTensors), "originals must be in");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "dtype": "float7")"), kTensors), "unknown dtype 'float7'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "original_dtype": "float7")"), kTensors), "unknown dtype 'float7'");
     refused(load(list_of(kMask, "weight", R"("original_shape": [3, 3])"), kTensors), "shape of 'parametrizations.weight.original'");
     // The mask does not fit what it masks.
     refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [3]}, "name": "0"})"),
@@ -164,6 +228,15 @@ TEST_SUITE("nn/io/parametrized_model") {
                  {{"parametrizations.weight.original", ones({2, 3})},
                   {"parametrizations.weight.0.mask", ones({2}).to(Dtype::u8)}}),
             "bits");
+    // A layer could blow two small tensors up to any size; a stand-in must have the shape of what it stands for.
+    refused(load(list_of(R"({"type": "Linear", "args": {"in_features": 3, "out_features": 3}, "name": "0"})"),
+                 {{"parametrizations.weight.original", ones({2, 3})},
+                  {"parametrizations.weight.0.weight", ones({3, 3})},
+                  {"parametrizations.weight.0.bias", ones({3})}}),
+            "Linear as a parametrization of 'weight'");
+    refused(load(list_of(R"({"type": "Identity", "name": "0"})", "weight", R"("original_shape": [5, 7])"),
+                 {{"parametrizations.weight.original", ones({5, 7})}}),
+            "it has shape (5, 7) where the module needs (2, 3)");
     refused(load(kMask, kTensors), "unexpected");
     refused(load(R"({"type": "ReLU", "name": "weight"})", kTensors), "unexpected");
     CHECK(load(list_of(kMask) + ", " + list_of(kMask), kTensors).starts_with("FormatError"));

@@ -175,4 +175,17 @@ TEST_SUITE("sparsity/prune/corners") {
     CHECK(copy->tensor("weight") != m.tensor("weight"));
     CHECK(method_of(*copy, "weight")->type_name() == "L1Unstructured");
   }
+
+  TEST_CASE("a method that is meant for another tensor is refused at once, and by global pruning before anything changes") {
+    nn::Linear a(2, 2), b(2, 2);
+    auto method = std::make_shared<L1Unstructured>(1);
+    method->set_tensor_name("bias");
+    CHECK_THROWS_AS(prune::apply(a, "weight", prune::MethodPtr(method)), ValueError);
+    CHECK_FALSE(prune::is_pruned(a));
+    // A mask whose record is for another tensor, as a file may bring it.
+    nn::set_mask(b, "weight", ones({2, 2}), method);
+    CHECK_THROWS_AS(prune::global_unstructured({{&a, "weight"}, {&b, "weight"}}, L1Unstructured(2)), ValueError);
+    CHECK_FALSE(prune::is_pruned(a));
+    CHECK(b.tensor("weight_mask") == ones({2, 2}));
+  }
 }

@@ -76,6 +76,11 @@ class Module : public std::enable_shared_from_this<Module> {
   void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
   /// Another computation for an existing derived tensor. @throws KeyError
   void replace_derived(std::string_view name, std::shared_ptr<Derived> derived);
+  /// Puts a derived tensor in the place of a parameter or buffer, which the caller keeps.
+  /// @throws KeyError  if it is neither; with nothing changed, also if memory runs out
+  void derive(std::string_view name, std::shared_ptr<Derived> derived);
+  /// The same for a parameter that stays, as `original`, last in order. @throws KeyError  as above, or if it is taken
+  void derive(std::string_view name, std::shared_ptr<Derived> derived, std::string original);
   /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h).
   /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind
   void set_tensor(std::string_view name, Tensor value);
@@ -91,7 +96,7 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] const ModulePtr& child(std::string_view name) const;
   /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.
   /// @throws KeyError  if `from` is not a parameter or `to` is taken
-  void rename_parameter(std::string_view from, std::string_view to, std::size_t at = SIZE_MAX);
+  void rename_parameter(std::string_view from, std::string to, std::size_t at = SIZE_MAX);
 
   /// Every module once, itself first, in pre-order; dotted paths, "" for itself.
   [[nodiscard]] std::vector<std::pair<std::string, const Module*>> named_modules(std::string_view prefix = "") const;
@@ -110,6 +115,8 @@ class Module : public std::enable_shared_from_this<Module> {
   void train(bool on = true);
   void eval() { train(false); }
   [[nodiscard]] bool training() const { return training_; }
+  /// The mode of this module alone.
+  void set_training(bool on) { training_ = on; }
   /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same, and
   /// model files hold them.
   [[nodiscard]] virtual bool saves_state() const { return true; }

@@ -31,6 +31,17 @@ class OrderedMap {
     entries_.emplace(entries_.begin() + static_cast<std::ptrdiff_t>(std::min(at, entries_.size())), std::string(name),
                      std::move(value));
   }
+  /// Gives the entry `from` another name and moves it before position `at` (the end, if there are fewer). Allocates
+  /// nothing; nothing happens if there is no such entry.
+  void rename(std::string_view from, std::string to, std::size_t at) {
+    const auto it = std::ranges::find(entries_, from, &Entry::first);
+    if (it == entries_.end()) return;
+    it->first = std::move(to);
+    const auto last = entries_.end() - 1;
+    const auto goal = entries_.begin() + static_cast<std::ptrdiff_t>(std::min(at, entries_.size() - 1));
+    if (goal > it) std::rotate(it, it + 1, std::min(goal, last) + 1);
+    else std::rotate(goal, it, it + 1);
+  }
   /// Position of `name`, or size().
   [[nodiscard]] std::size_t index_of(std::string_view name) const {
     return static_cast<std::size_t>(std::ranges::find(entries_, name, &Entry::first) - entries_.begin());

@@ -65,7 +65,7 @@ class ParametrizationList final : public Implements<ParametrizationList, Module>
 /// Puts `parametrization` onto a parameter or buffer, or behind those that it has already, and gives it the module's
 /// training mode. The first one's right_inverse makes the originals: a single one takes the place of the values in the
 /// same tensor object; several are new parameters, which an optimiser must be told of.
-/// @param unsafe  allow another shape or type; nothing is computed then
+/// @param unsafe  allow another shape or type: forward is not called to check them (right_inverse is)
 /// @throws ValueError  if there is no such parameter or buffer, if the parametrization or its right_inverse changes
 ///         shape or type, or gives no tensor; KeyError  if "parametrizations" is taken; and what forward throws;
 ///         with nothing changed, the values included

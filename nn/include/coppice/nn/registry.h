@@ -18,6 +18,8 @@ using Constructor = std::function<ModulePtr(const Arguments&)>;
 void register_module(std::string_view type, Constructor constructor);
 
 [[nodiscard]] bool is_registered(std::string_view type);
+/// Registered by this library, not by the program.
+[[nodiscard]] bool is_built_in(std::string_view type);
 [[nodiscard]] std::vector<std::string> registered_types();
 
 /// A new module of a registered type.

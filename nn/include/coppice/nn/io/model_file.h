@@ -27,8 +27,11 @@ struct SaveOptions {
 /// file has the kept values of the original and the mask: not the product, and not what the mask removes, which is 0
 /// after loading. (An original is stored whole when its mask holds other numbers than 0 and 1, or when a removed value
 /// is infinite or NaN: their product with 0 is NaN.)
+/// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as two,
+/// and every module in eval mode.
 /// @param notes  further texts for the metadata, such as what was done to the model
-/// @throws IoError; NotSupported  for a derived tensor other than a mask; KeyError  for an unregistered type
+/// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, and for one that
+///         a new module of its type has not; KeyError  for an unregistered type
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
