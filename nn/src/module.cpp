@@ -156,6 +156,12 @@ void Module::derive(std::string_view name, std::shared_ptr<Derived> derived, std
   parameters_.rename(name, std::move(original), SIZE_MAX);
 }
 
+void Module::underive(std::string_view name, Tensor value, bool buffer) {
+  if (!derived_.contains(name)) throw KeyError(cat("[underive] ", type_name(), " has no derived tensor '", name, "'"));
+  (buffer ? buffers_ : parameters_).set(name, std::move(value));
+  derived_.erase(name);
+}
+
 HookHandle Module::register_forward_pre_hook(ForwardPreHook hook) { return attach(pre_hooks_, std::move(hook)); }
 HookHandle Module::register_forward_hook(ForwardHook hook) { return attach(hooks_, std::move(hook)); }
 

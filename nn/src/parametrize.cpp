@@ -129,32 +129,29 @@ Module& remove_parametrizations(Module& module, std::string_view name, bool leav
   const std::string key(name);
   ParametrizationList& list = parametrizations_of(module, key);
   const bool buffer = list.is_buffer();
-  Tensor original;
+  Tensor original, values;
   if (list.is_tensor()) {
     original = Access::slots(list).at(0);
     if (leave_parametrized) {
       NoGrad guard;
       const Tensor value = list.value();
-      if (!shows_the_same(value, original)) original.replace_(value.detach().clone());
+      if (!shows_the_same(value, original)) values = value.detach().clone();
     }
   } else {
     if (!leave_parametrized)
       throw ValueError(cat("[remove_parametrizations] ", subject(module, key), " has ", list.originals().size(),
                            " originals: none of them can stand for it; leave_parametrized must be true"));
-    const Tensor value = list.value();
-    original = value.detach().clone();
+    original = list.value().detach().clone();
     bool trained = false;  // whatever the grad mode is now
     for (const Tensor& t : list.originals()) trained = trained || t.requires_grad();
     if (is_floating(original.dtype())) original.requires_grad_(trained);
   }
-  const bool grad = original.requires_grad();
   const ModulePtr all = module.child(kChild);
+  module.underive(key, original, buffer);
+  // Nothing from here on takes memory.
   all->erase(key);
-  module.erase(key);
   if (all->children().empty()) module.erase(kChild);
-  if (buffer) module.register_buffer(key, original);
-  else module.register_parameter(key, original);
-  if (is_floating(original.dtype())) original.requires_grad_(grad);
+  if (values.defined()) original.replace_(values);
   return module;
 }
 

@@ -1,13 +1,4 @@
 /// Memory that runs out at any allocation of a load: std::bad_alloc or LimitError, nothing leaked, nothing changed.
-///
-/// This program replaces operator new and posix_memalign(), which Storage takes its blocks from, so that the n-th
-/// allocation fails.
-
-#include <atomic>
-#include <cstdlib>
-#include <new>
-#include <thread>
-
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/npy.h"
@@ -16,108 +7,13 @@
 #include "coppice/engine/parallel.h"
 #include "coppice/nn.h"
 #include "engine/io/io_support.h"
+#include "hostile/allocation.h"
 #include "hostile/corpus.h"
-
-namespace {
-
-std::atomic<std::int64_t> live{0};      // blocks of operator new and posix_memalign
-std::atomic<std::int64_t> countdown{0};  // the allocation that brings it to 0 fails; below: none
-
-bool refuses() { return countdown.load() > 0 && countdown.fetch_sub(1) == 1; }
-
-void* taken(std::size_t bytes, std::size_t alignment) {
-  if (refuses()) return nullptr;
-  void* block = alignment <= alignof(std::max_align_t)
-                    ? std::malloc(bytes == 0 ? 1 : bytes)
-                    : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (block != nullptr) ++live;
-  return block;
-}
-
-void* taken_or_thrown(std::size_t bytes, std::size_t alignment) {
-  if (void* block = taken(bytes, alignment)) return block;
-  throw std::bad_alloc();
-}
-
-void given(void* block) {
-  if (block != nullptr) --live;
-  std::free(block);
-}
-
-std::atomic<std::int64_t> storage_blocks{0};
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return taken_or_thrown(bytes, 1); }
-void* operator new[](std::size_t bytes) { return taken_or_thrown(bytes, 1); }
-void* operator new(std::size_t bytes, std::align_val_t a) { return taken_or_thrown(bytes, static_cast<std::size_t>(a)); }
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return taken(bytes, 1); }
-void operator delete(void* block) noexcept { given(block); }
-void operator delete[](void* block) noexcept { given(block); }
-void operator delete(void* block, std::size_t) noexcept { given(block); }
-void operator delete[](void* block, std::size_t) noexcept { given(block); }
-void operator delete(void* block, std::align_val_t) noexcept { given(block); }
-void operator delete(void* block, std::size_t, std::align_val_t) noexcept { given(block); }
-void operator delete(void* block, const std::nothrow_t&) noexcept { given(block); }
-
-/// Storage gives its blocks back with free(), which is not counted: leaks of these are for the sanitizer to see.
-extern "C" int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) noexcept {
-  *block = refuses() ? nullptr : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (*block == nullptr) return ENOMEM;
-  ++storage_blocks;
-  return 0;
-}
 
 using namespace coppice;
 using namespace coppice::test;
 
 namespace {
-
-/// Calls `work` in a thread of its own (whose pool of blocks begins empty) with the n-th allocation failing, for every
-/// n until it succeeds; the number of allocations. After each failure `unchanged` must hold and nothing may be left.
-template <class Work, class Unchanged>
-int fail_everywhere(Work work, Unchanged unchanged) {
-  const auto attempt = [&](std::int64_t at) {
-    std::string ended;
-    const std::int64_t before = live;
-    std::thread([&] {
-      bool done = false, category = false;
-      countdown = at;
-      try {
-        work();
-        done = true;
-      } catch (const std::bad_alloc&) {
-        category = true;
-      } catch (const LimitError&) {
-        category = true;
-      } catch (const std::exception& error) {
-        countdown = 0;
-        ended = error.what();
-      }
-      // `done` with the countdown at 0: a failure that was borne, such as a block that does not go to a pool.
-      const bool reached = countdown <= 0;
-      countdown = 0;
-      if (ended.empty()) ended = done ? (reached && at > 0 ? "borne" : "done") : category ? "out of memory" : "?";
-    }).join();
-    const std::int64_t left = live - before - (ended.capacity() > 15 ? 1 : 0);
-    CAPTURE(at);
-    CAPTURE(ended);
-    CHECK((ended == "done" || ended == "borne" || ended == "out of memory"));
-    CHECK(left == 0);
-    if (ended == "out of memory") CHECK(unchanged());
-    return ended == "done";
-  };
-  REQUIRE(attempt(0));  // registers and tables that are made once
-  for (int at = 1; at < 20'000; ++at)
-    if (attempt(at)) return at - 1;
-  FAIL("no end");
-  return 0;
-}
-
-template <class Work>
-int fail_everywhere(Work work) {
-  return fail_everywhere(work, [] { return true; });
-}
 
 NamedTensors some() {
   return {{"weight", full({3, 2}, 2)}, {"bias", full({3}, 3)}, {"flags", full({4}, 1, Dtype::boolean)}};
@@ -134,21 +30,21 @@ std::string bytes_of(const nn::Module& module) {
 
 TEST_SUITE("hostile/allocation") {
   TEST_CASE("the count sees what is left behind, and the n-th allocation fails") {
-    const std::int64_t before = live;
+    const std::int64_t before = live_blocks();
     auto* block = new int(1);
-    CHECK(live == before + 1);
+    CHECK(live_blocks() == before + 1);
     delete block;
-    CHECK(live == before);
-    const std::int64_t blocks = storage_blocks;
+    CHECK(live_blocks() == before);
+    const std::int64_t blocks = storage_blocks();
     CHECK(Storage::allocate(std::size_t{1} << 25) != nullptr);
-    CHECK(storage_blocks == blocks + 1);
-    countdown = 1;
+    CHECK(storage_blocks() == blocks + 1);
+    fail_at(1);
     CHECK_THROWS_AS((void)Storage::allocate(std::size_t{1} << 25), LimitError);
-    countdown = 2;
+    fail_at(2);
     CHECK_THROWS_AS((void)Storage::allocate(std::size_t{1} << 25), std::bad_alloc);
-    countdown = 3;
+    fail_at(3);
     CHECK_THROWS_AS((void)Storage::allocate(std::size_t{1} << 25), std::bad_alloc);
-    countdown = 0;
+    fail_at(0);
   }
 
   TEST_CASE("loading each format") {

@@ -81,6 +81,9 @@ class Module : public std::enable_shared_from_this<Module> {
   void derive(std::string_view name, std::shared_ptr<Derived> derived);
   /// The same for a parameter that stays, as `original`, last in order. @throws KeyError  as above, or if it is taken
   void derive(std::string_view name, std::shared_ptr<Derived> derived, std::string original);
+  /// Puts a parameter (as it is, frozen or not) or a buffer, last in order, in the place of a derived tensor.
+  /// @throws KeyError  if there is no such derived tensor; with nothing changed, also if memory runs out
+  void underive(std::string_view name, Tensor value, bool buffer);
   /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h).
   /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind
   void set_tensor(std::string_view name, Tensor value);

@@ -1,0 +1,68 @@
+/// Memory that runs out at any allocation of a change to a module: the module is as it was.
+#include "coppice/nn.h"
+#include "coppice/sparsity/prune/prune.h"
+#include "engine/io/io_support.h"
+#include "hostile/allocation.h"
+
+using namespace coppice;
+using namespace coppice::test;
+namespace prune = coppice::sparsity::prune;
+
+namespace {
+
+/// Names in order, shapes and numbers of all tensors, and what is masked and parametrized.
+std::string portrait(nn::Module& m) {
+  std::string out = m.describe();
+  for (const auto& [name, t] : nn::all_tensors(m)) {
+    out += cat(' ', name, t.shape(), t.requires_grad());
+    out.append(reinterpret_cast<const char*>(t.bytes()), t.nbytes());
+  }
+  for (const auto& [path, part] : m.named_modules())
+    for (const auto& [name, derived] : part->derived()) out += cat(" derived ", name, nn::is_masked(*part, name));
+  return out;
+}
+
+/// `change` on a copy of `base`, with every allocation of it failing in turn.
+template <class Change>
+void check_all_or_nothing(const nn::Module& base, Change change) {
+  bool half = false;
+  const int allocations = fail_everywhere(
+      [&] {
+        const nn::ModulePtr m = base.clone();
+        std::string before = portrait(*m);
+        try {
+          change(*m);
+        } catch (...) {
+          stop_failing();
+          half = half || portrait(*m) != before;
+          throw;
+        }
+      },
+      [&] { return !half; });
+  CHECK(allocations > 5);
+  CHECK_FALSE(half);
+}
+
+}  // namespace
+
+TEST_SUITE("hostile/changes_without_memory") {
+  TEST_CASE("masks") {
+    set_num_threads(1);
+    nn::Linear m(3, 2);
+    check_all_or_nothing(m, [](nn::Module& x) { prune::l1_unstructured(x, "weight", 2); });
+    check_all_or_nothing(m, [](nn::Module& x) { prune::identity(x, "bias"); });
+    prune::l1_unstructured(m, "weight", 2);
+    check_all_or_nothing(m, [](nn::Module& x) { prune::ln_structured(x, "weight", 1, 2, 0); });
+    check_all_or_nothing(m, [](nn::Module& x) { prune::remove(x, "weight"); });
+  }
+
+  TEST_CASE("parametrizations") {
+    set_num_threads(1);
+    nn::Linear m(3, 2);
+    const auto mask = [] { return std::make_shared<nn::FakeSparsity>(ones({2, 3})); };
+    check_all_or_nothing(m, [&](nn::Module& x) { nn::parametrize::register_parametrization(x, "weight", mask()); });
+    nn::parametrize::register_parametrization(m, "weight", mask());
+    check_all_or_nothing(m, [&](nn::Module& x) { nn::parametrize::register_parametrization(x, "weight", mask()); });
+    check_all_or_nothing(m, [](nn::Module& x) { nn::parametrize::remove_parametrizations(x, "weight"); });
+  }
+}
