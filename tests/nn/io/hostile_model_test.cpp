@@ -208,4 +208,16 @@ TEST_SUITE("nn/io/hostile_model") {
     CHECK_THROWS_AS((void)m(ones({1, 2})), StateError);
     CHECK_THROWS_AS((void)m.arguments(), StateError);
   }
+
+  TEST_CASE("masks are counted together: a small file asks for no memory by naming many") {
+    std::string layers;
+    for (int i = 0; i < 40; ++i)
+      layers += std::string(i == 0 ? "" : ", ") +
+                R"({"type": "Linear", "args": {"in_features": 2048, "out_features": 4096}, "masked": {"weight": []}})";
+    const long before = peak_memory_kb();
+    check_format_error(load(with_model(R"({"type": "Sequential", "modules": [)" + layers + "]}"),
+                            {{"pad", coppice::zeros({1 << 18})}}),
+                       "too small for a mask");
+    CHECK(peak_memory_kb() - before < 100'000);
+  }
 }

@@ -162,4 +162,15 @@ TEST_SUITE("nn/io/model_file") {
     CHECK_THROWS_AS(save_model(derived, dir / "m.safetensors"), NotSupported);
     CHECK(dir.size() == 0);
   }
+
+  TEST_CASE("a module that stands in two places comes back as two, with the same results") {
+    const auto shared = std::make_shared<nn::Linear>(2, 2);
+    const nn::Sequential net{shared, shared};
+    const TempDir dir;
+    save_model(net, dir / "m.safetensors");
+    const ModulePtr back = load_model(dir / "m.safetensors");
+    CHECK(net.parameters().size() == 2);
+    CHECK(back->parameters().size() == 4);
+    CHECK((*back)(ones({1, 2})) == net(ones({1, 2})));
+  }
 }

@@ -9,6 +9,7 @@
 #include "coppice/engine.h"
 #include "coppice/nn.h"
 #include "coppice/sparsity/prune/prune.h"
+#include "engine/io/io_support.h"
 
 using namespace coppice;
 using namespace coppice::sparsity;
@@ -254,10 +255,14 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
   TEST_CASE("test_pruning_serialization_state_dict") {
     const nn::ModulePtr model = sequence();
     l1_unstructured(*model->child("0"), "weight", 0.9);
+    CHECK(keys(*model) == std::vector<std::string>{"0.bias", "0.weight_mask", "0.weight_orig", "2.bias", "2.weight"});
+    CHECK(model->child("0")->find_tensor("weight").defined());
     remove(*model->child("0"), "weight");
     CHECK(keys(*model) == std::vector<std::string>{"0.bias", "0.weight", "2.bias", "2.weight"});
     const nn::ModulePtr fresh = sequence();
-    nn::load_state_dict(*fresh, nn::state_dict(*model));
+    const test::TempDir dir;
+    write_torch(dir / "state.pt", nn::state_dict(*model));
+    nn::load_state_dict(*fresh, read_torch(dir / "state.pt"));
     CHECK(fresh->child("0")->tensor("weight") == model->child("0")->tensor("weight"));
   }
 
