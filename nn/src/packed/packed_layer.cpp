@@ -34,10 +34,12 @@ void PackedLayer::adopt(const NamedTensors& own) {
     if (name == "bias") bias = tensor;
     else members.emplace_back(name, tensor);
   }
+  // Checks the sizes as well, which may be any numbers.
+  PackedMatrix weight = PackedMatrix::from_members(format_, rows_, cols_, members);
   if (bias.defined() != bias_ || (bias_ && (bias.shape() != Shape{rows_} || bias.dtype() != Dtype::f32)))
     throw FormatError(cat(where, bias_ ? cat("needs a float32 bias (", rows_, ",)") : std::string("takes no bias"),
                           "; got ", bias.defined() ? to_string(bias.shape()) : std::string("none")));
-  hold(PackedMatrix::from_members(format_, rows_, cols_, members), bias);
+  hold(std::move(weight), bias);
 }
 
 }  // namespace coppice::nn
