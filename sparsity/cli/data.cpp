@@ -1,8 +1,9 @@
 #include "data.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <charconv>
+#include <memory>
 
 #include "coppice/engine/io/npy.h"
 
@@ -13,16 +14,15 @@ constexpr std::int64_t kPixels = 64;
 constexpr std::size_t kCsvBytes = std::size_t{1} << 20;  // the table is about 260 KB
 
 std::string inflated(std::string_view packed) {
+  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> work(
+      libdeflate_alloc_decompressor(), &libdeflate_free_decompressor);
+  if (work == nullptr) throw std::bad_alloc();
   std::string out(kCsvBytes, '\0');
-  z_stream z{};
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
-  z.avail_in = static_cast<uInt>(packed.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  const bool done = inflateInit2(&z, 16 + MAX_WBITS) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END;
-  out.resize(z.total_out);
-  inflateEnd(&z);
-  if (!done) throw FormatError("[digits] the built-in table is damaged");
+  std::size_t bytes = 0;
+  if (libdeflate_gzip_decompress(work.get(), packed.data(), packed.size(), out.data(), out.size(), &bytes) !=
+      LIBDEFLATE_SUCCESS)
+    throw FormatError("[digits] the built-in table is damaged");
+  out.resize(bytes);
   return out;
 }
 

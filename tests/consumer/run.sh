@@ -131,7 +131,7 @@ if [[ -f $work/consumer-static ]]; then
       else if (file ~ /libstdc\+\+|libsupc/) who = "C++ library"
       else if (file ~ /libgcc/) who = "compiler support"
       else if (file ~ /libc\.a|libm|libpthread/) who = "C library"
-      else if (file ~ /libz/) who = "zlib"
+      else if (file ~ /libdeflate/) who = "libdeflate"
       else who = "program and start-up"
       sum[who] += size
     }

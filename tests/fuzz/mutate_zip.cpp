@@ -1,6 +1,7 @@
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -26,17 +27,14 @@ std::uint64_t number(std::string_view bytes, std::size_t at, std::size_t width) 
 
 std::optional<std::string> inflated(std::string_view data, std::uint64_t bytes) {
   if (bytes > 1u << 20) return std::nullopt;
-  z_stream stream{};
-  if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) return std::nullopt;
+  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> work(
+      ::libdeflate_alloc_decompressor(), &::libdeflate_free_decompressor);
   std::string out(bytes + 1, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
-  stream.avail_in = static_cast<uInt>(data.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int status = ::inflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  ::inflateEnd(&stream);
-  if (status != Z_STREAM_END) return std::nullopt;
+  std::size_t made = 0;
+  if (work == nullptr || ::libdeflate_deflate_decompress(work.get(), data.data(), data.size(), out.data(), out.size(),
+                                                         &made) != LIBDEFLATE_SUCCESS)
+    return std::nullopt;
+  out.resize(made);
   return out;
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 /// Files made of literal bytes: what hostile and fuzzed inputs are built from. Names no test framework.
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -61,8 +62,7 @@ inline std::string make_zip(const std::vector<Member>& members, std::uint64_t co
   for (const Member& m : members) {
     const std::uint64_t at = out.size();
     const std::string& checked = m.unpacked.empty() ? m.data : m.unpacked;
-    const auto crc = m.crc_flip ^ static_cast<std::uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(checked.data()),
-                                                                     static_cast<uInt>(checked.size())));
+    const std::uint32_t crc = m.crc_flip ^ ::libdeflate_crc32(0, checked.data(), checked.size());
     const std::uint64_t size = m.size == UINT64_MAX ? m.data.size() : m.size;
     const std::string& local = m.local_name.empty() ? m.name : m.local_name;
     const std::string common =
@@ -84,17 +84,11 @@ inline std::string zeros(std::size_t bytes) {
 
 /// Deflated without a frame, as in a zip.
 inline std::string deflated(const std::string& data) {
-  z_stream stream{};
-  if (::deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK) throw std::bad_alloc();
-  std::string out(data.size() + 1000, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
-  stream.avail_in = static_cast<uInt>(data.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int status = ::deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  ::deflateEnd(&stream);
-  if (status != Z_STREAM_END) throw std::logic_error("the room for deflated data was too small");
+  const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> work(::libdeflate_alloc_compressor(9),
+                                                                                      &::libdeflate_free_compressor);
+  if (work == nullptr) throw std::bad_alloc();
+  std::string out(::libdeflate_deflate_compress_bound(work.get(), data.size()), '\0');
+  out.resize(::libdeflate_deflate_compress(work.get(), data.data(), data.size(), out.data(), out.size()));
   return out;
 }
 

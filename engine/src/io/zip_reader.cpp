@@ -1,9 +1,8 @@
 #include "io/zip.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "coppice/engine/checked.h"
 #include "io/crc32.h"
@@ -259,28 +258,14 @@ std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudge
   budget.take(member.bytes, cat("member ", quote(member.name)));
   auto out = Storage::allocate(member.bytes);
 
-  z_stream stream{};
-  if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw LimitError(source_.prefix() + "no memory to inflate");
-  struct Finish {
-    z_stream* stream;
-    ~Finish() { ::inflateEnd(stream); }
-  } const finish{&stream};
-  auto input = file_->bytes().subspan(member.data_offset, member.stored_bytes);
-  std::span<std::byte> output(out->data(), out->bytes());
-  Bytef no_room = 0;  // zlib wants a place to write even when nothing is left to write
-  constexpr std::size_t kMost = std::numeric_limits<uInt>::max();
-  int status = Z_OK;
-  while (status == Z_OK) {
-    stream.next_in = reinterpret_cast<Bytef*>(input.data());
-    stream.avail_in = static_cast<uInt>(std::min(input.size(), kMost));
-    stream.next_out = output.empty() ? &no_room : reinterpret_cast<Bytef*>(output.data());
-    stream.avail_out = static_cast<uInt>(std::min(output.size(), kMost));
-    const auto in_before = stream.avail_in, out_before = stream.avail_out;
-    status = ::inflate(&stream, Z_NO_FLUSH);
-    input = input.subspan(in_before - stream.avail_in);
-    output = output.subspan(out_before - stream.avail_out);
-  }
-  if (status != Z_STREAM_END || !input.empty() || !output.empty())
+  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> work(
+      ::libdeflate_alloc_decompressor(), &::libdeflate_free_decompressor);
+  if (work == nullptr) throw LimitError(source_.prefix() + "no memory to inflate");
+  const auto input = file_->bytes().subspan(member.data_offset, member.stored_bytes);
+  std::size_t used = 0, made = 0;
+  const auto result = ::libdeflate_deflate_decompress_ex(work.get(), input.data(), input.size(), out->data(),
+                                                         out->bytes(), &used, &made);
+  if (result != LIBDEFLATE_SUCCESS || used != input.size() || made != out->bytes())
     source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to exactly ", member.bytes,
                       " bytes");
   return out;

@@ -1,5 +1,3 @@
-#include <zlib.h>
-
 #include "coppice/engine/error.h"
 #include "io/crc32.h"
 #include "io/zip.h"
@@ -39,8 +37,7 @@ void ZipWriter::add(const std::string& name, std::span<const std::byte> head, st
   if (name.empty() || name.size() > 0xFFFF)
     throw ValueError(cat("[ZipWriter] names have 1..65535 bytes; got ", name.size()));
   Written member{name, file_.position(), head.size() + body.size(), 0};
-  member.crc =
-      static_cast<std::uint32_t>(::crc32_combine(crc32_of(head), crc32_of(body), static_cast<z_off_t>(body.size())));
+  member.crc = crc32_of(body, crc32_of(head));
 
   Record extra;
   if (member.bytes >= kIn64) extra.u16(1).u16(16).u64(member.bytes).u64(member.bytes);
