@@ -3,7 +3,9 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/safetensors.h"
+#include "io/crc32.h"
 #include "io/place.h"
+#include "io/safetensors_checksums.h"
 #include "io/safetensors_dtypes.h"
 #include "io/safetensors_file.h"
 #include "io/safetensors_json.h"
@@ -55,7 +57,38 @@ void check_cover(const SafetensorsHeader& header, std::uint64_t file_bytes, cons
                      at < file_bytes ? ": bytes are left over" : ": the file is too short");
 }
 
-SafetensorsHeader checked_header(const MappedFile& file, const Source& source, const Limits& limits) {
+/// Takes the checksums out of the metadata, and compares that of the header.
+void take_checksums(SafetensorsHeader& header, const Source& source, bool verify) {
+  const auto carried = header.metadata.extract(kChecksumKey);
+  if (carried.empty() || !verify) return;
+  const auto words = parse_checksums(carried.mapped(), header.entries.size() + 1, source);
+  std::vector<ChecksumEntry> said;
+  for (const SafetensorsEntry& entry : header.entries)
+    said.push_back({entry.name, entry.dtype_name, {entry.shape.begin(), entry.shape.end()}});
+  const std::uint32_t crc = header_checksum(std::move(said), header.metadata);
+  if (crc != words[0])
+    source.reject("the header is damaged, or was changed by a program that does not know its checksum: it is ",
+                  checksum_text(crc), ", metadata ", quote(kChecksumKey), " says ", checksum_text(words[0]));
+  std::vector<std::size_t> by_name(header.entries.size());
+  for (std::size_t i = 0; i < by_name.size(); ++i) by_name[i] = i;
+  std::ranges::sort(by_name, {}, [&](std::size_t i) -> const std::string& { return header.entries[i].name; });
+  header.checksums.resize(by_name.size());
+  for (std::size_t i = 0; i < by_name.size(); ++i) header.checksums[by_name[i]] = words[i + 1];
+}
+
+void compare_checksums(const SafetensorsHeader& header, std::span<const std::byte> all, const Source& source) {
+  for (std::size_t i = 0; i < header.checksums.size(); ++i) {
+    const SafetensorsEntry& entry = header.entries[i];
+    const std::uint32_t crc = crc32_of(all.subspan(entry.begin, entry.end - entry.begin));
+    if (crc != header.checksums[i])
+      source.reject_at(entry.begin, "tensor ", quote(entry.name), " is damaged, or was changed by a program that does "
+                       "not know its checksum: it is ", checksum_text(crc), ", metadata ", quote(kChecksumKey), " says ",
+                       checksum_text(header.checksums[i]));
+  }
+}
+
+SafetensorsHeader checked_header(const MappedFile& file, const Source& source, const ReadOptions& options) {
+  const Limits& limits = options.limits;
   const std::span<const std::byte> all = file.bytes();
   ByteReader reader(all, source);
   const std::uint64_t length = reader.u64("the header length");
@@ -71,6 +104,7 @@ SafetensorsHeader checked_header(const MappedFile& file, const Source& source, c
   for (RawEntry& entry : raw.entries)
     header.entries.push_back(checked_entry(std::move(entry), header.data_begin, source));
   check_cover(header, all.size(), source);
+  take_checksums(header, source, options.verify);
   return header;
 }
 
@@ -78,7 +112,7 @@ SafetensorsHeader checked_header(const MappedFile& file, const Source& source, c
 
 SafetensorsHeader read_safetensors_header(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_safetensors", path.string()};
-  return checked_header(*MappedFile::open(path, source, options), source, options.limits);
+  return checked_header(*MappedFile::open(path, source, options), source, options);
 }
 
 NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options) {
@@ -88,7 +122,8 @@ NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptio
 
 NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Source& source,
                             const ReadOptions& options) {
-  SafetensorsHeader header = checked_header(*file, source, options.limits);
+  SafetensorsHeader header = checked_header(*file, source, options);
+  compare_checksums(header, file->bytes(), source);
   MemoryBudget budget(source, options.limits, file->bytes().size());
   NamedTensors out;
   out.metadata() = std::move(header.metadata);

@@ -4,6 +4,8 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/safetensors.h"
+#include "io/crc32.h"
+#include "io/safetensors_checksums.h"
 #include "io/safetensors_dtypes.h"
 #include "io/safetensors_json.h"
 
@@ -39,11 +41,27 @@ std::vector<std::size_t> data_order(const NamedTensors& tensors, SafetensorsWrit
   return order;
 }
 
-std::string header_text(const NamedTensors& tensors, const std::vector<std::uint64_t>& begins) {
+/// The checksums of the header and of each tensor, as the metadata holds them.
+std::string checksums_of(const NamedTensors& tensors) {
+  std::vector<ChecksumEntry> said;
+  std::vector<const NamedTensors::Entry*> by_name;
+  for (const auto& entry : tensors) {
+    const Shape& shape = entry.second.shape();
+    said.push_back({entry.first, row_of(entry.second.dtype())->name, {shape.begin(), shape.end()}});
+    by_name.push_back(&entry);
+  }
+  std::ranges::sort(by_name, {}, [](const NamedTensors::Entry* entry) -> const std::string& { return entry->first; });
+  std::vector<std::uint32_t> words{header_checksum(std::move(said), tensors.metadata())};
+  for (const auto* entry : by_name) words.push_back(crc32_of({entry->second.bytes(), entry->second.nbytes()}));
+  return checksums_text(words);
+}
+
+std::string header_text(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
+                        const std::vector<std::uint64_t>& begins) {
   std::string out = "{";
-  if (!tensors.metadata().empty()) {
+  if (!metadata.empty()) {
     out += "\"__metadata__\":{";
-    for (const auto& [key, value] : tensors.metadata())
+    for (const auto& [key, value] : metadata)
       out += cat(checked_name(key, false), ":", json_string(value, kOp), ",");
     out.back() = '}';
     out += ',';
@@ -65,6 +83,8 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
                        const SafetensorsWriteOptions& options) {
   if (options.alignment < 8 || !std::has_single_bit(options.alignment))
     throw ValueError(cat("[", kOp, "] alignment must be a power of two of at least 8; got ", options.alignment));
+  if (tensors.metadata().contains(kChecksumKey))
+    throw ValueError(cat("[", kOp, "] metadata ", quote(kChecksumKey), " is the writer's own"));
   const std::vector<std::size_t> order = data_order(tensors, options.data_order);
   std::vector<std::uint64_t> begins(tensors.size());
   std::uint64_t at = 0;
@@ -72,7 +92,9 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
     begins[i] = at;
     at += tensors.begin()[static_cast<std::ptrdiff_t>(i)].second.nbytes();
   }
-  std::string header = header_text(tensors, begins);
+  std::map<std::string, std::string> metadata = tensors.metadata();
+  if (options.checksums) metadata.emplace(kChecksumKey, checksums_of(tensors));
+  std::string header = header_text(tensors, metadata, begins);
   const std::size_t padded = (header.size() + 8 + options.alignment - 1) / options.alignment * options.alignment;
   header.resize(padded - 8, ' ');
   if (header.size() > kLargestHeader)

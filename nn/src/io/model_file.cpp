@@ -174,7 +174,7 @@ void save_model(const Module& model, const std::filesystem::path& path,
   }
   tensors.metadata() = {notes.begin(), notes.end()};
   tensors.metadata()[kModelKey] = document.dump();
-  write_safetensors(path, tensors);
+  write_safetensors(path, tensors, {.checksums = true});
 }
 
 bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }

@@ -31,7 +31,9 @@ struct ReadOptions {
   /// memory of this process only. A file that somebody shortens while it is mapped ends the process (SIGBUS): read
   /// files that others may change with `map = false`. Files below 64 KB are always read.
   bool map = true;
-  /// Compare the checksums of zip members. Without it a flipped bit goes unnoticed, as in PyTorch.
+  /// Compare the checksums that the file carries: of zip members, and of the tensors of model files and other safetensors
+  /// files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed, as in
+  /// PyTorch, and a mapped file is touched where it is used only.
   bool verify = true;
 };
 

@@ -13,6 +13,10 @@
 
 namespace coppice {
 
+/// Metadata key under which a file carries checksums: CRC-32 of what the header says, then of the bytes of each tensor
+/// in the order of names, as words of eight hexadecimal digits. Readers take it out of the metadata.
+inline constexpr const char* kChecksumKey = "coppice.crc32";
+
 /// One line of the header.
 struct SafetensorsEntry {
   std::string name;
@@ -26,10 +30,13 @@ struct SafetensorsEntry {
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry> entries;  ///< in the order of the header
   std::map<std::string, std::string> metadata;
+  /// CRC-32 of the bytes of each entry, in the order of `entries`; empty for a file that carries none, and when
+  /// ReadOptions::verify is off.
+  std::vector<std::uint32_t> checksums;
   std::uint64_t data_begin = 0;  ///< first byte of the data in the file
 };
 
-/// The header alone, fully checked against the size of the file; the data is not touched.
+/// The header alone, fully checked against the size of the file and its own checksum; the data is not touched.
 /// @throws IoError, FormatError, LimitError
 [[nodiscard]] SafetensorsHeader read_safetensors_header(const std::filesystem::path& path,
                                                         const ReadOptions& options = {});
@@ -38,7 +45,8 @@ struct SafetensorsHeader {
 /// copied.
 ///
 /// Enforced: every check of the reference implementation (the data is covered exactly, without overlap, hole or rest;
-/// no product overflows), no key twice, sizes below 2^48, and the limits.
+/// no product overflows), no key twice, sizes below 2^48, and the limits. Checksums that the file carries are compared,
+/// which reads every byte once, on all threads; with ReadOptions::verify off nothing of the data is touched.
 /// @throws IoError, FormatError, LimitError; NotSupported for a known element type that this library has not
 [[nodiscard]] NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options = {});
 
@@ -49,11 +57,15 @@ struct SafetensorsWriteOptions {
   };
   DataOrder data_order = DataOrder::reference;
   std::size_t alignment = 64;  ///< of the first byte of the data, a power of two of at least 8
+  /// Add checksums to the metadata, under kChecksumKey. Model files always have them. A program that changes tensors and
+  /// hands the metadata on makes them wrong, and the file is refused then.
+  bool checksums = false;
 };
 
 /// Atomic. The header keeps the order of `tensors`, whatever the order of the data, so that reading restores it.
 /// The bytes depend on the arguments alone.
-/// @throws IoError; ValueError for names that are no UTF-8, contain NUL or are "__metadata__"
+/// @throws IoError; ValueError for names that are no UTF-8, contain NUL or are "__metadata__", and for metadata
+///         kChecksumKey, which is the writer's own
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const SafetensorsWriteOptions& options = {});
 

@@ -23,20 +23,20 @@ struct SaveOptions {
   bool masked_values = false;
 };
 
-/// Writes the model atomically: types, arguments, names, tensors and masks (one bit per entry). Of a masked tensor the
-/// file has the kept values of the original and the mask: not the product, and not what the mask removes, which is 0
-/// after loading. (An original is stored whole when its mask holds other numbers than 0 and 1, or when a removed value
-/// is infinite or NaN: their product with 0 is NaN.)
-/// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as two,
-/// and every module in eval mode.
+/// Writes the model atomically, with checksums: types, arguments, names, tensors and masks (one bit per entry). Of a
+/// masked tensor the file has the kept values of the original and the mask: not the product, and not what the mask
+/// removes, which is 0 after loading. (An original is stored whole when its mask holds other numbers than 0 and 1, or
+/// when a removed value is infinite or NaN: their product with 0 is NaN.)
+/// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as
+/// two, and every module in eval mode.
 /// @param notes  further texts for the metadata, such as what was done to the model
 /// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, and for one that
 ///         a new module of its type has not; KeyError  for an unregistered type
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
-/// The model in eval mode. Parameters show the mapped file in place (a private copy on writing), so that loading costs no
-/// pass over the numbers.
+/// The model in eval mode. Parameters show the mapped file in place (a private copy on writing). Loading reads every byte
+/// once to compare the checksums; with ReadOptions::verify off it costs no pass over the numbers.
 /// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, or whose tensors
 ///         do not fit its modules, with the lists of names
 [[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
