@@ -28,6 +28,12 @@ void on_interrupt(int) {
   interrupted = 1;
 }
 
+/// The first characters of `text`, `most` bytes at most.
+std::string_view cut_text(std::string_view text, std::size_t most) {
+  while (most > 0 && most < text.size() && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -41,19 +47,31 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   sub->add_flag("-q,--quiet", quiet, "No notes or progress on stderr");
   sub->add_option("--threads", threads, "Threads to use (default: COPPICE_NUM_THREADS, else all processors)")
       ->check(CLI::Range(1, 256));
+  const CLI::Validator whole(
+      [](std::string& text) {
+        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+        return digits ? std::string() : cat("must be a whole number of at least 0; got '", text, "'");
+      },
+      "");
   const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {
-    sub->add_option(option, value, what)->group("Limits");
+    sub->add_option(option, value, what)->group("Limits")->check(whole);
   };
   limit("--limit-file-bytes", read.limits.file_bytes, "Largest file that is read");
-  limit("--limit-header-bytes", read.limits.header_bytes, "Largest header, pickle or zip directory");
+  limit("--limit-header-bytes", read.limits.header_bytes,
+        "Largest header, pickle, zip directory, index or architecture");
   limit("--limit-tensors", read.limits.tensors, "Most tensors in a file");
   limit("--limit-rank", read.limits.rank, "Most axes of a tensor");
   limit("--limit-name-bytes", read.limits.name_bytes, "Longest name of a tensor");
-  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle or of the index of shards");
+  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle, index or architecture; 1000 at most");
   limit("--limit-objects", read.limits.objects, "Most values in a pickle");
   limit("--limit-shards", read.limits.shards, "Most files that the index of shards names");
   limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
   limit("--limit-inflate-ratio", read.limits.inflate_ratio, "Most times that a compressed member may grow");
+  if (name != "verify")
+    sub->add_flag_callback(
+           "--no-checksums", [this] { read.verify = false; },
+           "Do not compare the checksums that files carry: faster, but a flipped bit goes unnoticed")
+        ->group("Limits");
   return sub;
 }
 
@@ -89,17 +107,24 @@ void note(const App& app, const std::string& line) {
 
 std::string Table::text() const {
   std::vector<std::size_t> width(head.size());
+  // A name from a file may have thousands of bytes, and would make every line as wide.
+  constexpr std::size_t kWidest = 100;
+  const auto cell = [](const std::string& text) {
+    return text.size() <= kWidest ? text : std::string(cut_text(text, kWidest - 3)) + "...";
+  };
   const auto measure = [&](const std::vector<std::string>& row) {
-    for (std::size_t i = 0; i < row.size() && i < width.size(); ++i) width[i] = std::max(width[i], row[i].size());
+    for (std::size_t i = 0; i < row.size() && i < width.size(); ++i)
+      width[i] = std::max(width[i], std::min(row[i].size(), kWidest));
   };
   measure(head);
   for (const auto& row : rows) measure(row);
   const auto line = [&](const std::vector<std::string>& row) {
     std::string out;
     for (std::size_t i = 0; i < row.size() && i < width.size(); ++i) {
-      const std::string pad(width[i] - row[i].size(), ' ');
+      const std::string text = cell(row[i]);
+      const std::string pad(width[i] - text.size(), ' ');
       if (i > 0) out += "  ";
-      out += i == 0 ? row[i] + pad : pad + row[i];
+      out += i == 0 ? text + pad : pad + text;
     }
     return out.erase(out.find_last_not_of(' ') + 1);
   };

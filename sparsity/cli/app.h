@@ -32,6 +32,7 @@ struct App {
   bool quiet = false;
   int threads = 0;
   ReadOptions read;
+  mutable std::vector<std::string> files;  ///< that were read, for messages that name none
 
   /// A command with the common flags. Its help opens with `examples`, one per line.
   CLI::App* command(const std::string& name, const std::string& description, const std::string& examples);
@@ -46,7 +47,7 @@ void flush_results();
 /// A line on stderr, unless --quiet.
 void note(const App& app, const std::string& line);
 
-/// Columns as wide as their longest cell; all but the first are flush right.
+/// Columns as wide as their longest cell, of which 100 bytes are shown at most; all but the first are flush right.
 struct Table {
   std::vector<std::string> head;
   std::vector<std::vector<std::string>> rows;

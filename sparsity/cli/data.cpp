@@ -79,6 +79,7 @@ sparsity::Dataset load_data(const App& app, const std::string& spec, Split split
     return data;
   }
   const std::vector<std::string> files = data_files(spec);
+  app.files.insert(app.files.end(), files.begin(), files.end());
   return sparsity::make_dataset(read_npy(files[0], app.read), read_npy(files[1], app.read));
 }
 

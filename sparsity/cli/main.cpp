@@ -16,9 +16,19 @@ namespace {
 using namespace coppice;
 using namespace coppice::cli;
 
-int complain(const char* message, int code) {
+int complain(std::string_view message, int code) {
   std::cerr << "coppice: " << coppice::printable(message) << '\n';
   return code;
+}
+
+/// The message with the files that were read, if it names none of them: what a layer or an optimiser refuses, for one.
+std::string about(const App& app, const std::string& message) {
+  std::string names;
+  for (const std::string& file : app.files) {
+    if (message.find(file) != message.npos) return message;
+    names += (names.empty() ? " (with " : ", ") + quote(file);
+  }
+  return names.empty() ? message : message + names + ")";
 }
 
 /// A setting that nobody can read would otherwise be as good as none, without a word.
@@ -43,17 +53,17 @@ int guarded(App& app) {
     flush_results();
     return code;
   } catch (const Interrupted& e) {
-    return complain(cat("interrupted; ", e.left).c_str(), kInterrupted);
+    return complain(cat("interrupted; ", e.left), kInterrupted);
   } catch (const UsageError& e) {
     return complain(e.what(), kUsage);
   } catch (const IoError& e) {
-    return complain(e.what(), kIo);
+    return complain(about(app, e.what()), kIo);
   } catch (const LimitError& e) {
-    return complain(e.what(), kLimit);
+    return complain(about(app, e.what()), kLimit);
   } catch (const StateError& e) {
-    return complain(e.what(), kFailed);
+    return complain(about(app, e.what()), kFailed);
   } catch (const Error& e) {
-    return complain(e.what(), kInvalid);
+    return complain(about(app, e.what()), kInvalid);
   } catch (const std::bad_alloc&) {
     return complain("not enough memory", kLimit);
   } catch (const std::exception& e) {

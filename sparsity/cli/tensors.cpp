@@ -6,6 +6,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/sharded.h"
 #include "coppice/engine/ops/reduce.h"
@@ -19,8 +20,9 @@ namespace coppice::cli {
 
 Loaded load_any(const App& app, const std::string& path) {
   Loaded out;
+  app.files.push_back(path);
   out.tensors = load_tensors(path, app.read);
-  if (nn::is_model(out.tensors)) out.model = nn::model_from_tensors(out.tensors, path);
+  if (nn::is_model(out.tensors)) out.model = nn::model_from_tensors(out.tensors, path, app.read.limits);
   return out;
 }
 
@@ -118,8 +120,9 @@ void find_packed(const nn::Module& module, const std::string& path, PackedByPath
 
 }  // namespace
 
-NamedTensors plain_tensors(const nn::Module& model) {
+NamedTensors plain_tensors(const App& app, const std::string& path, const nn::Module& model) {
   NoGrad guard;
+  MemoryBudget budget(Source{"unpack", path}, app.read.limits, file_size(path));
   PackedByPath packed;
   find_packed(model, "", packed);
   NamedTensors out;
@@ -132,7 +135,12 @@ NamedTensors plain_tensors(const nn::Module& model) {
       out.add(name, tensor);
       continue;
     }
-    if (!out.contains(prefix + "weight")) out.add(prefix + "weight", layer->second->unpacked());
+    if (!out.contains(prefix + "weight")) {
+      const PackedMatrix& weight = layer->second->weight();  // a few bytes may describe the zeros of gigabytes
+      const std::uint64_t sizes[] = {static_cast<std::uint64_t>(weight.rows()), static_cast<std::uint64_t>(weight.cols())};
+      budget.take(checked_volume(sizes, sizeof(float)).value_or(UINT64_MAX), cat("unpacked ", quote(prefix + "weight")));
+      out.add(prefix + "weight", layer->second->unpacked());
+    }
     if (own == "bias") out.add(name, tensor);
   }
   return out;

@@ -48,8 +48,8 @@ struct NameFilter {
 };
 
 /// What PyTorch would have for a model: its state dict, with masks as floating X_mask beside X_orig, and packed layers
-/// unpacked.
-[[nodiscard]] NamedTensors plain_tensors(const nn::Module& model);
+/// unpacked. @throws LimitError  if the unpacked layers need more memory than the file and the limits give them
+[[nodiscard]] NamedTensors plain_tensors(const App& app, const std::string& path, const nn::Module& model);
 
 /// Whether the name is one of PyTorch's files. Their tensors are marked "format": "pt" in safetensors, as readers in
 /// Python ask.

@@ -8,6 +8,7 @@
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"

@@ -68,6 +68,17 @@ std::string temporary_prefix(const std::filesystem::path& path) {
   return cat(".", path.filename().string().substr(0, 180), ".coppice-");
 }
 
+/// Whether the name is one that create() makes: prefix, process, '-', number. Another name is a file of somebody else.
+bool is_temporary(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  const std::size_t dash = name.find('-');
+  const auto number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+  };
+  return dash != name.npos && number(name.substr(0, dash)) && number(name.substr(dash + 1));
+}
+
 /// Removes the temporary files of writers that are gone. A living writer holds a lock on its file, and a file that
 /// could be locked here belongs to nobody.
 void remove_leftovers(const std::filesystem::path& path) {
@@ -75,7 +86,7 @@ void remove_leftovers(const std::filesystem::path& path) {
   // Not std::filesystem: its iterators that report by error_code end the process when memory runs out.
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(folder_of(path).c_str()), &::closedir);
   while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+    if (!is_temporary(entry->d_name, prefix)) continue;
     const int in = ::dirfd(folder.get());
     const FileHandle fd(::openat(in, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat info {};

@@ -1,6 +1,8 @@
 #include "coppice/engine/checked.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace coppice {
 
@@ -36,15 +38,22 @@ std::size_t utf8_length(std::string_view text) {
   return overlong || surrogate || too_large ? 0 : length;
 }
 
-/// Control characters U+0080..U+009F, and marks that turn the direction of text: U+200E, U+200F, U+202A..U+202E,
-/// U+2066..U+2069.
+/// The code point of a well-formed sequence.
+char32_t code_point(std::string_view sequence) {
+  const auto lead = static_cast<unsigned char>(sequence[0]);
+  char32_t out = sequence.size() == 1 ? lead : lead & (0xFF >> (sequence.size() + 1));
+  for (const char c : sequence.substr(1)) out = out << 6 | (static_cast<unsigned char>(c) & 0x3F);
+  return out;
+}
+
+/// Characters that a reader does not see, or that move what they see: controls, line and paragraph separators, marks
+/// that turn the direction of text, and those of no width but the joiners that words are written with.
 bool is_wide_control(std::string_view sequence) {
-  if (sequence.size() == 2) return sequence[0] == '\xC2' && static_cast<unsigned char>(sequence[1]) < 0xA0;
-  if (sequence.size() != 3 || sequence[0] != '\xE2') return false;
-  const auto second = static_cast<unsigned char>(sequence[1]);
-  const auto third = static_cast<unsigned char>(sequence[2]);
-  return (second == 0x80 && ((third >= 0x8E && third <= 0x8F) || (third >= 0xAA && third <= 0xAE))) ||
-         (second == 0x81 && third >= 0xA6 && third <= 0xA9);
+  constexpr std::pair<char32_t, char32_t> kHidden[] = {
+      {0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},
+      {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F}};
+  const char32_t point = code_point(sequence);
+  return std::ranges::any_of(kHidden, [&](const auto& range) { return point >= range.first && point <= range.second; });
 }
 
 }  // namespace

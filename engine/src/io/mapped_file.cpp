@@ -65,6 +65,17 @@ std::vector<std::byte> read_head(const std::filesystem::path& path, const Source
   return out;
 }
 
+std::string read_text(const std::filesystem::path& path, const Source& source, const Limits& limits) {
+  const OpenFile file = open_regular(path, source);
+  if (file.size > limits.file_bytes)
+    source.exceeded("file_bytes", "the size of the file", limits.file_bytes, file.size);
+  if (file.size > limits.header_bytes)
+    source.exceeded("header_bytes", "bytes of the text", limits.header_bytes, file.size);
+  std::string out(static_cast<std::size_t>(file.size), '\0');
+  read_all(file.fd.get(), reinterpret_cast<std::byte*>(out.data()), out.size(), source);
+  return out;
+}
+
 std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, const Source& source,
                                              const ReadOptions& options) {
   const OpenFile file = open_regular(path, source);

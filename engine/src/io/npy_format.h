@@ -7,7 +7,7 @@
 
 #include "coppice/engine/storage.h"
 #include "coppice/engine/tensor.h"
-#include "io/budget.h"
+#include "coppice/engine/io/budget.h"
 
 namespace coppice {
 

@@ -95,9 +95,14 @@ PickleRef PickleReader::make(PickleValue value) {
 }
 
 void PickleReader::push(PickleRef ref) {
-  if (++pushed_ > std::min<std::uint64_t>(limits_.objects, UINT32_MAX / 2))
-    reader_.source().exceeded("objects", "values in the pickle", limits_.objects, pushed_);
+  charge(1);
   stack_.push_back(ref);
+}
+
+void PickleReader::charge(std::uint64_t count) {
+  charged_ += count;  // each count is at most the number of values so far
+  if (charged_ > std::min<std::uint64_t>(limits_.objects, UINT32_MAX / 2))
+    reader_.source().exceeded("objects", "values in the pickle", limits_.objects, charged_);
 }
 
 PickleRef PickleReader::top() const {

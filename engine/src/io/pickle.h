@@ -109,6 +109,7 @@ class PickleReader {
   // The machine: pickle.cpp.
   bool step();
   void push(PickleRef ref);
+  void charge(std::uint64_t count);
   void push(PickleValue value) { push(make(std::move(value))); }
   PickleRef make(PickleValue value);
   PickleRef pop();
@@ -145,7 +146,7 @@ class PickleReader {
   ByteReader& reader_;
   const Limits& limits_;
   std::uint64_t at_ = 0;  // of the opcode
-  std::uint64_t pushed_ = 0;
+  std::uint64_t charged_ = 0;  // values, and pairs that were copied
   std::vector<PickleRef> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint32_t, PickleRef> memo_;

@@ -144,6 +144,7 @@ PickleValue PickleReader::make_dict(const std::vector<PickleRef>& args) {
   if (args.size() == 1) {
     const PickleValue& list = value(args[0]);
     if (list.kind != PickleKind::list) reject("OrderedDict takes a list of pairs; got ", word_of(list.kind));
+    charge(items(list).size());  // one list may be copied into any number of dicts
     for (const PickleRef ref : items(list)) {
       const PickleValue& pair = value(ref);
       const bool two = (pair.kind == PickleKind::list || pair.kind == PickleKind::tuple) && items(pair).size() == 2;

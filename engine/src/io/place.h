@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "coppice/engine/tensor.h"
-#include "io/budget.h"
+#include "coppice/engine/io/budget.h"
 
 namespace coppice {
 

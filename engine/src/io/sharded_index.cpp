@@ -120,18 +120,7 @@ class IndexHandler {
 
 ShardIndex read_shard_index(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_sharded", path.string()};
-  ReadOptions small = options;
-  small.limits.file_bytes = std::min(options.limits.file_bytes, options.limits.header_bytes);
-  small.map = false;
-  std::shared_ptr<MappedFile> file;
-  try {
-    file = MappedFile::open(path, source, small);
-  } catch (const LimitError&) {
-    std::error_code gone;
-    const std::uint64_t size = std::filesystem::file_size(path, gone);
-    source.exceeded("header_bytes", "bytes of the index", small.limits.file_bytes, size);
-  }
-  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const std::string text = read_text(path, source, options.limits);
   // The parser would skip a byte order mark and take NUL for the end of the text.
   if (const auto nul = text.find('\0'); nul != text.npos) source.reject_at(nul, "the index contains NUL");
   if (text.starts_with("\xEF\xBB\xBF")) source.reject_at(0, "the index must begin with '{'");

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "coppice/engine/checked.h"
@@ -51,7 +52,10 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
       bytes += file->bytes().size();
       if (bytes > options.limits.file_bytes)
         source.exceeded("file_bytes", "the size of all shards", options.limits.file_bytes, bytes);
-      tensors = safetensors_in(file, part, options);
+      // What the shards before have used of the limit: tensors that the index does not name cost memory too.
+      ReadOptions rest = options;
+      rest.limits.tensors -= std::min<std::uint64_t>(rest.limits.tensors, found.size() + out.skipped().size());
+      tensors = safetensors_in(file, part, rest);
     } catch (const IoError& e) {
       throw IoError(cat(e.what(), " (a shard of ", quote(path.string()), ", which puts ", quote(first[i]), " there)"));
     } catch (const FormatError& e) {

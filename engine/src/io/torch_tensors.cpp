@@ -11,6 +11,8 @@ namespace {
 
 // Containers may be shared, so that several paths lead to a tensor; this many for each value are no state dict.
 constexpr std::uint64_t kMostPaths = 100;
+// The walk below is recursive: beyond this the stack would be what limits it.
+constexpr std::uint64_t kDeepest = 1000;
 
 bool is_row_major(const PickleTensor& t, std::int64_t numel) {
   if (numel == 0) return true;
@@ -76,8 +78,8 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   std::size_t found = 0;
   if ((sequence || value.kind == PickleKind::dict) && !barren_.contains(ref)) {
     if (std::ranges::find(open_, ref) != open_.end()) source_.reject(quote(path), " contains itself");
-    if (open_.size() == limits_.nesting)
-      source_.exceeded("nesting", "depth of containers", limits_.nesting, open_.size() + 1);
+    if (const std::uint64_t deepest = std::min(limits_.nesting, kDeepest); open_.size() == deepest)
+      source_.exceeded("nesting", "depth of containers", deepest, open_.size() + 1);
     open_.push_back(ref);
     if (sequence) {
       const auto& items = pickle_.items(value);
@@ -90,6 +92,7 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   }
   if (found == 0 && !path.empty()) {  // one line for all that is below
     out_.skipped().resize(skipped_before);
+    charge_name(path);
     out_.skipped().push_back(path);
   }
   return found;
@@ -123,7 +126,17 @@ void TensorCollector::add(const PickleValue& value, const std::string& path) {
   if (out_.size() == limits_.tensors)
     source_.exceeded("tensors", "tensors in the file", limits_.tensors, out_.size() + 1);
   if (out_.contains(path)) source_.reject("two tensors have the path ", quote(path));
-  out_.add(path, tensor(value.index, path));
+  charge_name(path);
+  const Tensor made = tensor(value.index, path);
+  budget_.show(made.nbytes(), quote(path));
+  out_.add(path, made);
+}
+
+/// A long key above many short ones stands in all of their names.
+void TensorCollector::charge_name(const std::string& path) {
+  name_bytes_ += path.size();
+  if (name_bytes_ > limits_.header_bytes)
+    source_.exceeded("header_bytes", "bytes of all names", limits_.header_bytes, name_bytes_);
 }
 
 /// Bools are checked and odd addresses and foreign byte order mended once for a storage, however many tensors show it.

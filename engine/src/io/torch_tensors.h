@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "coppice/engine/io/named_tensors.h"
-#include "io/budget.h"
+#include "coppice/engine/io/budget.h"
 #include "io/pickle.h"
 
 namespace coppice {
@@ -32,6 +32,7 @@ class TensorCollector {
   std::size_t walk_dict(const PickleValue& dict, const std::string& path);
   [[nodiscard]] std::string child(const std::string& path, std::string_view key) const;
   void add(const PickleValue& value, const std::string& path);
+  void charge_name(const std::string& path);
   [[nodiscard]] std::string key_text(PickleRef key, const std::string& path) const;
   Tensor tensor(std::uint32_t index, const std::string& path);
   const std::shared_ptr<Storage>& storage(const PickleTensor& spec, const std::string& path);
@@ -44,6 +45,7 @@ class TensorCollector {
   Fetch fetch_;
   NamedTensors out_;
   std::uint64_t visited_ = 0;
+  std::uint64_t name_bytes_ = 0;  // of all tensors and of what is left out
   std::vector<PickleRef> open_;                     // containers on the way from the root
   std::unordered_set<PickleRef> barren_;            // containers without a tensor: not entered again
   std::vector<Tensor> tensors_;                     // by index; made once however often they are named

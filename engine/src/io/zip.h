@@ -13,7 +13,7 @@
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/mapped_file.h"
-#include "io/budget.h"
+#include "coppice/engine/io/budget.h"
 
 namespace coppice {
 

@@ -1,18 +1,21 @@
 #include "coppice/nn/io/architecture.h"
 
+#include <algorithm>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/mapped_file.h"
 #include "io/module_json.h"
-#include "io/read_text.h"
 #include "io/strict_json.h"
 
 namespace coppice::nn {
 
-ModulePtr parse_architecture(std::string_view json, const std::string& source) {
-  const JsonDocument document = parse_strict(json, source);
+ModulePtr parse_architecture(std::string_view json, const std::string& source, const Limits& limits) {
+  const JsonDocument document = parse_strict(json, source, std::min<std::uint64_t>(limits.nesting, 1000));
   return module_from_json(*document, source, false);
 }
 
-ModulePtr read_architecture(const std::filesystem::path& path) {
-  return parse_architecture(read_text(path), path.string());
+ModulePtr read_architecture(const std::filesystem::path& path, const Limits& limits) {
+  return parse_architecture(read_text(path, Source{"architecture", path.string()}, limits), path.string(), limits);
 }
 
 }  // namespace coppice::nn

@@ -21,9 +21,10 @@ const Tensor* mask_of(const Module& module, std::string_view name) {
 /// Calls `each(i, kept)` for the entries in row-major order.
 template <class F>
 void walk(const Tensor& mask, F each) {
-  const Tensor keep = mask.to(Dtype::boolean);
-  const auto bits = keep.data<bool>();
-  for (std::size_t i = 0; i < bits.size(); ++i) each(i, bits[i]);
+  dispatch(mask.dtype(), [&]<class T>() {
+    const auto entries = mask.data<T>();
+    for (std::size_t i = 0; i < entries.size(); ++i) each(i, convert<double>(entries[i]) != 0);
+  });
 }
 
 std::int64_t count_kept(const Tensor& mask) {
@@ -66,11 +67,12 @@ Tensor kept_values(const Module& module, std::string_view name) {
   return out;
 }
 
-Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given) {
+Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given, MemoryBudget& budget) {
   const Tensor* mask = mask_of(module, name);
   const Tensor* slot = module.own_parameters().find(name);
   if (mask == nullptr || slot == nullptr || given.shape() == slot->shape()) return given;
   if (given.dim() != 1 || !is_binary(*mask) || given.numel() != count_kept(*mask)) return given;
+  budget.take(static_cast<std::uint64_t>(slot->numel()) * itemsize(given.dtype()), cat("pruned tensor ", quote(name)));
   Tensor out = zeros(slot->shape(), given.dtype());
   dispatch(given.dtype(), [&]<class T>() {
     const auto from = given.data<T>();

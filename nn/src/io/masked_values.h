@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "coppice/engine/io/budget.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {
@@ -18,7 +19,10 @@ namespace coppice::nn {
 /// module is 0 the original becomes 0.
 /// @param name   of an original, "weight_orig"
 /// @param given  what the file has under that name
+/// @param budget what memory there is for it
 /// @return       `given`, or a tensor of the shape of the slot made from it; what fits neither is returned as it is
-[[nodiscard]] Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given);
+/// @throws LimitError
+[[nodiscard]] Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given,
+                                       MemoryBudget& budget);
 
 }  // namespace coppice::nn

@@ -4,6 +4,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
 #include "coppice/nn/bits.h"
@@ -105,7 +106,8 @@ Dtype mask_type(const NamedTensors& own, const std::string& mask, Dtype otherwis
 }
 
 /// Takes the tensors of `module` and all below out of `tensors`.
-void fill(Module& module, const std::string& path, ByOwner& tensors, const std::string& source, LoadReport& report) {
+void fill(Module& module, const std::string& path, ByOwner& tensors, const std::string& source, MemoryBudget& budget,
+          LoadReport& report) {
   auto node = tensors.extract(path);
   const NamedTensors own = node.empty() ? NamedTensors() : std::move(node.mapped());
   const std::string prefix = path.empty() ? "" : path + ".";
@@ -122,15 +124,15 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
       if (is_mask_of_module(module, name)) {
         // One entry has the shape of its own bits, and their value.
         const bool bits = given->dtype() == Dtype::u8 && (given->shape() != slot.shape() || slot.numel() == 1);
-        const Tensor read = bits
-                                ? unpack_bits(*given, slot.shape(), mask_type(own, name, slot.dtype()))
-                                : *given;
+        const Dtype type = mask_type(own, name, slot.dtype());
+        if (bits) budget.take(static_cast<std::uint64_t>(slot.numel()) * itemsize(type), cat("mask ", quote(prefix + name)));
+        const Tensor read = bits ? unpack_bits(*given, slot.shape(), type) : *given;
         if (read.shape() != slot.shape())
           return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
         Tensor mask = slot;
         mask.replace_(read);
       } else {
-        show(slot, prefix + name, with_masked_zeros(module, name, *given), report);
+        show(slot, prefix + name, with_masked_zeros(module, name, *given, budget), report);
       }
     };
     const auto take_buffers = [&](bool masks) {
@@ -145,7 +147,7 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
       if (!module.own_parameters().contains(name) && !module.own_buffers().contains(name))
         report.unexpected.push_back(prefix + name);
   }
-  for (const auto& [name, child] : module.children()) fill(*child, prefix + name, tensors, source, report);
+  for (const auto& [name, child] : module.children()) fill(*child, prefix + name, tensors, source, budget, report);
 }
 
 }  // namespace
@@ -179,7 +181,7 @@ void save_model(const Module& model, const std::filesystem::path& path,
 
 bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }
 
-ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source) {
+ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source, const Limits& limits) {
   if (!is_model(tensors))
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
@@ -198,7 +200,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   const auto attached = parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
-  fill(*model, "", owners, source, report);
+  MemoryBudget budget(Source{"load_model", source}, limits, tensors.nbytes());
+  fill(*model, "", owners, source, budget, report);
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
   if (!report.empty())
@@ -211,7 +214,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
 }
 
 ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options) {
-  return model_from_tensors(read_safetensors(path, options), path.string());
+  return model_from_tensors(read_safetensors(path, options), path.string(), options.limits);
 }
 
 }  // namespace coppice::nn

@@ -67,7 +67,7 @@ int run(const App& app, const Options& o) {
   check_output(o.output, files_behind(app, o.input), o.force);
   const std::string format = format_of(o.output);
   const Loaded input = load_any(app, o.input);
-  NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(*input.model);
+  NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(app, o.input, *input.model);
   if (!o.dtype.empty()) tensors = converted(app, tensors, *dtype_from_name(o.dtype));
   check_fits(tensors, format);
 

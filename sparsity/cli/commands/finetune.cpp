@@ -29,14 +29,16 @@ Json row_json(const sparsity::EpochReport& r) {
 int run(const App& app, Options o) {
   if (o.checkpoint.empty()) interrupt_at_once();  // otherwise between epochs: a checkpoint is written after each
   std::vector<std::string> inputs = data_files(o.data);
-  inputs.push_back(o.model);
+  for (std::string& file : files_behind(app, o.model)) inputs.push_back(std::move(file));
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   if (!o.checkpoint.empty()) {
     inputs.push_back(o.output);
     check_output(o.checkpoint, inputs, true);  // an existing one is gone on from
     o.train.checkpoint = o.checkpoint;
-    if (std::filesystem::exists(o.checkpoint)) note(app, cat("going on from ", o.checkpoint));
+    o.train.limits = app.read.limits;
+    std::error_code ignored;
+    if (std::filesystem::exists(o.checkpoint, ignored)) note(app, cat("going on from ", o.checkpoint));
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
   if (!o.sparsity) only_with(*o.ramp_option, "--sparsity");

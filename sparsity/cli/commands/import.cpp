@@ -39,11 +39,12 @@ int run(const App& app, const Options& o) {
   inputs.push_back(o.arch);
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
+  app.files = {o.weights, o.arch};
   const NamedTensors tensors = load_tensors(o.weights, app.read);
   nn::ModulePtr model;
   {
     const nn::SkipInit no_random_numbers;
-    model = nn::read_architecture(o.arch);
+    model = nn::read_architecture(o.arch, app.read.limits);
   }
   const std::int64_t masked = attach_masks(*model, tensors);
   nn::load_state_dict(*model, tensors);

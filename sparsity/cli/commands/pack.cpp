@@ -25,14 +25,19 @@ bool holds_packed(const nn::Module& model) {
 
 /// An input from which the sizes inside convolutions are learnt, if one was named.
 Tensor example_of(const App& app, const Options& o) {
-  if (!o.input.empty()) return read_npy(o.input, app.read);
+  if (!o.input.empty()) {
+    app.files.push_back(o.input);
+    return read_npy(o.input, app.read);
+  }
   return o.shape.empty() ? Tensor() : zeros(Shape(o.shape));
 }
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   if (o.no_measure) only_with(*o.shape_option, "measuring (not --no-measure)");
-  check_output(o.output, {o.model, o.input}, o.force);
+  std::vector<std::string> inputs = files_behind(app, o.model);
+  inputs.push_back(o.input);
+  check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   const Loaded input = load_model(app, o.model);
   sparsity::PackOptions options;
@@ -55,10 +60,10 @@ int run(const App& app, const Options& o) {
   Table table{{"layer", "type", "zeros", "chosen"}, {}};
   for (const auto& d : packed.decisions) {
     const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
-    table.rows.push_back({d.path, d.type, percent(zeros), std::string(name_of(d.chosen))});
+    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), std::string(name_of(d.chosen))});
   }
   print(table.text());
-  for (const auto& d : packed.decisions) print(cat("  ", d.path, ": ", d.reason));
+  for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
   print(cat(o.output, ": ", grouped(after), " bytes, ", fixed(static_cast<double>(before) / static_cast<double>(after), 1),
             " times smaller than ", o.model));
   return kDone;

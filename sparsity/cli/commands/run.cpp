@@ -16,19 +16,26 @@ struct Options {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  check_output(o.output, {o.model, o.input}, o.force);
+  std::vector<std::string> inputs = files_behind(app, o.model);
+  inputs.push_back(o.input);
+  check_output(o.output, inputs, o.force);
   if (std::filesystem::path(o.output).extension() != ".npy")
     throw UsageError(cat("'", o.output, "' would be an .npy file; give it that ending"));
   const nn::ModulePtr model = load_model_file(app, o.model);
+  app.files.push_back(o.input);
   Tensor x = read_npy(o.input, app.read);
   if (x.dim() < 1) throw ShapeError(cat("'", o.input, "' must be [n, ...]; got ", x.shape()));
   if (x.dtype() == Dtype::f64) x = x.to(Dtype::f32);
   NoGrad guard;
   TensorList parts;
   Progress progress(app, "sample", x.size(0));
-  for (std::int64_t at = 0; at < x.size(0) || at == 0; at += o.batch) {
-    parts.push_back((*model)(narrow(x, 0, at, std::min(o.batch, x.size(0) - at))));
-    progress.update(std::min(at + o.batch, x.size(0)));
+  // Samples without a value cost nothing together, but one by one they might be without end.
+  const std::int64_t batch = x.numel() == 0 ? std::max<std::int64_t>(x.size(0), 1) : o.batch;
+  for (std::int64_t at = 0; at < x.size(0) || at == 0; at += std::min(batch, x.size(0) - at)) {
+    const std::int64_t n = std::min(batch, x.size(0) - at);
+    parts.push_back((*model)(narrow(x, 0, at, n)));
+    progress.update(at + n);
+    if (x.size(0) == 0) break;
   }
   const Tensor y = cat_tensors(parts);
   write_output(o.output, [&] { write_npy(o.output, y); });

@@ -58,7 +58,7 @@ int run(const App& app, const Options& o) {
   options.verify = true;
   const NamedTensors tensors = load_tensors(o.file, options);
   nn::ModulePtr model;
-  if (nn::is_model(tensors)) model = nn::model_from_tensors(tensors, o.file);
+  if (nn::is_model(tensors)) model = nn::model_from_tensors(tensors, o.file, app.read.limits);
   touch(tensors);
   const std::vector<std::string> held = checks(app, o, tensors, model);
 

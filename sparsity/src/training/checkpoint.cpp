@@ -1,16 +1,15 @@
 #include "checkpoint.h"
 
 #include <cstring>
-#include <nlohmann/json.hpp>
+#include <map>
 
-#include "coppice/engine/error.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/state_dict.h"
+#include "flat_json.h"
 
 namespace coppice::sparsity {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr const char* kKey = "coppice.finetune";
 constexpr std::int64_t kFormat = 1;
@@ -115,32 +114,40 @@ FinetuneReport report_from(const Tensor& t) {
 }
 
 /// The first setting in which two recipes differ, in words.
-std::string difference(const Json& theirs, const Json& ours) {
-  for (const auto& [key, value] : ours.items())
-    if (!theirs.contains(key) || theirs[key] != value)
-      return cat(key, " was ", theirs.contains(key) ? theirs[key].dump() : std::string("not there"), " and is ", value.dump());
+std::string difference(const std::map<std::string, std::string>& theirs,
+                       const std::map<std::string, std::string>& ours) {
+  for (const auto& [key, value] : ours) {
+    const auto twin = theirs.find("recipe." + key);
+    if (twin == theirs.end()) return cat(key, " was not there and is ", value);
+    if (twin->second != value) return cat(key, " was ", twin->second, " and is ", value);
+  }
   return "";
+}
+
+/// The tensors of the best epoch, which fit the model: found now, not when the run is over.
+NamedTensors best_of(const NamedTensors& all, const nn::Module& model, const Source& source) {
+  NamedTensors best = part(all, "best.");
+  const NamedTensors own = nn::all_tensors(model);
+  for (const auto& [name, tensor] : own)
+    if (const Tensor* t = best.find(name);
+        t == nullptr || t->shape() != tensor.shape() || t->dtype() != tensor.dtype())
+      source.reject("the best epoch has no ", quote(name), " of ", tensor.dtype(), " and shape ", tensor.shape());
+  if (best.size() != own.size())
+    source.reject("the best epoch holds ", best.size(), " tensors, the model ", own.size());
+  return best;
 }
 
 }  // namespace
 
 std::string recipe_of(const nn::Module& model, const Dataset& data, const FinetuneOptions& o) {
-  Json recipe;
-  recipe["model"] = fingerprint(nn::all_tensors(model));
-  recipe["data"] = fingerprint(data.x) + fingerprint(data.y);
-  recipe["epochs"] = o.epochs;
-  recipe["batch"] = o.batch;
-  recipe["lr"] = o.lr;
-  recipe["optimizer"] = name_of(o.optimizer);
-  recipe["momentum"] = o.momentum;
-  recipe["weight_decay"] = o.weight_decay;
-  recipe["seed"] = o.seed;
-  recipe["validation"] = o.validation;
-  recipe["patience"] = o.patience;
-  recipe["sparsity"] = o.sparsity ? Json(*o.sparsity) : Json(nullptr);
-  recipe["ramp"] = o.ramp;
-  recipe["updates_per_epoch"] = o.updates_per_epoch;
-  return recipe.dump();
+  return cat("{\"model\":", json_word(fingerprint(nn::all_tensors(model))),
+             ",\"data\":", json_word(fingerprint(data.x) + fingerprint(data.y)), ",\"epochs\":", json_number(o.epochs),
+             ",\"batch\":", json_number(o.batch), ",\"lr\":", json_number(o.lr),
+             ",\"optimizer\":", json_word(name_of(o.optimizer)), ",\"momentum\":", json_number(o.momentum),
+             ",\"weight_decay\":", json_number(o.weight_decay), ",\"seed\":", json_number(o.seed),
+             ",\"validation\":", json_number(o.validation), ",\"patience\":", json_number(o.patience),
+             ",\"sparsity\":", o.sparsity ? json_number(*o.sparsity) : "null", ",\"ramp\":", json_number(o.ramp),
+             ",\"updates_per_epoch\":", json_number(o.updates_per_epoch), "}");
 }
 
 void save_checkpoint(const std::filesystem::path& path, const std::string& recipe, TrainingRun& run) {
@@ -152,30 +159,28 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& recip
   all.add("random.default", words(default_generator()));
   all.add("report", table(run.state().report));
   all.add("step", Tensor::from(std::vector<std::int64_t>{run.state().step}, {}));
-  const Json document{{"format", kFormat}, {"checksum", fingerprint(all)}, {"recipe", Json::parse(recipe)}};
-  all.metadata()[kKey] = document.dump();
-  write_safetensors(path, all);
+  all.metadata()[kKey] = cat("{\"format\":", kFormat, ",\"recipe\":", recipe, "}");
+  write_safetensors(path, all, {.checksums = true});
 }
 
 void resume_checkpoint(const std::filesystem::path& path, const std::string& recipe, std::int64_t epochs,
-                       TrainingRun& run) {
-  const auto fail = [&](const std::string& what) { throw FormatError(cat("[finetune] checkpoint ", path.string(), what)); };
+                       const Limits& limits, TrainingRun& run) {
+  const Source source{"finetune", path.string()};
   // Read, not mapped: the same path is written again after the next epoch.
-  NamedTensors all = read_safetensors(path, {.map = false});
+  const NamedTensors all = read_safetensors(path, {.limits = limits, .map = false});
   const auto found = all.metadata().find(kKey);
-  if (found == all.metadata().end()) fail(cat(" is no checkpoint: metadata '", kKey, "' is missing"));
-  const auto flat = [&](int depth, Json::parse_event_t, Json&) { return depth <= 3 || (fail(": metadata too deep"), false); };
-  const Json document = Json::parse(found->second, flat, false);
-  if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer())
-    fail(cat(": metadata '", kKey, "' needs a \"format\""));
-  if (document["format"] != kFormat)
-    fail(cat(" has format version ", document["format"].dump(), "; this library reads ", kFormat));
-  if (!document.contains("recipe") || !document["recipe"].is_object() || !document.contains("checksum"))
-    fail(cat(": metadata '", kKey, "' is not complete"));
-  if (const std::string sum = fingerprint(all); document["checksum"] != sum)
-    fail(cat(": the checksum of its tensors is ", sum, ", not ", document["checksum"].dump(), "; the file is damaged"));
-  if (const std::string d = difference(document["recipe"], Json::parse(recipe)); !d.empty())
-    fail(cat(" belongs to another run: ", d));
+  const std::string place = cat("metadata ", quote(kKey));
+  if (found == all.metadata().end()) source.reject("the file is no checkpoint of fine-tuning: it has no ", place);
+  const std::map<std::string, std::string> document = read_flat_json(found->second, place, source);
+  const auto member = [&](const char* name) {
+    const auto at = document.find(name);
+    return at == document.end() ? std::string("not there") : at->second;
+  };
+  if (const std::string format = member("format"); format != cat(kFormat))
+    source.reject(place, ": format version 1 is read; \"format\" is ", quote(format));
+  if (member("recipe") != "{}") source.reject(place, " must have an object \"recipe\"; it is ", quote(member("recipe")));
+  if (const std::string d = difference(document, read_flat_json(recipe, "the recipe", source)); !d.empty())
+    source.reject("the checkpoint belongs to another run: ", d);
 
   try {
     TrainingRun::State state;
@@ -183,15 +188,10 @@ void resume_checkpoint(const std::filesystem::path& path, const std::string& rec
     const Tensor& rows = all.at("report");
     if (rows.dtype() != Dtype::f64 || rows.dim() != 2 || rows.size(1) != kColumns || rows.size(0) < 1 ||
         rows.size(0) > epochs)
-      fail(cat(": the report of ", rows.shape(), " does not fit ", epochs, " epochs"));
+      source.reject("the report of ", rows.dtype(), " and shape ", rows.shape(), " does not fit ", epochs, " epochs of ",
+                    kColumns, " float64");
     state.report = report_from(rows);
-    if (state.report.best_epoch > 0) {
-      state.best = part(all, "best.");
-      const NamedTensors own = nn::all_tensors(run.model());
-      for (const auto& [name, tensor] : own)
-        if (const Tensor* t = state.best->find(name); t == nullptr || t->shape() != tensor.shape())
-          fail(cat(": the best epoch has no '", name, "' of shape ", tensor.shape()));
-    }
+    if (state.report.best_epoch > 0) state.best = best_of(all, run.model(), source);
     Generator order;
     set_words(order, all.at("random.order"));
     Generator other;
@@ -202,8 +202,10 @@ void resume_checkpoint(const std::filesystem::path& path, const std::string& rec
     default_generator() = other;
   } catch (const FormatError&) {
     throw;
+  } catch (const LimitError&) {  // memory that runs out is no fault of the file
+    throw;
   } catch (const Error& e) {
-    fail(cat(": ", e.what()));
+    source.reject(e.what());
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // A run of fine-tuning on disk: weights, masks, optimiser, best epoch, position in the schedule and random state
-// together, in one safetensors file with a checksum. Private to sparsity.
+// together, in one safetensors file with checksums. Private to sparsity.
 
 #include <filesystem>
 #include <string>
@@ -17,8 +17,8 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& recip
 
 /// Puts `run` where the one was that wrote the file; the default generator, from which dropout draws, as well.
 /// @throws FormatError  for a damaged or incomplete file, one of a newer format, or one of another recipe (naming the
-///         setting that differs); IoError
+///         setting that differs); LimitError, IoError
 void resume_checkpoint(const std::filesystem::path& path, const std::string& recipe, std::int64_t epochs,
-                       TrainingRun& run);
+                       const Limits& limits, TrainingRun& run);
 
 }  // namespace coppice::sparsity

@@ -65,7 +65,10 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   // Training happens on a copy: whatever fails, the model is as it was.
   const nn::ModulePtr copy = model.clone();
   TrainingRun run(*copy, o, filter, data, validation, generator);
-  if (saving && std::filesystem::exists(o.checkpoint)) resume_checkpoint(o.checkpoint, recipe, o.epochs, run);
+  // What cannot be looked at is not there either, or cannot be written, which the first save says.
+  std::error_code ignored;
+  if (saving && std::filesystem::exists(o.checkpoint, ignored))
+    resume_checkpoint(o.checkpoint, recipe, o.epochs, o.limits, run);
   while (!run.done()) {
     const EpochReport& row = run.run_epoch();
     if (saving) save_checkpoint(o.checkpoint, recipe, run);

@@ -29,10 +29,10 @@ namespace coppice {
 
 /// Whether `text` is UTF-8 without overlong forms, surrogates and code points above U+10FFFF.
 [[nodiscard]] bool is_utf8(std::string_view text);
-/// `text` in single quotes for messages: control, bidirectional and non-UTF-8 bytes as \xNN, long texts cut at 120
-/// bytes.
+/// `text` in single quotes for messages: control, bidirectional and invisible characters and bytes that are no UTF-8 as
+/// \xNN, long texts cut at 120 bytes.
 [[nodiscard]] std::string quote(std::string_view text);
-/// `text` whole, for terminals: control characters other than newlines, bidirectional and non-UTF-8 bytes as \xNN.
+/// `text` whole, for terminals: the same characters as \xNN, but for newlines.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// Who reads which file: the opening words of every message about it.

@@ -52,6 +52,9 @@ class MappedFile {
 [[nodiscard]] std::vector<std::byte> read_head(const std::filesystem::path& path, const Source& source,
                                                std::size_t count);
 
+/// A text file of at most Limits::header_bytes, whole. @throws IoError as MappedFile::open; LimitError
+[[nodiscard]] std::string read_text(const std::filesystem::path& path, const Source& source, const Limits& limits);
+
 /// A storage over `part` of the file's bytes that keeps the file alive.
 [[nodiscard]] std::shared_ptr<Storage> storage_in(std::shared_ptr<MappedFile> file, std::span<std::byte> part);
 

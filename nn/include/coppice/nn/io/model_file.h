@@ -41,8 +41,10 @@ void save_model(const Module& model, const std::filesystem::path& path,
 ///         do not fit its modules, with the lists of names
 [[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
 
-/// The same from tensors that were read already; `source` is what messages call them.
-[[nodiscard]] ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source);
+/// The same from tensors that were read already; `source` is what messages call them. Of `limits`, extra_bytes bounds the
+/// memory for masks, which a file holds as bits, and for pruned weights, of which it holds the kept values.
+[[nodiscard]] ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source,
+                                           const Limits& limits = {});
 
 /// Whether these tensors came from a model file.
 [[nodiscard]] bool is_model(const NamedTensors& tensors);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "coppice/engine/io/limits.h"
 #include "coppice/nn/module.h"
 #include "coppice/sparsity/training/dataset.h"
 
@@ -30,6 +31,7 @@ struct FinetuneOptions {
   /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
   /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
   std::filesystem::path checkpoint;
+  Limits limits = {};  ///< for reading the checkpoint
 };
 
 struct EpochReport {
