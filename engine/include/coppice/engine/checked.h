@@ -32,6 +32,8 @@ namespace coppice {
 /// `text` in single quotes for messages: control, bidirectional and non-UTF-8 bytes as \xNN, long texts cut at 120
 /// bytes.
 [[nodiscard]] std::string quote(std::string_view text);
+/// The same for a path, whole: what tells files apart stands at its end.
+[[nodiscard]] std::string quote_path(std::string_view path);
 /// `text` whole, for terminals: control characters other than newlines, bidirectional and non-UTF-8 bytes as \xNN.
 [[nodiscard]] std::string printable(std::string_view text);
 
