@@ -3,26 +3,40 @@
 #include <sys/stat.h>
 
 #include "hostile/corpus.h"
+#include "hostile/small_run.h"
 #include "sparsity/program.h"
 
 using namespace coppice;
 using namespace coppice::test;
 
+namespace {
+
+int exit_code(const std::string& category) {
+  return category == "accepted" ? 0 : category == "LimitError" ? 4 : category == "IoError" ? 5 : 3;
+}
+
+/// The command that reads the file: `verify`, unless another one has the reader.
+Words command_for(const HostileFile& file, const std::filesystem::path& path, const TempDir& work) {
+  if (file.extension == ".json")
+    return {"import", (kData / "mlp_digits.pt").string(), "--arch", path.string(), "-o",
+            (work / "out.safetensors").string()};
+  if (file.extension == ".checkpoint") return small_run_command(work.path(), path);
+  return {"verify", path.string()};
+}
+
+}  // namespace
+
 TEST_SUITE("hostile/program") {
-  TEST_CASE("verify refuses each file with the exit code of its category") {
-    const TempDir dir;
+  TEST_CASE("the program refuses each file with the exit code of its category") {
+    const TempDir dir, work;
     std::size_t place = 0;
     for (const HostileFile& file : hostile_corpus()) {
       const auto& what = file.input.what;
       CAPTURE(what);
-      const auto path = dir / file.file_name(place++);
-      write_hostile(file, path);
-      const Said said = file.extension == ".json"
-                            ? run({"import", (kData / "mlp_digits.pt").string(), "--arch", path.string(), "-o",
-                                   (dir / "out.safetensors").string()})
-                            : run({"verify", path.string()});
+      const auto path = write_hostile(file, dir.path(), place);
+      const Said said = run(command_for(file, path, work));
       CAPTURE(said.err);
-      const int expected = file.input.category == "accepted" ? 0 : file.input.category == "LimitError" ? 4 : 3;
+      const int expected = exit_code(file.input.category);
       CHECK(said.code == expected);
       if (expected != 0) {
         CHECK(said.out.empty());
@@ -32,7 +46,7 @@ TEST_SUITE("hostile/program") {
         // Names from files reach the terminal with their control characters made visible.
         CHECK(said.err.find_first_of(std::string("\x1b\0\x07\r", 4)) == std::string::npos);
       }
-      std::filesystem::remove(path);
+      std::filesystem::remove_all(dir / file.entry_name(place++));
     }
   }
 
