@@ -72,10 +72,14 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
     if (progress && !progress(row)) break;
   }
   const FinetuneReport report = run.finish();
-  (void)attach_masks(model, filter);
-  nn::load_state_dict(model, nn::all_tensors(*copy));
-  model.zero_grad();
-  model.eval();
+  const NamedTensors trained = nn::all_tensors(*copy);
+  const auto modules = model.named_modules();
+  (void)attach_masks(model, filter);  // where zeros are: the weights that the model computes with stay the same
+  TensorList parameters = model.parameters();
+  nn::load_state_dict(model, trained);
+  // Nothing from here on takes memory.
+  for (Tensor& parameter : parameters) parameter.set_grad(Tensor());
+  for (const auto& [path, module] : modules) module->set_training(false);
   return report;
 }
 
