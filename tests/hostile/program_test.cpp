@@ -59,6 +59,59 @@ TEST_SUITE("hostile/program") {
     CHECK(holds(said.out, "a\\x1b[2J\\xe2\\x80\\xae"));
     CHECK(!holds(said.out, "\x1b"));
     CHECK(!holds(said.out, "\u202e"));
+    CHECK(json_of({"inspect", path})["tensors"][0]["name"] == "a\x1b[2J\u202e");  // in JSON it is data
+    const Said json = run({"inspect", path, "--json"});
+    CHECK(!holds(json.out, "\x1b"));
+  }
+
+  TEST_CASE("H91, H94: amounts and schedules out of range are wrong usage") {
+    const std::string mlp = (kData / "mlp_digits.pt").string();
+    const std::string thirty_digits = "1" + std::string(30, '0');
+    for (const std::string& amount : {std::string("nan"), std::string("-nan"), std::string("-0.1"),
+                                      std::string("1.0000001"), std::string("1e30"), thirty_digits}) {
+      CAPTURE(amount);
+      const Said said = run({"prune", mlp, "--amount", amount, "--dry-run"});
+      CHECK(said.code == 2);
+      CHECK(holds(said.err, "--amount: [Amount] a fraction must be in 0..1; got "));
+    }
+    for (const Words& setting : {Words{"--ramp", "0"}, Words{"--ramp", "1.0000001"}, Words{"--ramp", "nan"},
+                                 Words{"--epochs", "0"}, Words{"--epochs", "-1"}, Words{"--batch", "0"}}) {
+      CAPTURE(setting[0]);
+      CAPTURE(setting[1]);
+      const TempDir dir;
+      const Said said = run({"finetune", models().mlp, "-o", (dir / "out.safetensors").string(), "--data", "digits",
+                             "--sparsity", "0.5", setting[0], setting[1]});
+      CHECK(said.code == 2);
+      CHECK(holds(said.err, setting[0]));
+      CHECK(dir.size() == 0);
+    }
+  }
+
+  TEST_CASE("H92: a glob that would explode if it were tried in every way ends at once") {
+    const TempDir dir;
+    const std::string path = (dir / "t.safetensors").string();
+    const std::string name(4000, 'a');
+    spill(path, st("{\"" + name + R"(":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}})", "1234"));
+    std::string glob;
+    for (int i = 0; i < 1000; ++i) glob += "*a";
+    CHECK(run({"prune", path, "--amount", "1", "--dry-run", "--include", glob + "*"}).code == 0);
+    const Said said = run({"prune", path, "--amount", "1", "--dry-run", "--include", glob + "*b"});
+    CHECK(said.code == 3);  // nothing matches
+  }
+
+  TEST_CASE("H93: a pattern that matches nothing is told before any training") {
+    const TempDir dir;
+    const Said said = run({"finetune", models().mlp, "-o", (dir / "out.safetensors").string(), "--data", "digits",
+                           "--include", "\x1b[2Jconv*"});
+    CHECK(said.code == 3);
+    CHECK(holds(said.err, "\\x1b[2Jconv*"));
+    CHECK(dir.size() == 0);
+  }
+
+  TEST_CASE("H96: where nothing may be written, whoever one is: exit code 5 with path and reason") {
+    const Said said = run({"convert", (kData / "mlp_digits.pt").string(), "-o", "/proc/out.npz"});
+    CHECK(said.code == 5);
+    CHECK(holds(said.err, "'/proc/out.npz': cannot "));
   }
 
   TEST_CASE("what is no file is an input/output error") {
