@@ -117,6 +117,8 @@ std::vector<HostileFile> checkpoint_cases() {
       "the state of parameter 0 is not complete");
   add("a checkpoint with a state of no parameter", forge.with_tensor("optimizer.99.exp_avg", ones({1})), "FormatError",
       "belong to no parameter");
+  add("a checkpoint of 2^63 - 1 steps of the optimiser", forge.with_tensor("optimizer.0.step", step(INT64_MAX)),
+      "FormatError", "'0.step' must be one int64 in 0..2^53; it is 9223372036854775807");
   add("a checkpoint whose random state is none", forge.with_tensor("random.order", ones({2})), "FormatError", "state");
   return out;
 }
