@@ -80,7 +80,8 @@ void check(const fs::path& folder, const ShardIndex& index, const NamedTensors& 
   NamedTensors expected;
   for (const auto& [name, shard] : index.tensors) expected.add(name, shards.at(index.shards[shard]).at(name));
   fuzz::require_same(read, expected);
-  fuzz::require(read.size() + read.skipped().size() == all, "a tensor of a shard is neither read nor named as left out");
+  fuzz::require(read.size() + read.skipped().size() == all,
+                "a tensor of a shard is neither read nor named as left out");
 }
 
 }  // namespace

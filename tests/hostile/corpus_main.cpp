@@ -80,8 +80,8 @@ int main(int argc, char** argv) {
   const fs::path dir = argv[2];
   fs::create_directories(dir);
   if (seeds)
-    for (const char* target : {"safetensors", "torch_zip", "torch_legacy", "npy", "npz", "model_file", "arch_json", "sharded",
-                               "checkpoint"})
+    for (const char* target : {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file",
+                               "arch_json", "checkpoint"})
       fs::create_directories(dir / target);
   std::size_t place = 0, written = 0;
   for (const HostileFile& file : hostile_corpus()) {

@@ -120,7 +120,8 @@ std::vector<HostileFile> contents() {
   return {
       index("H35 a tensor in two shards", kMap, "FormatError",
             "'one.safetensors' alone; it stands in 'two.safetensors'", twice),
-      index("H35 tensors in each other's shards", kMap, "FormatError", "'b' must stand in 'two.safetensors' alone", swapped),
+      index("H35 tensors in each other's shards", kMap, "FormatError", "'b' must stand in 'two.safetensors' alone",
+            swapped),
       index("H35 a tensor that its shard does not have", map_of(R"("a": "one.safetensors", "z": "two.safetensors")"),
             "FormatError", "'z' must stand in 'two.safetensors'; it is not there"),
       index("H36 an object for a shard", map_of(R"("a": {"file": "one.safetensors"})"), "FormatError",

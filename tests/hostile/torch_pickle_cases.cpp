@@ -87,7 +87,8 @@ std::vector<Hostile> torch_machine() {
        pt("}" + text("a.b") + kGood + "s" + text("a") + "}" + text("b") + kGood + "ss"), "FormatError",
        "two tensors have the path 'a.b'"},
       {"NUL in a name", pt("}" + text("a\0b"s) + kGood + "s"), "FormatError", "contains NUL"},
-      {"a tuple as a name", pt("})" + kGood + "s"), "FormatError", "a key at the top must be a text or an integer; it is a tuple"},
+      {"a tuple as a name", pt("})" + kGood + "s"), "FormatError",
+       "a key at the top must be a text or an integer; it is a tuple"},
       {"a name of 5,000 bytes", pt("}" + text(std::string(5000, 'n')) + kGood + "s"), "LimitError",
        "Limits::name_bytes"},
   };

@@ -107,7 +107,8 @@ void PickleReader::push(PickleRef ref) {
 }
 
 PickleRef PickleReader::top() const {
-  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) reject("opcode ", hex(opcode_), " needs a value, and the stack is empty");
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
+    reject("opcode ", hex(opcode_), " needs a value, and the stack is empty");
   return stack_.back();
 }
 

@@ -136,7 +136,8 @@ ShardIndex read_shard_index(const std::filesystem::path& path, const ReadOptions
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
   // The parser would skip a byte order mark and take NUL for the end of the text.
   if (const auto nul = text.find('\0'); nul != text.npos) source.reject_at(nul, "the index contains NUL");
-  if (text.starts_with("\xEF\xBB\xBF")) source.reject_at(0, "the index must begin with '{'; it begins with a byte order mark");
+  if (text.starts_with("\xEF\xBB\xBF"))
+    source.reject_at(0, "the index must begin with '{'; it begins with a byte order mark");
   IndexHandler handler(source, options.limits);
   (void)nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
   return handler.result();

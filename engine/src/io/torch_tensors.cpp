@@ -111,7 +111,8 @@ std::string TensorCollector::key_text(PickleRef key, const std::string& path) co
   const PickleValue& value = pickle_.value(key);
   if (value.kind == PickleKind::integer) return cat(value.integer);
   if (value.kind != PickleKind::text)
-    source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path), " must be a text or an integer; it is ", word_of(value.kind));
+    source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path), " must be a text or an integer; it is ",
+                   word_of(value.kind));
   if (value.text.find('\0') != value.text.npos) source_.reject("key ", quote(value.text), " contains NUL");
   return std::string(value.text);
 }

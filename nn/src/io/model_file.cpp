@@ -31,7 +31,8 @@ void attach_masks(Module& module, const json& entry, const std::string& source, 
   for (const auto& [key, steps] : entry["masked"].items()) {
     const Tensor* own = module.own_parameters().find(key);
     if (own == nullptr || !own->defined())
-      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key), " to mask"));
+      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key),
+                            " to mask"));
     const auto entries = static_cast<std::uint64_t>(own->numel());
     if (entries > left)
       throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
