@@ -66,19 +66,24 @@ const Tensor& Saved::operator()() const {
   return tensor_;
 }
 
-// A chain of a million operations must not be freed by a million nested destructor calls.
+// A chain of a million operations must not be freed by a million nested destructor calls, and a destructor may not ask
+// for memory: nodes that nobody else holds wait in a list through `next`.
 GradNode::~GradNode() {
-  std::vector<std::shared_ptr<GradNode>> pending;
+  std::shared_ptr<GradNode> pending;
   const auto take = [&pending](GradNode& node) {
-    for (Edge& edge : node.edges)
-      if (edge.node != nullptr) pending.push_back(std::move(edge.node));
+    for (Edge& edge : node.edges) {
+      const std::shared_ptr<GradNode> input = std::move(edge.node);
+      if (input == nullptr || input.use_count() != 1) continue;
+      input->next = std::move(pending);
+      pending = input;
+    }
     node.edges.clear();
   };
   take(*this);
-  while (!pending.empty()) {
-    const std::shared_ptr<GradNode> node = std::move(pending.back());
-    pending.pop_back();
-    if (node.use_count() == 1) take(*node);
+  while (pending != nullptr) {
+    const std::shared_ptr<GradNode> node = std::move(pending);
+    pending = std::move(node->next);
+    take(*node);
   }
 }
 

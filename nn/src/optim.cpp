@@ -123,8 +123,11 @@ void Optimizer::load_state_dict(const NamedTensors& state) {
     if ((found != 0 || given != nullptr) && (found != own.size() || (count != nullptr && given == nullptr)))
       throw KeyError(cat("[Optimizer::load_state_dict] the state of parameter ", i, " is not complete"));
     if (given != nullptr) {
-      if (given->dtype() != Dtype::i64 || given->numel() != 1 || given->item<std::int64_t>() < 0)
-        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, ".step' must be one number of at least 0"));
+      constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;  // the formulas take it as a double
+      const bool one = given->dtype() == Dtype::i64 && given->numel() == 1;
+      if (!one || given->item<std::int64_t>() < 0 || given->item<std::int64_t>() > kMostSteps)
+        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, ".step' must be one int64 in 0..2^53; it is ",
+                             one ? cat(given->item<std::int64_t>()) : cat(given->dtype(), " of ", given->shape())));
       ++found;
     }
     if (count != nullptr) counts.emplace_back(count, given == nullptr ? 0 : given->item<std::int64_t>());

@@ -89,7 +89,9 @@ std::size_t mutate_json(std::uint8_t* data, std::size_t size, std::size_t most, 
 
 namespace {
 
-std::size_t framed(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, bool model) {
+/// `often` of eight times the text that stands in the metadata under `key` is changed; a null key: never.
+std::size_t framed(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, const char* key = nullptr,
+                   std::size_t often = 0) {
   std::uint64_t length = 0;
   if (size >= 8) std::memcpy(&length, data, 8);
   Random random(seed);
@@ -98,11 +100,11 @@ std::size_t framed(std::uint8_t* data, std::size_t size, std::size_t most, unsig
   std::string values(reinterpret_cast<const char*>(data) + 8 + length, size - 8 - length);
   const std::size_t part = below(random, 8);
   bool done = false;
-  if (model && part < 5) {
+  if (key != nullptr && part < often) {
     auto json = nlohmann::ordered_json::parse(header, nullptr, false);
     if (json.is_object() && json.contains("__metadata__") && json["__metadata__"].is_object() &&
-        json["__metadata__"].contains("coppice.model") && json["__metadata__"]["coppice.model"].is_string()) {
-      auto& text = json["__metadata__"]["coppice.model"];
+        json["__metadata__"].contains(key) && json["__metadata__"][key].is_string()) {
+      auto& text = json["__metadata__"][key];
       text = mutate_json_text(text.get<std::string>(), static_cast<unsigned>(random()));
       header = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
       done = true;
@@ -121,10 +123,13 @@ std::size_t framed(std::uint8_t* data, std::size_t size, std::size_t most, unsig
 }  // namespace
 
 std::size_t mutate_framed(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  return framed(data, size, most, seed, false);
+  return framed(data, size, most, seed);
 }
 std::size_t mutate_model(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  return framed(data, size, most, seed, true);
+  return framed(data, size, most, seed, "coppice.model", 5);
+}
+std::size_t mutate_checkpoint(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  return framed(data, size, most, seed, "coppice.finetune", 1);
 }
 
 }  // namespace coppice::fuzz

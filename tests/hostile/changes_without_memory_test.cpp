@@ -3,6 +3,7 @@
 #include "coppice/sparsity/prune/prune.h"
 #include "engine/io/io_support.h"
 #include "hostile/allocation.h"
+#include "hostile/small_run.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -54,6 +55,30 @@ TEST_SUITE("hostile/changes_without_memory") {
     prune::l1_unstructured(m, "weight", 2);
     check_all_or_nothing(m, [](nn::Module& x) { prune::ln_structured(x, "weight", 1, 2, 0); });
     check_all_or_nothing(m, [](nn::Module& x) { prune::remove(x, "weight"); });
+  }
+
+  TEST_CASE("training, where weights may have got masks for the zeros that they have") {
+    set_num_threads(1);
+    SmallRun run = small_run();
+    run.options.epochs = 1;
+    const Tensor before = (*run.model)(run.data.x);
+    const Generator::State random = default_generator().state();
+    bool same = true, trained = false;
+    const int allocations = fail_everywhere(
+        [&] {
+          const nn::ModulePtr model = run.model->clone();
+          try {
+            (void)sparsity::finetune(*model, run.data, run.options);
+          } catch (...) {
+            stop_failing();
+            same = same && (*model)(run.data.x) == before && model->training() && default_generator().state() == random;
+            throw;
+          }
+          trained = !((*model)(run.data.x) == before);
+        },
+        [&] { return same; });
+    CHECK(allocations > 1000);
+    CHECK(trained);
   }
 
   TEST_CASE("parametrizations") {

@@ -1,16 +1,36 @@
 #include "hostile/corpus.h"
 
+#include <sys/stat.h>
+
 #include <cctype>
 
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/io/sharded.h"
 #include "coppice/engine/io/torch_file.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
 #include "hostile/pickle.h"
+#include "hostile/small_run.h"
+
+namespace fs = std::filesystem;
 
 namespace coppice::test {
 namespace {
+
+/// Makes what `kind` says at `path`; a hard link leads to a neighbour, by its name.
+void make(const fs::path& path, Kind kind, const std::string& bytes) {
+  switch (kind) {
+    case Kind::file: return spill(path, bytes);
+    case Kind::folder: return (void)fs::create_directory(path);
+    case Kind::link: return fs::create_symlink(bytes, path);
+    case Kind::hard_link: return fs::create_hard_link(path.parent_path() / bytes, path);
+    case Kind::pipe:
+    case Kind::socket: break;
+  }
+  const mode_t type = kind == Kind::pipe ? S_IFIFO : S_IFSOCK;
+  if (::mknod(path.c_str(), type | 0600, 0) != 0) throw std::runtime_error("cannot make " + path.string());
+}
 
 std::string many_entries(int count) {
   std::string header = "{";
@@ -60,12 +80,16 @@ std::string HostileFile::id() const {
   return number ? word : "";
 }
 
-std::string HostileFile::file_name(std::size_t place) const {
+std::string HostileFile::entry_name(std::size_t place) const {
   std::string out = id().empty() ? "" : id() + "-";
   out += std::to_string(place) + "-";
   for (const char c : input.what.substr(id().empty() ? 0 : id().size() + 1))
     out += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
-  return out.substr(0, 60) + (extension == ".model" ? ".safetensors" : extension);
+  out = out.substr(0, 60);
+  if (!own_name.empty()) return out;
+  return out + (extension == ".model" || extension == ".checkpoint" ? ".safetensors"
+                : extension == ".index"                             ? ".index.json"
+                                                                    : extension);
 }
 
 std::vector<HostileFile> hostile_corpus() {
@@ -83,23 +107,40 @@ std::vector<HostileFile> hostile_corpus() {
   add(npy_cases(), ".npy");
   add(model_cases(), ".model");
   add(architecture_cases(), ".json");
-  for (HostileFile& file : costly()) out.push_back(std::move(file));
+  for (auto* table : {&sharded_cases, &checkpoint_cases, &path_cases, &costly})
+    for (HostileFile& file : table()) out.push_back(std::move(file));
   return out;
 }
 
-void write_hostile(const HostileFile& file, const std::filesystem::path& path) {
-  spill(path, file.input.bytes);
-  if (file.padded_bytes != 0) std::filesystem::resize_file(path, file.padded_bytes);
+fs::path write_hostile(const HostileFile& file, const fs::path& dir, std::size_t place) {
+  fs::path path = dir / file.entry_name(place);
+  fs::remove_all(path);  // of an earlier time
+  if (!file.own_name.empty()) {
+    fs::create_directories(path);
+    for (const Companion& c : file.beside) make(path / c.name, c.kind, c.bytes);
+    path /= file.own_name;
+  }
+  make(path, file.kind, file.input.bytes);
+  if (file.padded_bytes != 0) fs::resize_file(path, file.padded_bytes);
+  return path;
 }
 
-void read_hostile(const HostileFile& file, const std::filesystem::path& path) {
-  if (file.extension == ".safetensors") (void)read_safetensors(path);
-  else if (file.extension == ".pt") (void)read_torch(path);
-  else if (file.extension == ".npz") (void)read_npz(path);
-  else if (file.extension == ".npy") (void)read_npy(path);
+void read_hostile(const HostileFile& file, const fs::path& path) {
+  NamedTensors read;
+  if (file.extension == ".safetensors") read = read_safetensors(path);
+  else if (file.extension == ".pt") read = read_torch(path);
+  else if (file.extension == ".npz") read = read_npz(path);
+  else if (file.extension == ".npy") read.add("x", read_npy(path));
+  else if (file.extension == ".index") read = read_sharded(path);
   else if (file.extension == ".model") (void)nn::load_model(path);
   else if (file.extension == ".json") (void)nn::read_architecture(path);
+  else if (file.extension == ".checkpoint") (void)resume_small_run(path);
   else throw std::logic_error("no reader for " + file.extension);
+  if (file.values.empty()) return;
+  std::vector<double> values;
+  for (const auto& [name, tensor] : read)
+    for (const double value : tensor.to_vector<double>()) values.push_back(value);
+  if (values != file.values) throw std::logic_error("the values that were read are others");
 }
 
 }  // namespace coppice::test

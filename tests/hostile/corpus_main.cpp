@@ -1,11 +1,14 @@
 /// hostile_corpus --write DIR: the hostile files, for other readers and as the first inputs of the fuzz targets.
 /// hostile_corpus --seeds DIR: the same and the valid files of the tests, in a folder for each fuzz target.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <map>
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
+#include "fuzz/shard_frame.h"
 #include "hostile/corpus.h"
 #include "nn/every_layer.h"
 
@@ -18,9 +21,26 @@ namespace {
 std::vector<const char*> targets_of(const HostileFile& file) {
   static const std::map<std::string, std::vector<const char*>> kTargets{
       {".safetensors", {"safetensors"}}, {".pt", {"torch_zip"}},       {".npz", {"npz"}},
-      {".npy", {"npy"}},                 {".model", {"model_file"}},   {".json", {"arch_json"}}};
-  if (file.input.bytes.size() > 20'000 || file.padded_bytes != 0) return {};
+      {".npy", {"npy"}},                 {".model", {"model_file"}},   {".json", {"arch_json"}},
+      {".index", {"sharded"}},           {".checkpoint", {"checkpoint"}}};
+  if (file.input.bytes.size() > 20'000 || file.padded_bytes != 0 || file.kind != Kind::file) return {};
   return kTargets.at(file.extension);
+}
+
+/// The file as an input of its target: an index takes the shards beside it along.
+std::string seed_of(const HostileFile& file) {
+  if (file.extension != ".index") return file.input.bytes;
+  using coppice::fuzz::ShardKind;
+  coppice::fuzz::ShardFrame frame;
+  frame.index = file.input.bytes;
+  for (std::size_t i = 0; i < frame.shards.size(); ++i) {
+    const auto c = std::find_if(file.beside.begin(), file.beside.end(),
+                                [&](const Companion& each) { return each.name == coppice::fuzz::kShardNames[i]; });
+    if (c == file.beside.end()) continue;
+    if (c->kind == Kind::file) frame.shards[i] = c->bytes;
+    else frame.set_kind(i, c->kind == Kind::link ? ShardKind::link_out : ShardKind::folder);
+  }
+  return framed(frame);
 }
 
 void valid_seeds(const fs::path& dir) {
@@ -60,17 +80,23 @@ int main(int argc, char** argv) {
   const fs::path dir = argv[2];
   fs::create_directories(dir);
   if (seeds)
-    for (const char* target : {"safetensors", "torch_zip", "torch_legacy", "npy", "npz", "model_file", "arch_json"})
+    for (const char* target : {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file",
+                               "arch_json", "checkpoint"})
       fs::create_directories(dir / target);
   std::size_t place = 0, written = 0;
   for (const HostileFile& file : hostile_corpus()) {
-    const std::string name = file.file_name(place++);
     if (seeds) {
-      for (const char* target : targets_of(file)) write_hostile(file, dir / target / name), ++written;
+      for (const char* target : targets_of(file)) {
+        spill(dir / target / file.entry_name(place), seed_of(file));
+        ++written;
+      }
     } else {
-      write_hostile(file, dir / name), ++written;
-      std::printf("%s\t%s\t%s\n", name.c_str(), file.input.category.c_str(), file.input.what.c_str());
+      const std::string name = write_hostile(file, dir, place).lexically_relative(dir).string();
+      ++written;
+      std::printf("%s\t%s\t%s\n", coppice::printable(name).c_str(), file.input.category.c_str(),
+                  file.input.what.c_str());
     }
+    ++place;
   }
   if (seeds) valid_seeds(dir);
   std::fprintf(stderr, "%zu files\n", written);

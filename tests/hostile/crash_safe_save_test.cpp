@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,20 +13,31 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/engine/io/safetensors.h"
 #include "coppice/nn.h"
 #include "engine/io/io_support.h"
 #include "hostile/child.h"
 #include "hostile/fault_calls.h"
+#include "hostile/small_run.h"
 
 using namespace coppice;
 using namespace coppice::test;
 
 namespace {
 
-const std::vector<std::string> kFormats{".safetensors", ".npz", ".npy", ".pt", ".model"};
+const std::vector<std::string> kFormats{".safetensors", ".npz", ".npy", ".pt", ".model", ".checkpoint"};
 
-/// Larger than the buffer of a writer, so that a save has several writes.
+/// Trains on to epoch `epochs`, from the checkpoint at `path` if there is one; it is saved after each epoch.
+void train_to(const std::filesystem::path& path, int epochs) {
+  SmallRun run = small_run();
+  run.options.checkpoint = path;
+  (void)sparsity::finetune(*run.model, run.data, run.options, sparsity::is_prunable,
+                           [&](const sparsity::EpochReport& row) { return row.epoch < epochs; });
+}
+
+/// Larger than the buffer of a writer, so that a save has several writes; the checkpoint of a training is what it is.
 void save(const std::filesystem::path& path, const std::string& format, float value) {
+  if (format == ".checkpoint") return train_to(path, static_cast<int>(value));
   const Tensor weight = full({150, 200}, value);
   if (format == ".model") {
     const auto linear = std::make_shared<nn::Linear>(200, 150, false);
@@ -40,6 +52,12 @@ void save(const std::filesystem::path& path, const std::string& format, float va
 
 /// The number that the file at `path` was saved with; every value must be that one.
 float saved_value(const std::filesystem::path& path, const std::string& format) {
+  if (format == ".checkpoint") {
+    const TempDir elsewhere;  // the end of the run is saved there
+    std::filesystem::copy_file(path, elsewhere / "run.safetensors");
+    CHECK(resume_small_run(elsewhere / "run.safetensors").epochs.size() == 3);
+    return static_cast<float>(read_safetensors(path, {.map = false}).at("report").size(0));
+  }
   const Tensor weight = format == ".model"  ? nn::load_model(path)->named_parameters().front().second
                         : format == ".npy" ? load_tensors(path).begin()->second
                                            : load_tensors(path).at("weight");
@@ -50,7 +68,7 @@ float saved_value(const std::filesystem::path& path, const std::string& format) 
 }
 
 std::filesystem::path target(const TempDir& dir, const std::string& format) {
-  return dir / ("out" + (format == ".model" ? ".safetensors" : format));
+  return dir / ("out" + (format == ".model" || format == ".checkpoint" ? ".safetensors" : format));
 }
 
 /// Saves 2 over 1 in a child with this fault.
@@ -183,6 +201,38 @@ TEST_SUITE("hostile/save") {
         20);
     CAPTURE(child.said);
     CHECK((child.said == "fine" || child.said == "not allowed to mount"));
+  }
+
+  TEST_CASE("a limit on the size of files: IoError, not a signal, the old file stays, and a save without it succeeds") {
+    for (const std::string& format : kFormats)
+      for (const rlim_t bytes : {0, 100, 8000}) {
+        CAPTURE(format);
+        CAPTURE(bytes);
+        const TempDir dir;
+        save(target(dir, format), format, 1);
+        const ChildResult child = in_child(
+            [&] {
+              rlimit before{};
+              ::getrlimit(RLIMIT_FSIZE, &before);
+              const rlimit low{bytes, before.rlim_max};
+              ::setrlimit(RLIMIT_FSIZE, &low);
+              const std::string said = outcome([&] {
+                save(target(dir, format), format, 2);
+                return 0;
+              });
+              ::setrlimit(RLIMIT_FSIZE, &before);
+              return said;
+            },
+            20);
+        CAPTURE(child.said);
+        CHECK(child.signal == 0);
+        CHECK(child.said.starts_with("IoError: ["));
+        CHECK(child.said.find(target(dir, format).string()) != std::string::npos);
+        CHECK(child.said.find("File too large") != std::string::npos);
+        CHECK(saved_value(target(dir, format), format) == 1);
+        CHECK(dir.size() == 1);
+        next_save_is_clean(dir, format);
+      }
   }
 
   TEST_CASE("processes that save to one path at once: always one of their files, whole, and nothing beside it") {

@@ -84,7 +84,8 @@ std::string good_packed_model() { return bitmask(kMask); }
 std::vector<Hostile> model_cases() {
   const std::string relu = R"({"type": "ReLU"})";
   return {
-      {"H81 more bits than values", bitmask("\x07\x00\x00\x02"s), "FormatError", "row 0 has 3 bits"},
+      {"H81 more bits than values", bitmask("\x07\x00\x00\x02"s), "FormatError",
+       "the top module: [PackedMatrix] 'mask' row 0 has 3 bits"},
       {"H81 fewer bits than values", bitmask("\x01\x00\x00\x02"s), "FormatError", "row 0 has 1 bits"},
       {"H81 the right sum in the wrong rows", bitmask("\x01\x00\x03\x00"s), "FormatError", "row 0 has 1 bits"},
       {"H82 a bit beyond the last column", bitmask("\x03\x00\x00\x04"s), "FormatError", "bits set beyond its 10"},
@@ -125,7 +126,8 @@ std::vector<Hostile> model_cases() {
        "needs \"format\" and \"model\""},
       {"a type that does not exist", model_file(described(R"({"type": "os.system"})"), {}), "FormatError",
        "os.system"},
-      {"H95 modules nested 100,000 deep", model_file(described(nested(100'000)), {}), "LimitError", "nested deeper"},
+      {"H95 modules nested 100,000 deep", model_file(described(nested(100'000)), {}), "LimitError",
+       ", metadata 'coppice.model': nested deeper than 64"},
       {"H95 brackets nested 100,000 deep", model_file(std::string(100'000, '['), {}), "LimitError", "nested deeper"},
   };
 }
@@ -145,7 +147,7 @@ std::vector<Hostile> architecture_cases() {
       {"H95 2,000 keys", keys + "}", "LimitError", "keys"},
       {"H95 17 MB", std::string(17u << 20, ' '), "LimitError", "16777216"},
       {"H95 no JSON", "import os", "FormatError", "[json]"},
-      {"H95 cut short", linear("2").substr(0, 30), "FormatError", "[json]"},
+      {"H95 cut short", linear("2").substr(0, 30), "FormatError", ", byte 30: must be JSON: parse error"},
       {"H95 text behind a NUL", "{\"type\": \"ReLU\"}\0{}"s, "FormatError", "byte 16 is NUL"},
       {"H95 empty", "", "FormatError", "[json]"},
       {"H95 not UTF-8", "{\"type\": \"\xFF\"}", "FormatError", "[json]"},

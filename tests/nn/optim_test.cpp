@@ -87,6 +87,11 @@ TEST_SUITE("nn/optim") {
     bent = good;
     bent.add("1.exp_avg", ones({2}));
     CHECK_THROWS_AS(adam.load_state_dict(bent), KeyError);
+    for (const std::int64_t steps : {std::int64_t{-1}, (std::int64_t{1} << 53) + 1, INT64_MAX}) {
+      bent = good;
+      bent.set("0.step", Tensor::from(std::vector<std::int64_t>{steps}, {}));
+      CHECK_THROWS_AS(adam.load_state_dict(bent), ShapeError);  // one step more would overflow
+    }
     CHECK_THROWS_AS(SGD({p}, {.momentum = 0.5}).load_state_dict(good), KeyError);
     CHECK(adam.state_dict().at("0.step").item<std::int64_t>() == 1);
     CHECK(adam.state_dict().at("0.exp_avg") == good.at("0.exp_avg"));

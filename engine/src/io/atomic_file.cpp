@@ -103,11 +103,11 @@ AtomicFile::AtomicFile(std::filesystem::path path, std::string op) : path_(std::
 }
 
 void AtomicFile::create() {
-  if (!path_.has_filename()) throw IoError(cat("[", op_, "] ", quote(path_.string()), " names no file"));
+  if (!path_.has_filename()) throw IoError(cat("[", op_, "] ", quote_path(path_.string()), " names no file"));
   struct stat target {};
   const bool exists = ::stat(path_.c_str(), &target) == 0;
   if (exists && !S_ISREG(target.st_mode))
-    throw IoError(cat("[", op_, "] ", quote(path_.string()), " must be a regular file; it is ",
+    throw IoError(cat("[", op_, "] ", quote_path(path_.string()), " must be a regular file; it is ",
                       S_ISDIR(target.st_mode) ? "a directory" : "a pipe, socket or device"));
   remove_leftovers(path_);
   static std::atomic<unsigned> counter{0};
@@ -141,7 +141,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::fail(std::string_view what) const {
   const int code = errno;
-  throw IoError(cat("[", op_, "] ", quote(path_.string()), ": ", what, ": ", errno_text(code)));
+  throw IoError(cat("[", op_, "] ", quote_path(path_.string()), ": ", what, ": ", errno_text(code)));
 }
 
 void AtomicFile::flush() {
@@ -151,7 +151,7 @@ void AtomicFile::flush() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote_path(path_.string()), " was written already"));
   if (buffer_.size() + bytes.size() > kBufferBytes) flush();
   if (bytes.size() < kBufferBytes) {
     buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -172,7 +172,7 @@ void AtomicFile::pad_to(std::size_t alignment) {
 }
 
 void AtomicFile::commit() {
-  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote(path_.string()), " was written already"));
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote_path(path_.string()), " was written already"));
   flush();
   if (uninterrupted([&] { return ::fsync(fd_); }) != 0) fail("cannot send to the disk");
   const FileHandle folder(

@@ -87,17 +87,20 @@ void append_printable(std::string& out, std::string_view& text, bool keep_newlin
   text.remove_prefix(sequence.size());
 }
 
-}  // namespace
-
-std::string quote(std::string_view text) {
-  constexpr std::size_t kLongest = 120;
+std::string quoted(std::string_view text, std::size_t longest) {
   std::string out = "'";
   while (!text.empty()) {
-    if (out.size() > kLongest) return out += "…'";
+    if (out.size() > longest) return out += "…'";
     append_printable(out, text, false);
   }
   return out += "'";
 }
+
+}  // namespace
+
+std::string quote(std::string_view text) { return quoted(text, 120); }
+
+std::string quote_path(std::string_view path) { return quoted(path, std::string::npos); }
 
 std::string printable(std::string_view text) {
   std::string out;
@@ -105,9 +108,11 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string Source::at(std::uint64_t offset) const { return cat("[", op, "] ", quote(file), ", byte ", offset, ": "); }
+std::string Source::at(std::uint64_t offset) const {
+  return cat("[", op, "] ", quote_path(file), ", byte ", offset, ": ");
+}
 
-std::string Source::prefix() const { return cat("[", op, "] ", quote(file), ": "); }
+std::string Source::prefix() const { return cat("[", op, "] ", quote_path(file), ": "); }
 
 void Source::exceeded(const char* limit, std::string_view what, std::uint64_t allowed, std::uint64_t found) const {
   throw LimitError(cat(prefix(), what, " must be at most ", allowed, "; got ", found, " (raise Limits::", limit, ")"));

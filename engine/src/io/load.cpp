@@ -67,7 +67,7 @@ void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors
   if (extension == ".npz") return write_npz(path, tensors);
   if (extension != ".npy")
     throw ValueError(
-        cat("[save_tensors] ", quote(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
+        cat("[save_tensors] ", quote_path(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
   if (tensors.size() != 1) throw ValueError(cat("[save_tensors] a .npy file holds one tensor; got ", tensors.size()));
   write_npy(path, tensors.begin()->second);
 }

@@ -60,7 +60,7 @@ class HeaderParser {
       expect(':');
       if (key == "descr" && !std::exchange(has_descr, true)) {
         if (peek() != '\'' && peek() != '"')
-          reject("descr must be a simple numeric type; structured and object arrays are not read");
+          reject("descr must be a simple numeric type; structured and object arrays are not read; it is ", here());
         header.descr = string();
       } else if (key == "fortran_order" && !std::exchange(has_order, true)) {
         header.fortran_order = boolean();
@@ -73,9 +73,10 @@ class HeaderParser {
       expect('}');
       break;
     }
-    if (!has_descr || !has_order || !has_shape) reject("the header must have descr, fortran_order and shape");
+    for (const auto& [has, key] : {std::pair(has_descr, "descr"), {has_order, "fortran_order"}, {has_shape, "shape"}})
+      if (!has) reject("the header must have descr, fortran_order and shape; it lacks ", key);
     space();
-    if (at_ != text_.size()) reject("the header goes on after its closing brace");
+    if (at_ != text_.size()) reject("the header goes on after its closing brace: ", here());
     return header;
   }
 
@@ -83,6 +84,11 @@ class HeaderParser {
   template <class... Text>
   [[noreturn]] void reject(const Text&... text) const {
     source_.reject_at(base_ + at_, text...);
+  }
+
+  /// What stands at this place, for messages.
+  [[nodiscard]] std::string here() const {
+    return at_ < text_.size() ? quote(text_.substr(at_, 12)) : "the end of the header";
   }
 
   void space() {
@@ -99,14 +105,13 @@ class HeaderParser {
     return true;
   }
   void expect(char c) {
-    if (!take(c))
-      reject("the header must have ", quote(std::string_view(&c, 1)), " here; it has ", quote(text_.substr(at_, 1)));
+    if (!take(c)) reject("the header must have ", quote(std::string_view(&c, 1)), " here; it has ", here());
   }
   std::string string() {
     const char mark = peek();
-    if (mark != '\'' && mark != '"') reject("the header must have a text here; it has ", quote(text_.substr(at_, 1)));
+    if (mark != '\'' && mark != '"') reject("the header must have a text here; it has ", here());
     const std::size_t end = text_.find(mark, ++at_);
-    if (end == text_.npos) reject("a text in the header does not end");
+    if (end == text_.npos) reject("a text in the header does not end: ", here());
     const std::string_view out = text_.substr(at_, end - at_);
     if (out.find('\\') != out.npos) reject("texts in the header have no escapes; got ", quote(out));
     at_ = end + 1;
@@ -119,14 +124,14 @@ class HeaderParser {
       at_ += std::string_view(word).size();
       return value;
     }
-    reject("fortran_order must be True or False");
+    reject("fortran_order must be True or False; it is ", here());
   }
   std::vector<std::uint64_t> tuple() {
     std::vector<std::uint64_t> out;
     bool comma = true;
     expect('(');
     while (!take(')')) {
-      if (!comma) reject("the shape must be a tuple of whole numbers");
+      if (!comma) reject("the shape must be a tuple of whole numbers; after one of them stands ", here());
       if (out.size() == limits_.rank) source_.exceeded("rank", "axes of the array", limits_.rank, out.size() + 1);
       out.push_back(number());
       comma = take(',');
@@ -138,8 +143,8 @@ class HeaderParser {
     space();
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
-    if (error == std::errc::result_out_of_range) reject("a size of the shape exceeds 2^64 - 1");
-    if (error != std::errc()) reject("sizes must be whole numbers of at least 0; got ", quote(text_.substr(at_, 12)));
+    if (error == std::errc::result_out_of_range) reject("a size of the shape exceeds 2^64 - 1: ", here());
+    if (error != std::errc()) reject("sizes must be whole numbers of at least 0; got ", here());
     at_ = static_cast<std::size_t>(end - text_.data());
     if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // Python 2
     return value;
@@ -173,8 +178,8 @@ Dtype checked_dtype(const Source& source, std::string_view name, std::string_vie
 Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
                   std::uint64_t base, const Limits& limits, MemoryBudget& budget) {
   ByteReader reader({block->data(), block->bytes()}, source, base);
-  if (reader.text(kMagic.size(), "the magic of .npy") != kMagic)
-    source.reject_at(base, "a .npy file must begin with \\x93NUMPY");
+  if (const auto magic = reader.text(kMagic.size(), "the magic of .npy"); magic != kMagic)
+    source.reject_at(base, "a .npy file must begin with \\x93NUMPY; it begins with ", quote(magic));
   const std::uint8_t major = reader.u8("version"), minor = reader.u8("version");
   if (major < 1 || major > 3 || minor != 0)
     source.reject_at(base + 6, "versions 1.0, 2.0 and 3.0 of .npy are read; got ", major, ".", minor);
@@ -191,7 +196,7 @@ Tensor npy_tensor(const Source& source, std::string_view name, const std::shared
   const Dtype dtype = checked_dtype(source, name, header.descr, swap);
   const std::size_t width = itemsize(dtype);
   const auto bytes = checked_volume(header.shape, width);
-  if (!bytes) source.reject_at(header_at, "the product of the shape overflows");
+  if (!bytes) source.reject_at(header_at, "the product of the shape ", sizes_text(header.shape), " overflows");
   if (*bytes != reader.remaining())
     reader.reject("array ", quote(name), " needs ", *bytes, " bytes of data; there are ", reader.remaining());
   const Shape shape(std::vector<std::int64_t>(header.shape.begin(), header.shape.end()));

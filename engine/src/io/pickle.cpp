@@ -1,6 +1,14 @@
 #include "io/pickle.h"
 
 namespace coppice {
+namespace {
+
+std::string hex(std::uint8_t byte) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  return {'0', 'x', kHex[byte >> 4], kHex[byte & 15]};
+}
+
+}  // namespace
 
 const char* word_of(PickleKind kind) {
   constexpr const char* kWords[] = {"None",
@@ -24,7 +32,8 @@ PickleRef PickleReader::read() {
   marks_.clear();
   memo_.clear();
   at_ = reader_.position();
-  if (reader_.u8("PROTO") != 0x80) reject("a pickle must begin with PROTO (0x80)");
+  if (const std::uint8_t first = reader_.u8("PROTO"); first != 0x80)
+    reject("a pickle must begin with PROTO (0x80); it begins with ", hex(first));
   if (const std::uint8_t protocol = reader_.u8("protocol"); protocol != 2)
     reject("pickles of protocol 2, PyTorch's default, are read; got ", int{protocol});
   while (step()) {
@@ -38,8 +47,8 @@ bool PickleReader::step() {
   at_ = reader_.position();
   const auto integer = [](std::int64_t n) { return PickleValue{.kind = PickleKind::integer, .integer = n}; };
   const auto boolean = [](bool b) { return PickleValue{.kind = PickleKind::boolean, .integer = b}; };
-  const std::uint8_t opcode = reader_.u8("opcode");
-  switch (opcode) {
+  opcode_ = reader_.u8("opcode");
+  switch (opcode_) {
     case '.': return false;                                                            // STOP
     case '(': marks_.push_back(stack_.size()); break;                                  // MARK
     case 'N': push(PickleValue{}); break;                                              // NONE
@@ -81,10 +90,7 @@ bool PickleReader::step() {
     case 'R': reduce(); break;                              // REDUCE
     case 'b': build(); break;                               // BUILD
     case 'Q': persistent_id(); break;                       // BINPERSID
-    default: {
-      constexpr char kHex[] = "0123456789ABCDEF";
-      reject("opcode 0x", kHex[opcode >> 4], kHex[opcode & 15], " is not among those a state dict needs");
-    }
+    default: reject("opcode ", hex(opcode_), " is not among those a state dict needs");
   }
   return true;
 }
@@ -106,7 +112,8 @@ void PickleReader::charge(std::uint64_t count) {
 }
 
 PickleRef PickleReader::top() const {
-  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) reject("the stack is empty");
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
+    reject("opcode ", hex(opcode_), " needs a value, and the stack is empty");
   return stack_.back();
 }
 
@@ -117,7 +124,7 @@ PickleRef PickleReader::pop() {
 }
 
 std::vector<PickleRef> PickleReader::pop_to_mark() {
-  if (marks_.empty()) reject("there is no MARK on the stack");
+  if (marks_.empty()) reject("opcode ", hex(opcode_), " needs a MARK, and there is no MARK on the stack");
   const auto from = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
   std::vector<PickleRef> out(from, stack_.end());
   stack_.erase(from, stack_.end());

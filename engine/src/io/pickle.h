@@ -146,6 +146,7 @@ class PickleReader {
   ByteReader& reader_;
   const Limits& limits_;
   std::uint64_t at_ = 0;  // of the opcode
+  std::uint8_t opcode_ = 0;
   std::uint64_t charged_ = 0;  // values, and pairs that were copied
   std::vector<PickleRef> stack_;
   std::vector<std::size_t> marks_;

@@ -167,6 +167,7 @@ void PickleReader::build() {
 
 std::uint64_t PickleReader::count(PickleRef ref, const char* what) const {
   const PickleValue& v = value(ref);
+  if (v.kind == PickleKind::number) reject(what, " must be an integer of at most 64 bits; it is a float or longer");
   if (v.kind != PickleKind::integer) reject(what, " must be an integer of at most 64 bits; it is ", word_of(v.kind));
   if (v.integer < 0) reject(what, " must be at least 0; got ", v.integer);
   return static_cast<std::uint64_t>(v.integer);
@@ -184,8 +185,10 @@ std::vector<std::int64_t> PickleReader::counts(PickleRef ref, const char* what) 
 
 void PickleReader::need_empty_hooks(PickleRef ref) const {
   const PickleValue& hooks = value(ref);
-  if (hooks.kind != PickleKind::dict || !pairs(hooks).empty())
-    reject("the hooks of a tensor must be an empty OrderedDict");
+  if (hooks.kind != PickleKind::dict)
+    reject("the hooks of a tensor must be an empty OrderedDict; they are ", word_of(hooks.kind));
+  if (!pairs(hooks).empty())
+    reject("the hooks of a tensor must be an empty OrderedDict; it holds ", pairs(hooks).size());
 }
 
 /// (storage, offset, sizes, strides [, requires_grad, hooks [, dtype in v3] [, metadata]])
@@ -200,7 +203,8 @@ PickleValue PickleReader::make_tensor(PickleGlobal function, const std::vector<P
   tensor.strides = counts(args[3], "the strides of a tensor");
   if (tensor.sizes.size() != tensor.strides.size())
     reject("a tensor needs as many strides as sizes; got ", tensor.strides.size(), " and ", tensor.sizes.size());
-  if (args.size() > 4 && value(args[4]).kind != PickleKind::boolean) reject("requires_grad must be a boolean");
+  if (args.size() > 4 && value(args[4]).kind != PickleKind::boolean)
+    reject("requires_grad must be a boolean; it is ", word_of(value(args[4]).kind));
   if (args.size() > 5) need_empty_hooks(args[5]);
 
   std::optional<Dtype> dtype = storage.dtype;
@@ -226,7 +230,8 @@ PickleValue PickleReader::make_tensor(PickleGlobal function, const std::vector<P
 void PickleReader::persistent_id() {
   const PickleValue& id = value(pop());
   if (id.kind != PickleKind::tuple || items(id).size() < 5 || items(id).size() > 6)
-    reject("a persistent id must be a tuple of five: 'storage', class, key, location, number of elements");
+    reject("a persistent id must be a tuple of five: 'storage', class, key, location, number of elements; it is ",
+           id.kind == PickleKind::tuple ? cat("one of ", items(id).size()) : word_of(id.kind));
   const auto& parts = items(id);
   const PickleValue &tag = value(parts[0]), &type = value(parts[1]), &key = value(parts[2]),
                     &location = value(parts[3]);

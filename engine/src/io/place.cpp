@@ -10,6 +10,12 @@ void copy_swapped(std::byte* to, const std::byte* from, std::size_t count, std::
   for (std::size_t i = 0; i < count; ++i) std::reverse_copy(from + i * width, from + (i + 1) * width, to + i * width);
 }
 
+std::string sizes_text(std::span<const std::uint64_t> sizes) {
+  std::string out = "(";
+  for (const std::uint64_t size : sizes) out += cat(out.size() == 1 ? "" : ", ", size);
+  return out + (sizes.size() == 1 ? ",)" : ")");
+}
+
 namespace {
 
 template <std::size_t width>

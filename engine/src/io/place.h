@@ -2,6 +2,8 @@
 /// Tensors over bytes that a file brought.
 
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "coppice/engine/tensor.h"
@@ -24,6 +26,9 @@ void copy_swapped(std::byte* to, const std::byte* from, std::size_t count, std::
 /// from + (i0 * strides[0] + …) * width; strides count elements and may be 0.
 void copy_strided(std::byte* to, const std::byte* from, std::span<const std::int64_t> sizes,
                   std::span<const std::int64_t> strides, std::size_t width);
+
+/// "(2, 3)", for messages about sizes that may be beyond what a Shape holds.
+[[nodiscard]] std::string sizes_text(std::span<const std::uint64_t> sizes);
 
 /// @throws FormatError  if a byte is neither 0 nor 1: C++ may not read it as a bool
 void check_bools(const Source& source, std::string_view name, std::span<const std::byte> bytes);

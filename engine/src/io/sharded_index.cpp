@@ -70,7 +70,9 @@ class IndexHandler {
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     std::string_view reason = error.what();
     if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    source_.reject_at(position, "the index must be JSON: ", quote(reason));
+    // The parser counts from 1; the words that it read last stand at the byte.
+    if (const auto last = reason.find("; last read"); last != reason.npos) reason = reason.substr(0, last);
+    source_.reject_at(position == 0 ? 0 : position - 1, "the index must be JSON: ", quote(reason));
   }
 
   ShardIndex result() {
@@ -123,7 +125,8 @@ ShardIndex read_shard_index(const std::filesystem::path& path, const ReadOptions
   const std::string text = read_text(path, source, options.limits);
   // The parser would skip a byte order mark and take NUL for the end of the text.
   if (const auto nul = text.find('\0'); nul != text.npos) source.reject_at(nul, "the index contains NUL");
-  if (text.starts_with("\xEF\xBB\xBF")) source.reject_at(0, "the index must begin with '{'");
+  if (text.starts_with("\xEF\xBB\xBF"))
+    source.reject_at(0, "the index must begin with '{'; it begins with a byte order mark");
   IndexHandler handler(source, options.limits);
   (void)nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
   return handler.result();

@@ -27,6 +27,25 @@ void keep_common(std::map<std::string, std::string>& common, const std::map<std:
   });
 }
 
+/// The result of `read`; what it throws tells the index too, and a tensor that it wants there.
+template <class Read>
+NamedTensors with_origin(const std::filesystem::path& index, std::string_view tensor, Read read) {
+  const auto told = [&](const Error& e) {
+    return cat(e.what(), " (a shard of ", quote_path(index.string()), ", which puts ", quote(tensor), " there)");
+  };
+  try {
+    return read();
+  } catch (const IoError& e) {
+    throw IoError(told(e));
+  } catch (const FormatError& e) {
+    throw FormatError(told(e));
+  } catch (const LimitError& e) {
+    throw LimitError(told(e));
+  } catch (const NotSupported& e) {
+    throw NotSupported(told(e));
+  }
+}
+
 }  // namespace
 
 NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& options) {
@@ -46,22 +65,16 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
   for (std::size_t i = 0; i < index.shards.size(); ++i) {
     const std::string& shard = index.shards[i];
     const Source part{"read_safetensors", (path.parent_path() / shard).string()};
-    NamedTensors tensors;
-    try {
+    const NamedTensors tensors = with_origin(path, first[i], [&] {
       const auto file = MappedFile::open_in(folder.get(), shard, part, options);
       bytes += file->bytes().size();
       if (bytes > options.limits.file_bytes)
-        source.exceeded("file_bytes", "the size of all shards", options.limits.file_bytes, bytes);
+        part.exceeded("file_bytes", "the size of all shards so far", options.limits.file_bytes, bytes);
       // What the shards before have used of the limit: tensors that the index does not name cost memory too.
       ReadOptions rest = options;
       rest.limits.tensors -= std::min<std::uint64_t>(rest.limits.tensors, found.size() + out.skipped().size());
-      tensors = safetensors_in(file, part, rest);
-    } catch (const IoError& e) {
-      throw IoError(cat(e.what(), " (a shard of ", quote(path.string()), ", which puts ", quote(first[i]), " there)"));
-    } catch (const FormatError& e) {
-      throw FormatError(cat(e.what(), " (a shard of ", quote(path.string()), ", which puts ", quote(first[i]),
-                            " there)"));
-    }
+      return safetensors_in(file, part, rest);
+    });
     if (i == 0) out.metadata() = tensors.metadata();
     else keep_common(out.metadata(), tensors.metadata());
     for (const auto& [name, tensor] : tensors) {

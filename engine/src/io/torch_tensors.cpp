@@ -114,7 +114,8 @@ std::string TensorCollector::key_text(PickleRef key, const std::string& path) co
   const PickleValue& value = pickle_.value(key);
   if (value.kind == PickleKind::integer) return cat(value.integer);
   if (value.kind != PickleKind::text)
-    source_.reject("a key below ", quote(path), " must be a text or an integer; it is ", word_of(value.kind));
+    source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path), " must be a text or an integer; it is ",
+                   word_of(value.kind));
   if (value.text.find('\0') != value.text.npos) source_.reject("key ", quote(value.text), " contains NUL");
   return std::string(value.text);
 }
@@ -179,7 +180,7 @@ Tensor TensorCollector::tensor(std::uint32_t index, const std::string& path) {
   const std::size_t width = itemsize(spec.dtype);
   const std::vector<std::uint64_t> sizes(spec.sizes.begin(), spec.sizes.end());
   const auto bytes = checked_volume(sizes, width);
-  if (!bytes) source_.reject("tensor ", quote(path), ": the product of its sizes overflows");
+  if (!bytes) source_.reject("tensor ", quote(path), ": the product of its sizes overflows: ", sizes_text(sizes));
   const Shape shape(spec.sizes);
   const std::shared_ptr<Storage>& from = storage(spec, path);
   const std::uint64_t held = from->bytes() / width;

@@ -9,7 +9,8 @@
 
 namespace coppice::nn {
 
-ModulePtr parse_architecture(std::string_view json, const std::string& source, const Limits& limits) {
+ModulePtr parse_architecture(std::string_view json, const std::string& file, const Limits& limits) {
+  const std::string source = quote_path(file);
   const JsonDocument document = parse_strict(json, source, std::min<std::uint64_t>(limits.nesting, 1000));
   return module_from_json(*document, source, false);
 }

@@ -32,7 +32,8 @@ void attach_masks(Module& module, const json& entry, const std::string& source, 
   for (const auto& [key, steps] : entry["masked"].items()) {
     const Tensor* own = module.own_parameters().find(key);
     if (own == nullptr || !own->defined())
-      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter '", key, "' to mask"));
+      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key),
+                            " to mask"));
     const auto entries = static_cast<std::uint64_t>(own->numel());
     if (entries > left)
       throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
@@ -115,7 +116,8 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
     try {
       adopts->adopt(own);
     } catch (const FormatError& e) {
-      throw FormatError(cat("[load_model] ", source, ": module '", path, "': ", e.what()));
+      throw FormatError(cat("[load_model] ", source, ": ", path.empty() ? "the top module" : "module " + quote(path),
+                            ": ", e.what()));
     }
   } else {
     const auto take = [&](const std::string& name, const Tensor& slot) {
@@ -181,11 +183,13 @@ void save_model(const Module& model, const std::filesystem::path& path,
 
 bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }
 
-ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source, const Limits& limits) {
+ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& file, const Limits& limits) {
+  const std::string source = quote_path(file);
   if (!is_model(tensors))
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
-  const JsonDocument parsed = parse_strict(tensors.metadata().at(kModelKey), source);
+  const JsonDocument parsed = parse_strict(tensors.metadata().at(kModelKey),
+                                           cat(source, ", metadata '", kModelKey, "'"));
   const json& document = *parsed;
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
       !document.contains("model"))
@@ -200,7 +204,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& sou
   const auto attached = parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
-  MemoryBudget budget(Source{"load_model", source}, limits, tensors.nbytes());
+  MemoryBudget budget(Source{"load_model", file}, limits, tensors.nbytes());
   fill(*model, "", owners, source, budget, report);
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);

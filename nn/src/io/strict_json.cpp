@@ -53,8 +53,11 @@ class Handler {
     return true;
   }
 
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-    throw FormatError(printable(cat("[json] ", source_, ": ", error.what())));
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
+    std::string_view reason = error.what();  // "[json.exception.parse_error.101] parse error at …"
+    if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
+    throw FormatError(
+        cat("[json] ", source_, ", byte ", position == 0 ? 0 : position - 1, ": must be JSON: ", printable(reason)));
   }
 
  private:

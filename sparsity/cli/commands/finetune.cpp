@@ -36,7 +36,7 @@ int run(const App& app, Options o) {
     inputs.push_back(o.output);
     check_output(o.checkpoint, inputs, true);  // an existing one is gone on from
     o.train.checkpoint = o.checkpoint;
-    o.train.limits = app.read.limits;
+    o.train.read = app.read;
     std::error_code ignored;
     if (std::filesystem::exists(o.checkpoint, ignored)) note(app, cat("going on from ", o.checkpoint));
   }

@@ -164,10 +164,11 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& recip
 }
 
 void resume_checkpoint(const std::filesystem::path& path, const std::string& recipe, std::int64_t epochs,
-                       const Limits& limits, TrainingRun& run) {
+                       ReadOptions options, TrainingRun& run) {
   const Source source{"finetune", path.string()};
   // Read, not mapped: the same path is written again after the next epoch.
-  const NamedTensors all = read_safetensors(path, {.limits = limits, .map = false});
+  options.map = false;
+  const NamedTensors all = read_safetensors(path, options);
   const auto found = all.metadata().find(kKey);
   const std::string place = cat("metadata ", quote(kKey));
   if (found == all.metadata().end()) source.reject("the file is no checkpoint of fine-tuning: it has no ", place);

@@ -19,6 +19,6 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& recip
 /// @throws FormatError  for a damaged or incomplete file, one of a newer format, or one of another recipe (naming the
 ///         setting that differs); LimitError, IoError
 void resume_checkpoint(const std::filesystem::path& path, const std::string& recipe, std::int64_t epochs,
-                       const Limits& limits, TrainingRun& run);
+                       ReadOptions options, TrainingRun& run);
 
 }  // namespace coppice::sparsity

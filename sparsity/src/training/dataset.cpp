@@ -24,12 +24,14 @@ Dataset make_dataset(const Tensor& x, const Tensor& y) {
 }
 
 Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) {
-  const bool was_training = model.training();
+  // Listed now: a destructor may not ask for memory.
   struct Restore {
-    nn::Module& model;
-    bool training;
-    ~Restore() { model.train(training); }
-  } restore{model, was_training};
+    std::vector<std::pair<nn::Module*, bool>> modes;
+    ~Restore() {
+      for (const auto& [module, training] : modes) module->set_training(training);
+    }
+  } restore;
+  for (const auto& [path, module] : model.named_modules()) restore.modes.emplace_back(module, module->training());
   model.eval();
   NoGrad guard;
   Evaluation out;

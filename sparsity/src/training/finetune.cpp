@@ -68,17 +68,21 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   // What cannot be looked at is not there either, or cannot be written, which the first save says.
   std::error_code ignored;
   if (saving && std::filesystem::exists(o.checkpoint, ignored))
-    resume_checkpoint(o.checkpoint, recipe, o.epochs, o.limits, run);
+    resume_checkpoint(o.checkpoint, recipe, o.epochs, o.read, run);
   while (!run.done()) {
     const EpochReport& row = run.run_epoch();
     if (saving) save_checkpoint(o.checkpoint, recipe, run);
     if (progress && !progress(row)) break;
   }
   const FinetuneReport report = run.finish();
-  (void)attach_masks(model, filter);
-  nn::load_state_dict(model, nn::all_tensors(*copy));
-  model.zero_grad();
-  model.eval();
+  const NamedTensors trained = nn::all_tensors(*copy);
+  const auto modules = model.named_modules();
+  (void)attach_masks(model, filter);  // where zeros are: the weights that the model computes with stay the same
+  TensorList parameters = model.parameters();
+  nn::load_state_dict(model, trained);
+  // Nothing from here on takes memory.
+  for (Tensor& parameter : parameters) parameter.set_grad(Tensor());
+  for (const auto& [path, module] : modules) module->set_training(false);
   return report;
 }
 

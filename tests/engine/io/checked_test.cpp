@@ -55,6 +55,11 @@ TEST_SUITE("engine/checked") {
     CHECK(quote("\u0085") == "'\\xc2\\x85'");
     CHECK(quote("\xFF") == "'\\xff'");
     CHECK(quote(std::string(1000, 'x')).size() < 140);
+    // The end of a path is what tells it from others.
+    const std::string path = std::string(1000, 'x') + "/\x1B.pt";
+    CHECK(quote_path(path) == "'" + std::string(1000, 'x') + "/\\x1b.pt'");
+    CHECK(Source{"op", path}.prefix() == "[op] " + quote_path(path) + ": ");
+    CHECK(Source{"op", path}.at(3) == "[op] " + quote_path(path) + ", byte 3: ");
   }
 
   TEST_CASE("ByteReader reads little-endian numbers and stops at the end") {

@@ -55,7 +55,7 @@ TEST_SUITE("nn/io/hostile_model") {
     const TempDir dir;
     write_safetensors(dir / "bare.safetensors", linear_tensors());
     check_format_error(outcome([&] { return nn::load_model(dir / "bare.safetensors"); }),
-                       "bare.safetensors holds tensors but no model");
+                       "bare.safetensors' holds tensors but no model");
   }
 
   TEST_CASE("the frame of the metadata") {

@@ -43,6 +43,8 @@ TEST_SUITE("sparsity/scheduler/cubic_schedule") {
     CHECK_THROWS_AS((CubicSchedule{.final = std::nan("")}.check()), ValueError);
     CHECK_THROWS_AS((CubicSchedule{.begin = -1}.check()), ValueError);
     CHECK_THROWS_AS((CubicSchedule{.begin = 5, .end = 5}.check()), ValueError);
+    CHECK_THROWS_AS((CubicSchedule{.begin = 5, .end = 3}.check()), ValueError);
     CHECK_THROWS_AS((CubicSchedule{.every = 0}.check()), ValueError);
+    CHECK_THROWS_AS((CubicSchedule{.every = -1}.check()), ValueError);
   }
 }

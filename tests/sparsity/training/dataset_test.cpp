@@ -64,6 +64,10 @@ TEST_SUITE("sparsity/training/dataset") {
     model.eval();
     (void)evaluate(model, d);
     CHECK_FALSE(model.training());
+    model.at(1)->set_training(true);  // a part in another mode than the whole keeps it
+    (void)evaluate(model, d);
+    CHECK_FALSE(model.training());
+    CHECK(model.at(1)->training());
     nn::Identity flat;
     CHECK_THROWS_AS((void)evaluate(flat, make_dataset(ones({4}), d.y)), ShapeError);
   }

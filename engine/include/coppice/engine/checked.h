@@ -32,6 +32,8 @@ namespace coppice {
 /// `text` in single quotes for messages: control, bidirectional and invisible characters and bytes that are no UTF-8 as
 /// \xNN, long texts cut at 120 bytes.
 [[nodiscard]] std::string quote(std::string_view text);
+/// The same for a path, whole: what tells files apart stands at its end.
+[[nodiscard]] std::string quote_path(std::string_view path);
 /// `text` whole, for terminals: the same characters as \xNN, but for newlines.
 [[nodiscard]] std::string printable(std::string_view text);
 

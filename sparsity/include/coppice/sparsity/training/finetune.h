@@ -31,7 +31,7 @@ struct FinetuneOptions {
   /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
   /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
   std::filesystem::path checkpoint;
-  Limits limits = {};  ///< for reading the checkpoint
+  ReadOptions read = {};  ///< how the checkpoint is read; it is never mapped
 };
 
 struct EpochReport {
