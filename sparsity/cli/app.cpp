@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include "coppice/engine/error.h"
+#include "coppice/engine/io/mapped_file.h"
 
 namespace coppice::cli {
 namespace {
@@ -32,6 +33,22 @@ void on_interrupt(int) {
 std::string_view cut_text(std::string_view text, std::size_t most) {
   while (most > 0 && most < text.size() && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
   return text.substr(0, most);
+}
+
+/// Only what a signal handler may do.
+void on_bus_error(int, siginfo_t* info, void*) {
+  const char* path = mapped_path_at(info->si_addr);
+  if (path == nullptr) {  // another fault: it happens again, and ends the process
+    std::signal(SIGBUS, SIG_DFL);
+    return;
+  }
+  char text[700] = "coppice: '";
+  std::size_t at = std::strlen(text);
+  for (; *path != '\0'; ++path) text[at++] = static_cast<unsigned char>(*path) < 0x20 || *path == 0x7F ? '?' : *path;
+  constexpr char kEnd[] = "' became shorter while it was read, or its disk failed; no output was written\n";
+  std::memcpy(text + at, kEnd, sizeof kEnd - 1);
+  (void)!write(STDERR_FILENO, text, at + sizeof kEnd - 1);
+  _exit(kIo);
 }
 
 double now() {
@@ -183,6 +200,13 @@ CLI::Validator finite(double low, double high) {
             return cat("must be a number in ", low, "..", high, "; got '", text, "'");
           },
           cat("NUMBER in ", low, "..", high)};
+}
+
+void catch_shortened_files() {
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  (void)sigaction(SIGBUS, &action, nullptr);
 }
 
 void catch_interrupt() {

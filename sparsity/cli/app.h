@@ -71,6 +71,8 @@ void only_with(const CLI::Option& option, const std::string& what);
 /// A number in [low, high]; unlike CLI::Range it refuses NaN.
 [[nodiscard]] CLI::Validator finite(double low, double high);
 
+/// From here on a mapped file that somebody shortens ends the process with exit code 5 and a message that names it.
+void catch_shortened_files();
 /// Arms Ctrl-C; afterwards check_interrupt() throws once it was pressed. A second press ends the process at once.
 void catch_interrupt();
 /// @param left  what stands on the disk, for the message

@@ -76,6 +76,7 @@ int guarded(App& app) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is reported as a failed write
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file-size limit
+  catch_shortened_files();
   catch_interrupt();
   App app;
   app.parser.name("coppice");

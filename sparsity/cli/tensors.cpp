@@ -166,6 +166,18 @@ std::vector<std::string> files_behind(const App& app, const std::string& path) {
   return files;
 }
 
+bool is_architecture(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::string head(8192, '\0');
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(file.gcount()));
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  return first != head.npos && head[first] == '{' && head.find("\"type\"") != head.npos &&
+         head.find("\"weight_map\"") == head.npos;
+}
+
 std::string printable(const std::string& name) {
   std::string out;
   for (const char c : coppice::printable(name)) {  // which keeps newlines

@@ -9,6 +9,7 @@
 #include "engine/io/io_support.h"
 #include "hostile/allocation.h"
 #include "hostile/corpus.h"
+#include "hostile/small_run.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -121,6 +122,36 @@ TEST_SUITE("hostile/allocation") {
               },
               [&] { return bytes_of(*model) == before; }) > 5);
     CHECK(bytes_of(*model) == bytes_of(*other));
+  }
+
+  TEST_CASE("going on from a checkpoint: a model whose training fails computes what it did") {
+    set_num_threads(1);
+    const TempDir dir;
+    for (const int epochs : {3, 2}) {  // the run was done; one epoch is still to be trained
+      CAPTURE(epochs);
+      const std::string checkpoint = small_checkpoint(epochs);
+      SmallRun run = small_run();
+      run.options.checkpoint = dir / "run.safetensors";
+      const Tensor before = (*run.model)(run.data.x);
+      bool same = true, trained = false;
+      const auto train = [&] {
+        const nn::ModulePtr model = run.model->clone();
+        try {
+          (void)sparsity::finetune(*model, run.data, run.options);
+        } catch (...) {
+          stop_failing();
+          same = same && (*model)(run.data.x) == before && model->training();
+          throw;
+        }
+        trained = !((*model)(run.data.x) == before);
+      };
+      spill(run.options.checkpoint, checkpoint);
+      CHECK(fail_everywhere(train, [&] {
+              spill(run.options.checkpoint, checkpoint);
+              return std::exchange(same, true);
+            }) > 100);
+      CHECK(trained);
+    }
   }
 
   TEST_CASE("saving leaves the old file") {

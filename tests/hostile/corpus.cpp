@@ -52,6 +52,25 @@ std::string many_members(int count) {
   return make_zip(members);
 }
 
+/// One list of `pairs` pairs, made into an OrderedDict `times` times.
+std::string copied_dicts(int pairs, int times) {
+  std::string body = "(](";
+  for (int i = 0; i < pairs; ++i) body += "K" + le(static_cast<unsigned>(i) % 256, 1) + std::string("K\0\x86", 3);
+  body += "eq" + std::string(1, '\0');
+  for (int i = 0; i < times; ++i)
+    body += pickle::global("collections", "OrderedDict") + "h" + std::string(1, '\0') + "\x85R";
+  return pickle::pt(body + "t");
+}
+
+/// One tensor under `count` names below a key of `bytes` bytes.
+std::string many_names(int count, std::size_t bytes, std::uint64_t numel = 4) {
+  std::string body = "(" + pickle::tensor(pickle::num(0), pickle::tuple({pickle::num(numel)}), pickle::tuple({pickle::num(1)}),
+                                    pickle::storage(numel)) +
+                     "q" + std::string(1, '\0') + "}" + pickle::text(std::string(bytes, 'k')) + "}(";
+  for (int i = 0; i < count; ++i) body += pickle::text(std::to_string(i)) + "h" + std::string(1, '\0');
+  return pickle::pt(body + "ust", std::string(4 * numel, '\0'));
+}
+
 /// Costly rather than wrong.
 std::vector<HostileFile> costly() {
   return {
@@ -64,6 +83,10 @@ std::vector<HostileFile> costly() {
        ".safetensors"},
       {{"H48 tuples that double 40 times", doubling(pickle::kGood, 40), "FormatError", "paths lead to them"}, ".pt"},
       {{"H48 empty tuples that double 60 times", doubling(")", 60), "accepted", ""}, ".pt"},
+      {{"a list of 20,000 pairs in 20,000 dicts", copied_dicts(20'000, 20'000), "LimitError", "Limits::objects"}, ".pt"},
+      {{"10,000 names below a key of 4,000 bytes", many_names(10'000, 4'000), "LimitError", "Limits::header_bytes"}, ".pt"},
+      {{"3,000 names of one tensor", many_names(3'000, 10), "accepted", ""}, ".pt"},
+      {{"10,000 names of a tensor of 1 MB", many_names(10'000, 10, 250'000), "LimitError", "Limits::extra_bytes"}, ".pt"},
       {{"H71 60,000 members", many_members(60'000), "accepted", ""}, ".npz"},
       {{"H90 one member of several damaged",
         make_zip({{"a.npy", zeros(3)}, {"b.npy", zeros(3), 0, 0, UINT64_MAX, "", 1}, {"c.npy", zeros(3)}}),

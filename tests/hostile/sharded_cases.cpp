@@ -96,7 +96,7 @@ std::vector<HostileFile> places() {
             "IoError", "\\x1b[2J\\xe2\\x80\\xae.safetensors"),
       in_x("H39 a folder as a shard", {"x.safetensors", "", Kind::folder}, "FormatError", "it is a directory"),
       in_x("H39 a pipe as a shard", {"x.safetensors", "", Kind::pipe}, "FormatError", "it is a pipe"),
-      in_x("H39 a socket as a shard", {"x.safetensors", "", Kind::socket}, "IoError", "which puts 'b' there"),
+      in_x("H39 a socket as a shard", {"x.safetensors", "", Kind::socket}, "FormatError", "which puts 'b' there"),
       in_x("H39 an index as a shard", {"x.safetensors", kToX}, "FormatError", "must lie inside the file"),
       index("H39 an index that names itself", map_of("\"b\": \""s + kIndex + "\""), "FormatError", ends),
       {{"H39 an index under the name of its own shard", kToX, "FormatError", "must lie inside the file"},

@@ -11,6 +11,7 @@
 
 #include "coppice/engine/checked.h"
 #include "io/file_handle.h"
+#include "io/mapped_range.h"
 
 namespace coppice {
 namespace {
@@ -48,8 +49,10 @@ constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 OpenFile open_regular(const std::filesystem::path& path, const Source& source) {
   FileHandle fd(uninterrupted([&] { return ::open(path.c_str(), kReading); }));
-  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
+  if (!fd && errno == ENXIO && ::stat(path.c_str(), &info) == 0)  // what open() says of a socket
+    throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
+  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
   if (!S_ISREG(info.st_mode))
     throw IoError(cat(source.prefix(), "must be a regular file; it is ", kind_of(info.st_mode)));
@@ -87,8 +90,10 @@ std::shared_ptr<MappedFile> MappedFile::open_in(int folder, const std::string& n
   const FileHandle fd(uninterrupted([&] { return ::openat(folder, name.c_str(), kReading | O_NOFOLLOW); }));
   if (!fd && errno == ELOOP)
     source.reject("must be a file of this folder; it is a symbolic link, which is not followed");
-  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   struct stat info {};
+  if (!fd && errno == ENXIO && ::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
+    source.reject("must be a regular file; it is ", kind_of(info.st_mode));
+  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
   if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
   if (!S_ISREG(info.st_mode)) source.reject("must be a regular file; it is ", kind_of(info.st_mode));
   return from(fd.get(), static_cast<std::uint64_t>(info.st_size), source, options);
@@ -112,6 +117,7 @@ std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const S
     const void* mapped =
         ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
     if (mapped == MAP_FAILED) read_all(fd, file->data_, file->size_, source);  // not every file system can map
+    else file->range_ = enter_range(file->data_, span, source.file);
   } else {
     file->storage_ = Storage::allocate(file->size_);
     file->data_ = file->storage_->data();
@@ -121,6 +127,7 @@ std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const S
 }
 
 MappedFile::~MappedFile() {
+  leave_range(range_);
   if (mapping_bytes_ != 0) ::munmap(data_, mapping_bytes_);
 }
 

@@ -29,7 +29,7 @@ class HeaderHandler {
     auto& list = where_ == Where::shape ? entry().shape : entry().offsets;
     if (where_ == Where::shape && list.size() == limits_.rank)
       source_.exceeded("rank", cat("axes of tensor ", quote(entry().name)), limits_.rank, list.size() + 1);
-    if (where_ == Where::offsets && list.size() == 2) refuse("must be two numbers, begin and end");
+    if (where_ == Where::offsets && list.size() == 2) refuse("must be two numbers, begin and end; there is a third");
     list.push_back(value);
     return true;
   }
@@ -48,7 +48,7 @@ class HeaderHandler {
 
   bool key(std::string& text) {
     if (text.size() > limits_.name_bytes)
-      source_.exceeded("name_bytes", "bytes of a name", limits_.name_bytes, text.size());
+      source_.exceeded("name_bytes", cat("bytes of the name ", quote(text)), limits_.name_bytes, text.size());
     if (text.find('\0') != text.npos) source_.reject_at(kHeaderAt, "name ", quote(text), " contains NUL");
     key_ = text;
     if (where_ == Where::tensors) {
@@ -111,7 +111,8 @@ class HeaderHandler {
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     std::string_view reason = error.what();
     if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    source_.reject_at(kHeaderAt + position, "the header must be JSON: ", quote(reason));
+    // What the parser had read last may be as long as the header.
+    source_.reject_at(kHeaderAt + position, "the header must be JSON: ", quote(reason.substr(0, reason.find("; last read"))));
   }
 
  private:

@@ -181,29 +181,33 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   const std::uint64_t at = member.header_offset;
   if (at > end) source_.reject_at(at, "member ", quote(member.name), " begins behind the directory at ", end);
   ByteReader reader(std::span<const std::byte>(file_->bytes()).subspan(at, end - at), source_, at);
-  const auto differs = [&](const char* what) {
-    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about ", what);
+  const auto differs = [&](const char* what, std::uint64_t here, std::uint64_t there) {
+    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about ", what, ": ", here,
+                      " and ", there);
   };
   if (reader.u32("local header") != kLocalHeader)
     source_.reject_at(at, "there is no local header of ", quote(member.name), " here");
   reader.skip(2, "version");
   const std::uint16_t flags = reader.u16("flags");
-  if (flags != member.flags) differs("the flags");
-  if (reader.u16("method") != (member.deflated ? 8 : 0)) differs("the method");
+  if (flags != member.flags) differs("the flags", flags, member.flags);
+  const std::uint16_t method = reader.u16("method"), expected = member.deflated ? 8 : 0;
+  if (method != expected) differs("the method", method, expected);
   reader.skip(4, "date");
   const std::uint32_t crc = reader.u32("checksum");
   std::uint64_t stored = reader.u32("stored size"), bytes = reader.u32("size");
   const std::uint16_t name_bytes = reader.u16("name length"), extra_bytes = reader.u16("extra length");
-  if (reader.text(name_bytes, "name") != member.name) differs("the name");
+  if (const std::string_view name = reader.text(name_bytes, "name"); name != member.name)
+    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about the name: ",
+                      quote(name), " and ", quote(member.name));
   const auto extra = reader.bytes(extra_bytes, "extra fields");
   ByteReader wide(extra_field(extra, 1, source_, at), source_, at);
   if (bytes == kIn64 && wide.remaining() >= 8) bytes = wide.u64("zip64 size");
   if (stored == kIn64 && wide.remaining() >= 8) stored = wide.u64("zip64 stored size");
   // With the flag, sizes and checksum may follow the data and be zero here.
   const bool follow = (flags & kSizesFollow) != 0;
-  if (crc != member.crc && !(follow && crc == 0)) differs("the checksum");
-  if (bytes != member.bytes && !(follow && (bytes == 0 || bytes == kIn64))) differs("the size");
-  if (stored != member.stored_bytes && !(follow && (stored == 0 || stored == kIn64))) differs("the stored size");
+  if (crc != member.crc && !(follow && crc == 0)) differs("the checksum", crc, member.crc);
+  if (bytes != member.bytes && !(follow && (bytes == 0 || bytes == kIn64))) differs("the size", bytes, member.bytes);
+  if (stored != member.stored_bytes && !(follow && (stored == 0 || stored == kIn64))) differs("the stored size", stored, member.stored_bytes);
   member.data_offset = reader.position();
   if (member.stored_bytes > reader.remaining())
     source_.reject_at(at, "member ", quote(member.name), " of ", member.stored_bytes,
@@ -267,7 +271,10 @@ std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudge
                                                          out->bytes(), &used, &made);
   if (result != LIBDEFLATE_SUCCESS || used != input.size() || made != out->bytes())
     source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to exactly ", member.bytes,
-                      " bytes");
+                      " bytes; ", result == LIBDEFLATE_BAD_DATA ? "its data is damaged"
+                      : result == LIBDEFLATE_INSUFFICIENT_SPACE ? "it holds more"
+                      : used != input.size()                    ? "its data ends before its bytes do"
+                                                                : "it holds less");
   return out;
 }
 

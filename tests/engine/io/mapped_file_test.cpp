@@ -58,6 +58,36 @@ TEST_SUITE("engine/io/mapped_file") {
     CHECK(std::memcmp(storage->data(), "aaaaaaaaaa", 10) == 0);
   }
 
+  TEST_CASE("the file behind an address is known as long as it is mapped") {
+    const TempDir dir;
+    spill(dir / "f.bin", std::string(100000, 'a'));
+    auto file = MappedFile::open(dir / "f.bin", kSource), again = MappedFile::open(dir / "f.bin", {"test", "again"});
+    const std::byte* begin = file->bytes().data();
+    CHECK(mapped_path_at(begin) == std::string("f.bin"));
+    CHECK(mapped_path_at(begin + 99999) == std::string("f.bin"));
+    CHECK(mapped_path_at(begin - 1) != std::string("f.bin"));
+    CHECK(mapped_path_at(again->bytes().data()) == std::string("again"));
+    file.reset();
+    CHECK(mapped_path_at(begin) == nullptr);
+    CHECK(mapped_path_at(again->bytes().data()) == std::string("again"));
+    const auto read = MappedFile::open(dir / "f.bin", kSource, {.map = false});
+    CHECK(mapped_path_at(read->bytes().data()) == nullptr);
+    CHECK(mapped_path_at(nullptr) == nullptr);
+    const std::string path(1000, 'p');
+    const auto last = MappedFile::open(dir / "f.bin", {"test", path + "end"});
+    CHECK(mapped_path_at(last->bytes().data()) == path.substr(0, 508) + "end");
+  }
+
+  TEST_CASE("texts are read whole, up to the limits of headers and files") {
+    const TempDir dir;
+    spill(dir / "t", "text\n");
+    CHECK(read_text(dir / "t", kSource, {}) == "text\n");
+    CHECK_THROWS_AS((void)read_text(dir / "t", kSource, {.header_bytes = 4}), LimitError);
+    CHECK_THROWS_AS((void)read_text(dir / "t", kSource, {.file_bytes = 4}), LimitError);
+    CHECK_THROWS_AS((void)read_text(dir / "absent", kSource, {}), IoError);
+    CHECK_THROWS_AS((void)read_text(dir.path(), kSource, {}), IoError);
+  }
+
   TEST_CASE("what is no regular file is refused at once") {
     const TempDir dir;
     const auto refused = [](const std::filesystem::path& path, const char* fragment) {
@@ -76,7 +106,7 @@ TEST_SUITE("engine/io/mapped_file") {
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, (dir / "socket").c_str(), sizeof address.sun_path - 1);
     REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    refused(dir / "socket", "cannot open");
+    refused(dir / "socket", "it is a socket");
     ::close(fd);
   }
 

@@ -216,6 +216,10 @@ TEST_SUITE("engine/io/sharded") {
     const TwoShards files;
     check_said(files.said({.limits = {.tensors = 2}}), "LimitError", {"Limits::tensors"});
     check_said(files.said({.limits = {.shards = 1}}), "LimitError", {"Limits::shards"});
+    files.index({{"b", "model-00002-of-00002.safetensors"}, {"a", "model-00001-of-00002.safetensors"}});
+    check_said(files.said({.limits = {.tensors = 2}}), "LimitError", {"Limits::tensors"});  // three in all, one unlisted
+    CHECK(files.said({.limits = {.tensors = 3}}) == "accepted");
+    files.index(TwoShards::right());
     check_said(files.said({.limits = {.file_bytes = 250}}), "LimitError", {"file_bytes"});
     check_said(files.said({.limits = {.header_bytes = 20}}), "LimitError", {"Limits::header_bytes"});
     check_said(files.said({.limits = {.name_bytes = 10}}), "LimitError", {"Limits::name_bytes"});

@@ -37,6 +37,27 @@ nn::Linear masked_layer(const Tensor& weight, const Tensor& mask) {
 }  // namespace
 
 TEST_SUITE("nn/io/masked_values") {
+  TEST_CASE("masks and pruned weights of a file are counted against the limit of extra memory") {
+    const TempDir dir;
+    const auto linear = std::make_shared<nn::Linear>(100, 50);
+    Tensor mask = zeros({50, 100});
+    mask.mutable_data<float>()[7] = 1;
+    nn::set_mask(*linear, "weight", mask);
+    nn::save_model(*linear, dir / "m.safetensors");
+    const std::uint64_t file = read_safetensors(dir / "m.safetensors").nbytes();
+    const std::uint64_t needed = 2 * 4 * 5000;  // float32: a mask of bits, and a weight of one kept value
+    CHECK(file < 1000);
+    CHECK(nn::load_model(dir / "m.safetensors", {.limits = {.extra_bytes = needed - file}}) != nullptr);
+    for (const std::uint64_t extra : {std::uint64_t{0}, needed / 2, needed - file - 1}) {
+      const std::string said =
+          outcome([&] { return nn::load_model(dir / "m.safetensors", {.limits = {.extra_bytes = extra}}); });
+      CAPTURE(said);
+      CHECK(said.starts_with("LimitError: [load_model] '"));
+      CHECK(said.find("m.safetensors': memory for ") != said.npos);
+      CHECK(said.find("Limits::extra_bytes") != said.npos);
+    }
+  }
+
   TEST_CASE("a 1000 x 1000 layer pruned to 90 % is an eighth of the dense file: 0.53 MB against 4.00 MB") {
     const TempDir dir;
     manual_seed(0);

@@ -30,8 +30,9 @@ struct Limits {
 struct ReadOptions {
   Limits limits = {};
   /// Map the file instead of reading it: values are shown in place, nothing is copied. Writing to them changes the
-  /// memory of this process only. A file that somebody shortens while it is mapped ends the process (SIGBUS): read
-  /// files that others may change with `map = false`. Files below 64 KB are always read.
+  /// memory of this process only. A file that somebody shortens while it is mapped ends the process (SIGBUS), unless it
+  /// handles the signal (mapped_path_at() says which file it was): read files that others may change with
+  /// `map = false`. Files below 64 KB are always read.
   bool map = true;
   /// Compare the checksums that the file carries: of zip members, and of the tensors of model files and other safetensors
   /// files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed, as in

@@ -45,8 +45,13 @@ class MappedFile {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t mapping_bytes_ = 0;     // 0 when the file was read
+  struct MappedRange* range_ = nullptr;  // where mapped_path_at() finds it
   std::shared_ptr<Storage> storage_;  // holds what was read
 };
+
+/// The path of the mapped file whose bytes `address` is among, its last 511 bytes; nullptr if there is none. Takes no lock
+/// and no memory: for the handler of SIGBUS, which a program that maps gets when somebody shortens the file.
+[[nodiscard]] const char* mapped_path_at(const void* address) noexcept;
 
 /// The first `count` bytes of a regular file, fewer if it is shorter. @throws IoError as MappedFile::open
 [[nodiscard]] std::vector<std::byte> read_head(const std::filesystem::path& path, const Source& source,

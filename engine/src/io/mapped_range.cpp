@@ -1,0 +1,50 @@
+#include "io/mapped_range.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "coppice/engine/io/mapped_file.h"
+
+namespace coppice {
+namespace {
+
+std::atomic<MappedRange*> ranges{nullptr};
+
+MappedRange* unused() {
+  for (MappedRange* range = ranges.load(); range != nullptr; range = range->next)
+    if (!range->taken.exchange(true)) return range;
+  auto* range = new MappedRange;
+  range->taken = true;
+  range->next = ranges.load();
+  while (!ranges.compare_exchange_weak(range->next, range)) {
+  }
+  return range;
+}
+
+}  // namespace
+
+MappedRange* enter_range(const std::byte* begin, std::size_t bytes, const std::string& path) {
+  MappedRange* range = unused();
+  const std::size_t from = path.size() - std::min(path.size(), sizeof range->path - 1);
+  *std::copy(path.begin() + static_cast<std::ptrdiff_t>(from), path.end(), range->path) = '\0';
+  range->begin = begin;
+  range->bytes = bytes;
+  return range;
+}
+
+void leave_range(MappedRange* range) noexcept {
+  if (range == nullptr) return;
+  range->bytes = 0;
+  range->taken = false;
+}
+
+const char* mapped_path_at(const void* address) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  for (const MappedRange* range = ranges.load(); range != nullptr; range = range->next) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(range->begin.load());
+    if (at >= begin && at - begin < range->bytes.load()) return range->path;
+  }
+  return nullptr;
+}
+
+}  // namespace coppice
