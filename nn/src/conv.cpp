@@ -11,7 +11,8 @@ std::vector<std::int64_t> per_axis(std::string_view type, const char* name, std:
   if (list.size() != static_cast<std::size_t>(spatial))
     throw ValueError(cat("[", type, "] ", name, " needs 1 or ", spatial, " numbers; got ", list.size()));
   for (const std::int64_t v : list)
-    if (v < least) throw ValueError(cat("[", type, "] ", name, " must be at least ", least, "; got ", v));
+    if (v < least || v > INT32_MAX)
+      throw ValueError(cat("[", type, "] ", name, " must be in ", least, "..", INT32_MAX, "; got ", v));
   return list;
 }
 
