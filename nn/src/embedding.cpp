@@ -15,8 +15,9 @@ Tensor table(std::string_view type, std::int64_t n, std::int64_t d, std::optiona
   if (n < 0 || d < 0) throw ValueError(cat("[", type, "] sizes must be at least 0; got ", n, " and ", d));
   if (padding_idx && (*padding_idx < -n || *padding_idx >= n))
     throw ValueError(cat("[", type, "] padding_idx must be in ", -n, "..", n - 1, "; got ", *padding_idx));
-  Tensor weight = SkipInit::active() ? Tensor::empty({n, d}) : randn({n, d});
   if (padding_idx && *padding_idx < 0) *padding_idx += n;
+  if (SkipInit::active()) return Tensor::empty({n, d});
+  Tensor weight = randn({n, d});
   if (padding_idx) narrow(weight, 0, *padding_idx, 1).fill_(0);
   return weight;
 }
