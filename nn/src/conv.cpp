@@ -1,5 +1,6 @@
 #include "coppice/nn/conv.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/init.h"
 
 namespace coppice::nn {
@@ -37,7 +38,7 @@ ConvNd::ConvNd(int spatial, std::string_view type, const ConvSettings& s) : spat
 
 ConvSettings ConvNd::settings_from(const Arguments& a) {
   if (const std::string mode = a.text("padding_mode", "zeros"); mode != "zeros")
-    throw NotSupported(cat("[Conv] padding_mode '", mode, "'; only 'zeros' is built"));
+    throw NotSupported(cat("[Conv] padding_mode ", quote(mode), "; only 'zeros' is built"));
   ConvSettings s;
   s.in_channels = a.integer("in_channels");
   s.out_channels = a.integer("out_channels");

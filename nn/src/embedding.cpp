@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/init.h"
@@ -29,7 +30,7 @@ std::optional<std::int64_t> padding_of(const Arguments& a) {
 BagMode mode_from(const std::string& word) {
   for (std::size_t i = 0; i < kModes.size(); ++i)
     if (kModes[i] == word) return static_cast<BagMode>(i);
-  throw ValueError(cat("[EmbeddingBag] mode must be 'sum', 'mean' or 'max'; got '", word, "'"));
+  throw ValueError(cat("[EmbeddingBag] mode must be 'sum', 'mean' or 'max'; got ", quote(word)));
 }
 
 Arguments sizes_of(const Tensor& weight, std::optional<std::int64_t> padding_idx) {

@@ -98,19 +98,19 @@ TEST_SUITE("nn/init") {
       std::ifstream("/proc/self/statm") >> size >> resident;
       return resident;
     };
-    const std::int64_t n = std::int64_t{1} << 28;  // 1 GB of float32
+    const std::int64_t n = std::int64_t{1} << 28, one = 1;  // 1 GB of float32
     const auto list = std::vector<std::int64_t>{n};
     const std::vector<std::pair<std::string, Arguments>> large{
-        {"Linear", {{"in_features", n}, {"out_features", std::int64_t{1}}}},
-        {"Conv1d", {{"in_channels", std::int64_t{1}}, {"out_channels", n}, {"kernel_size", std::int64_t{1}}}},
+        {"Linear", {{"in_features", n}, {"out_features", one}}},
+        {"Conv1d", {{"in_channels", one}, {"out_channels", n}, {"kernel_size", one}}},
         {"BatchNorm1d", {{"num_features", n}}},
         {"LayerNorm", {{"normalized_shape", list}}},
-        {"Embedding", {{"num_embeddings", std::int64_t{1}}, {"embedding_dim", n}, {"padding_idx", std::int64_t{0}}}},
-        {"EmbeddingBag", {{"num_embeddings", std::int64_t{1}}, {"embedding_dim", n}, {"padding_idx", std::int64_t{-1}}}},
-        {"LSTM", {{"input_size", std::int64_t{1}}, {"hidden_size", n / 64}, {"proj_size", std::int64_t{1}}}},
+        {"Embedding", {{"num_embeddings", one}, {"embedding_dim", n}, {"padding_idx", std::int64_t{0}}}},
+        {"EmbeddingBag", {{"num_embeddings", one}, {"embedding_dim", n}, {"padding_idx", -one}}},
+        {"LSTM", {{"input_size", one}, {"hidden_size", n / 64}, {"proj_size", one}}},
         {"FakeSparsity", {{"shape", list}}},
         {"ParametrizationList", {{"original_shape", list}}},
-        {"PackedLinear", {{"in_features", n}, {"out_features", std::int64_t{1}}, {"format", std::string("csr")}}}};
+        {"PackedLinear", {{"in_features", n}, {"out_features", one}, {"format", std::string("csr")}}}};
     const SkipInit skip;
     for (const auto& [type, arguments] : large) {
       CAPTURE(type);

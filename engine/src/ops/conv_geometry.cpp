@@ -68,8 +68,8 @@ void shifted_plane(const ConvGeometry& g, const T* plane, const Span& sh, const 
   }
 }
 
-/// Whether the multiply-adds of an image and the values of the result can be counted. What passes may still be more than
-/// there is memory for, which the allocation tells.
+/// Whether the multiply-adds of an image and the values of the result can be counted. What passes may still be more
+/// than there is memory for, which the allocation tells.
 bool countable(const ConvGeometry& g) {
   constexpr std::int64_t kMost = INT64_MAX / 4;  // sums of a few such counts stay numbers as well
   std::int64_t all = 1;
@@ -119,8 +119,8 @@ ConvGeometry conv_geometry(const char* op, int spatial, const Shape& x, const Sh
     g.output[axis] = room / g.stride[axis] + 1;
   }
   if (!countable(g))
-    throw LimitError(cat("[", op, "] x ", x, " and weight ", weight, " with this padding need more than 2^61 products; ",
-                         "the output would have ", g.output[0], " x ", g.output[1], " x ", g.output[2], " positions"));
+    throw LimitError(cat("[", op, "] x ", x, " and weight ", weight, " must need at most 2^61 products; got an output of ",
+                         g.output[0], " x ", g.output[1], " x ", g.output[2], " positions"));
   return g;
 }
 

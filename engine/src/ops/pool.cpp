@@ -42,7 +42,8 @@ struct Taps {
 };
 
 Planes planes_of(const char* op, const Tensor& x, Pair output) {
-  if (x.dim() != 3 && x.dim() != 4) throw ShapeError(cat("[", op, "] needs [n, c, h, w] or [c, h, w]; got ", x.shape()));
+  if (x.dim() != 3 && x.dim() != 4)
+    throw ShapeError(cat("[", op, "] needs [n, c, h, w] or [c, h, w]; got ", x.shape()));
   Planes p;
   p.h = x.size(-2), p.w = x.size(-1), p.oh = output[0], p.ow = output[1];
   std::vector<std::int64_t> sizes(x.shape().begin(), x.shape().end());

@@ -54,7 +54,10 @@ class Handler {
   }
 
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-    throw FormatError(printable(cat("[json] ", source_, ": ", error.what())));
+    constexpr std::size_t kLongest = 300;  // the library repeats the whole token, which may be the whole file
+    const std::string_view said = error.what();
+    const char* rest = said.size() > kLongest ? " (and more)" : "";
+    throw FormatError(printable(cat("[json] ", source_, ": ", said.substr(0, kLongest), rest)));
   }
 
  private:
