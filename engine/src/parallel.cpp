@@ -112,7 +112,7 @@ int startable(int count) {
     count = static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(count), *room / 2 / (stack + kHeap)));
   }
   // A few more, since those that ended may be counted for another moment, and others start threads as well.
-  const int spare = count > 0 ? 4 + count / 8 : 0;
+  const int spare = count > 0 ? 1 + count / 4 : 0;
   const auto trial = static_cast<std::size_t>(count + spare);
   std::vector<pthread_t> started;
   started.reserve(trial);
