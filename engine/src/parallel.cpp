@@ -1,16 +1,24 @@
 #include "coppice/engine/parallel.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <fstream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
@@ -82,11 +90,80 @@ struct Pool {
 #endif
 };
 
+/// Bytes of addresses that this process may still take; nothing where there is no limit to them (ulimit -v).
+std::optional<std::uint64_t> free_addresses() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const std::uint64_t taken = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return limit.rlim_cur - std::min<std::uint64_t>(taken, limit.rlim_cur);
+}
+
+/// How many of `count` workers the system would start now: all of them, or fewer than it has.
+///
+/// oneTBB starts its workers from one another, where nobody could catch that there are no more threads or no more
+/// addresses for them: the process would end. So they are started here for trial, all at once, and end again.
+int startable(int count) {
+  const std::size_t stack = tbb::global_control::active_value(tbb::global_control::thread_stack_size);
+  if (const auto room = free_addresses()) {
+    // Half of the room is left for data. The heap that a thread's first allocation brings takes what it can get.
+    constexpr std::uint64_t kHeap = std::uint64_t{1} << 27;
+    count = static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(count), *room / 2 / (stack + kHeap)));
+  }
+  // A few more, since those that ended may be counted for another moment, and others start threads as well.
+  const int spare = count > 0 ? 1 + count / 4 : 0;
+  const auto trial = static_cast<std::size_t>(count + spare);
+  std::vector<pthread_t> started;
+  started.reserve(trial);
+  std::mutex gate;  // closed until all are there
+  {
+    const std::lock_guard closed(gate);
+    const auto pass = [](void* at) -> void* {
+      const std::lock_guard passed(*static_cast<std::mutex*>(at));
+      return nullptr;
+    };
+    pthread_t thread{};
+    while (started.size() < trial && pthread_create(&thread, nullptr, pass, &gate) == 0)
+      started.push_back(thread);
+  }
+  for (const pthread_t thread : started) pthread_join(thread, nullptr);
+  return std::clamp(static_cast<int>(started.size()) - spare, 0, count);
+}
+
+/// Keeps all threads of a pool in their first task until each has one, or a moment is over.
+void start_all(Pool& pool, int count) {
+  std::mutex mutex;
+  std::condition_variable all_here;
+  int here = 0;
+  const auto moment = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  pool.arena.execute([&] {
+    tbb::parallel_for(
+        0, count,
+        [&](int) {
+          std::unique_lock lock(mutex);
+          if (++here == count) all_here.notify_all();
+          else all_here.wait_until(lock, moment, [&] { return here == count; });
+        },
+        tbb::simple_partitioner{});
+  });
+}
+
+/// The pool for this many threads, or for as many as the system has; null where that is one.
 std::shared_ptr<Pool> pool_of(int count) {
   static std::mutex mutex;
   static std::shared_ptr<Pool> pool;
   static int size = 0;
+  static int proven = 1;
   const std::lock_guard lock(mutex);
+  if (count > proven) {
+    const int possible = 1 + startable(count - 1);
+    // Results do not depend on the number, so fewer will do. num_threads() tells.
+    if (int asked = count; possible < asked) threads().compare_exchange_strong(asked, possible);
+    proven = std::max(proven, possible);
+    count = std::min(count, possible);
+  }
+  if (count == 1) return nullptr;
   if (size != count) {
     // oneTBB starts no more workers than there are processors unless allowed to, and warns on stderr when the
     // permission comes after its first use. Allowing more starts none.
@@ -94,6 +171,8 @@ std::shared_ptr<Pool> pool_of(int count) {
                                            static_cast<std::size_t>(std::max(processors(), kMaxThreads)));
     pool = std::make_shared<Pool>(count);
     size = count;
+    // Otherwise they start when they are needed; here there might be no room for them any more.
+    if (free_addresses()) start_all(*pool, count);
   }
   return pool;
 }
@@ -152,9 +231,9 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> bo
 #ifndef COPPICE_NO_TBB
   const int available = threads().load(std::memory_order_relaxed);
   const int tasks = static_cast<int>(std::min<std::int64_t>(available, count));
-  if (tasks > 1) {
+  const std::shared_ptr<Pool> pool = tasks > 1 && !inside ? pool_of(available) : nullptr;
+  if (pool != nullptr || (tasks > 1 && inside)) {
     Job job{n, grain, count, body};
-    const std::shared_ptr<Pool> pool = inside ? nullptr : pool_of(available);
     {
       const tsan::Ignored ignored(&job);
       if (pool) pool->arena.execute([&] { run(job, tasks); });

@@ -1,10 +1,12 @@
 #include "coppice/nn/activation.h"
 
+#include "coppice/engine/checked.h"
 namespace coppice::nn {
 
 GELU::GELU(const Arguments& a) {
   const std::string form = a.text("approximate", "none");
-  if (form != "none" && form != "tanh") throw ValueError(cat("[GELU] approximate must be 'none' or 'tanh'; got '", form, "'"));
+  if (form != "none" && form != "tanh")
+    throw ValueError(cat("[GELU] approximate must be 'none' or 'tanh'; got ", quote(form)));
   tanh_form_ = form == "tanh";
 }
 

@@ -1,5 +1,6 @@
 #include "coppice/nn/arguments.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 
 namespace coppice::nn {
@@ -73,9 +74,12 @@ std::vector<std::int64_t> Arguments::integers(std::string_view name, std::vector
 }
 
 void Arguments::reject_unread(std::string_view type) const {
+  constexpr std::size_t kShown = 20;  // a file may hold a thousand
   std::string names;
+  std::size_t unread = 0;
   for (const auto& [name, value] : entries_)
-    if (!read_.contains(name)) names += (names.empty() ? "'" : ", '") + name + "'";
+    if (!read_.contains(name) && ++unread <= kShown) names += (names.empty() ? "" : ", ") + quote(name);
+  if (unread > kShown) names += cat(" and ", unread - kShown, " more");
   if (!names.empty()) throw KeyError(cat("[", type, "] unknown arguments: ", names));
 }
 

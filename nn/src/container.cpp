@@ -1,5 +1,6 @@
 #include "coppice/nn/container.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 
 namespace coppice::nn {
@@ -14,7 +15,7 @@ const ModulePtr& nth(const Module& m, std::int64_t i) {
 
 /// A child under a name that no child has yet: add_module alone would replace it.
 void add_new(Module& m, const std::string& name, ModulePtr child) {
-  if (m.children().contains(name)) throw KeyError(cat("[", m.type_name(), "] already has a child '", name, "'"));
+  if (m.children().contains(name)) throw KeyError(cat("[", m.type_name(), "] already has a child ", quote(name)));
   m.add_module(name, std::move(child));
 }
 

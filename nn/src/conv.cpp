@@ -1,5 +1,6 @@
 #include "coppice/nn/conv.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/init.h"
 
 namespace coppice::nn {
@@ -11,7 +12,8 @@ std::vector<std::int64_t> per_axis(std::string_view type, const char* name, std:
   if (list.size() != static_cast<std::size_t>(spatial))
     throw ValueError(cat("[", type, "] ", name, " needs 1 or ", spatial, " numbers; got ", list.size()));
   for (const std::int64_t v : list)
-    if (v < least) throw ValueError(cat("[", type, "] ", name, " must be at least ", least, "; got ", v));
+    if (v < least || v > INT32_MAX)
+      throw ValueError(cat("[", type, "] ", name, " must be in ", least, "..", INT32_MAX, "; got ", v));
   return list;
 }
 
@@ -36,7 +38,7 @@ ConvNd::ConvNd(int spatial, std::string_view type, const ConvSettings& s) : spat
 
 ConvSettings ConvNd::settings_from(const Arguments& a) {
   if (const std::string mode = a.text("padding_mode", "zeros"); mode != "zeros")
-    throw NotSupported(cat("[Conv] padding_mode '", mode, "'; only 'zeros' is built"));
+    throw NotSupported(cat("[Conv] padding_mode ", quote(mode), "; only 'zeros' is built"));
   ConvSettings s;
   s.in_channels = a.integer("in_channels");
   s.out_channels = a.integer("out_channels");

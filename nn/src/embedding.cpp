@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/init.h"
@@ -15,8 +16,9 @@ Tensor table(std::string_view type, std::int64_t n, std::int64_t d, std::optiona
   if (n < 0 || d < 0) throw ValueError(cat("[", type, "] sizes must be at least 0; got ", n, " and ", d));
   if (padding_idx && (*padding_idx < -n || *padding_idx >= n))
     throw ValueError(cat("[", type, "] padding_idx must be in ", -n, "..", n - 1, "; got ", *padding_idx));
-  Tensor weight = SkipInit::active() ? Tensor::empty({n, d}) : randn({n, d});
   if (padding_idx && *padding_idx < 0) *padding_idx += n;
+  if (SkipInit::active()) return Tensor::empty({n, d});
+  Tensor weight = randn({n, d});
   if (padding_idx) narrow(weight, 0, *padding_idx, 1).fill_(0);
   return weight;
 }
@@ -28,7 +30,7 @@ std::optional<std::int64_t> padding_of(const Arguments& a) {
 BagMode mode_from(const std::string& word) {
   for (std::size_t i = 0; i < kModes.size(); ++i)
     if (kModes[i] == word) return static_cast<BagMode>(i);
-  throw ValueError(cat("[EmbeddingBag] mode must be 'sum', 'mean' or 'max'; got '", word, "'"));
+  throw ValueError(cat("[EmbeddingBag] mode must be 'sum', 'mean' or 'max'; got ", quote(word)));
 }
 
 Arguments sizes_of(const Tensor& weight, std::optional<std::int64_t> padding_idx) {

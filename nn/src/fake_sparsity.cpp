@@ -1,5 +1,6 @@
 #include "coppice/nn/fake_sparsity.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/elementwise.h"
@@ -15,7 +16,7 @@ FakeSparsity::FakeSparsity(Tensor mask) {
 FakeSparsity::FakeSparsity(const Arguments& a) {
   const std::string type = a.text("dtype", "float32");
   const auto dtype = dtype_from_name(type);
-  if (!dtype) throw ValueError(cat("[FakeSparsity] unknown dtype '", type, "'"));
+  if (!dtype) throw ValueError(cat("[FakeSparsity] unknown dtype ", quote(type)));
   Tensor mask = Tensor::empty(Shape(a.integers("shape")), *dtype);
   if (!SkipInit::active()) mask.fill_(1);  // a reader fills it, and its size may lie
   register_buffer("mask", mask);

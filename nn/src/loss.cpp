@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "coppice/engine/checked.h"
 namespace coppice::nn {
 namespace {
 
@@ -11,7 +12,7 @@ Reduction reduction_from(std::string_view type, const Arguments& a) {
   const std::string word = a.text("reduction", "mean");
   for (std::size_t i = 0; i < kWords.size(); ++i)
     if (kWords[i] == word) return static_cast<Reduction>(i);
-  throw ValueError(cat("[", type, "] reduction must be 'none', 'mean' or 'sum'; got '", word, "'"));
+  throw ValueError(cat("[", type, "] reduction must be 'none', 'mean' or 'sum'; got ", quote(word)));
 }
 
 Arguments arguments_of(Reduction reduction) {

@@ -1,14 +1,27 @@
 #include "coppice/nn/module.h"
 
+#include <atomic>
+#include <unordered_set>
+
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 
 namespace coppice::nn {
 namespace {
 
+/// The first few names, for messages: there may be tens of thousands, and a stranger may have chosen them.
 template <class Map>
 void list_names(std::string& out, const Map& map) {
-  for (const auto& [name, value] : map) out += (out.empty() ? "'" : ", '") + name + "'";
+  constexpr std::size_t kShown = 20;
+  std::size_t shown = 0;
+  for (const auto& [name, value] : map) {
+    if (++shown > kShown) {
+      out += cat(" and ", map.size() - kShown, " more");
+      return;
+    }
+    out += (out.empty() ? "" : ", ") + quote(name);
+  }
 }
 
 template <class Hook>
@@ -62,7 +75,7 @@ Tensor Module::tensor(std::string_view name) const {
   list_names(names, buffers_);
   list_names(names, derived_);
   list_names(names, plain_);
-  throw KeyError(cat("[", type_name(), "] has no tensor '", name, "'; it has ", names.empty() ? "none" : names));
+  throw KeyError(cat("[", type_name(), "] has no tensor ", quote(name), "; it has ", names.empty() ? "none" : names));
 }
 
 bool Module::has(std::string_view name) const {
@@ -72,15 +85,14 @@ bool Module::has(std::string_view name) const {
 
 void Module::check_new_name(const char* op, std::string_view name) const {
   if (name.empty() || name.find('.') != std::string_view::npos)
-    throw KeyError(cat("[", op, "] a name must not be empty nor hold a dot; got '", name, "'"));
-  if (has(name))
-    throw KeyError(cat("[", op, "] ", type_name(), " already has '", name, "'"));
+    throw KeyError(cat("[", op, "] a name must not be empty nor hold a dot; got ", quote(name)));
+  if (has(name)) throw KeyError(cat("[", op, "] ", type_name(), " already has ", quote(name)));
 }
 
 void Module::register_parameter(std::string_view name, Tensor value) {
   check_new_name("register_parameter", name);
   if (value.defined() && !value.is_leaf())
-    throw ValueError(cat("[register_parameter] '", name, "' is the result of an operation; detach() it first"));
+    throw ValueError(cat("[register_parameter] ", quote(name), " is the result of an operation; detach() it first"));
   if (value.defined() && is_floating(value.dtype())) value.requires_grad_(true);
   parameters_.set(name, std::move(value));
 }
@@ -93,7 +105,7 @@ void Module::register_buffer(std::string_view name, Tensor value, bool persisten
 }
 
 void Module::add_module(std::string_view name, ModulePtr child) {
-  if (child == nullptr) throw ValueError(cat("[add_module] '", name, "' is null"));
+  if (child == nullptr) throw ValueError(cat("[add_module] ", quote(name), " is null"));
   if (!children_.contains(name)) check_new_name("add_module", name);
   children_.set(name, std::move(child));
 }
@@ -104,7 +116,7 @@ void Module::register_derived(std::string_view name, std::shared_ptr<Derived> de
 }
 
 void Module::replace_derived(std::string_view name, std::shared_ptr<Derived> derived) {
-  if (!derived_.contains(name)) throw KeyError(cat("[replace_derived] ", type_name(), " has no '", name, "'"));
+  if (!derived_.contains(name)) throw KeyError(cat("[replace_derived] ", type_name(), " has no ", quote(name)));
   derived_.set(name, std::move(derived));
 }
 
@@ -113,7 +125,7 @@ void Module::set_tensor(std::string_view name, Tensor value) {
   if (const auto* found = derived_.find(name); found != nullptr && (*found)->assign(*this, value)) return;
   if (!plain_.contains(name)) {
     if (parameters_.contains(name) || children_.contains(name) || derived_.contains(name))
-      throw TypeError(cat("[set_tensor] '", name, "' of ", type_name(), " is not a plain tensor or buffer"));
+      throw TypeError(cat("[set_tensor] ", quote(name), " of ", type_name(), " is not a plain tensor or buffer"));
     check_new_name("set_tensor", name);
   }
   plain_.set(name, std::move(value));
@@ -123,26 +135,35 @@ void Module::erase(std::string_view name) {
   transient_.erase(name);
   if (!parameters_.erase(name) && !buffers_.erase(name) && !children_.erase(name) && !plain_.erase(name) &&
       !derived_.erase(name))
-    throw KeyError(cat("[erase] ", type_name(), " has no '", name, "'"));
+    throw KeyError(cat("[erase] ", type_name(), " has no ", quote(name)));
 }
 
 const ModulePtr& Module::child(std::string_view name) const {
   if (const ModulePtr* found = children_.find(name)) return *found;
   std::string names;
   list_names(names, children_);
-  throw KeyError(cat("[", type_name(), "] has no child '", name, "'; it has ", names.empty() ? "none" : names));
+  throw KeyError(cat("[", type_name(), "] has no child ", quote(name), "; it has ", names.empty() ? "none" : names));
 }
 
 void Module::rename_parameter(std::string_view from, std::string to, std::size_t at) {
   if (!parameters_.contains(from))
-    throw KeyError(cat("[rename_parameter] ", type_name(), " has no parameter '", from, "'"));
+    throw KeyError(cat("[rename_parameter] ", type_name(), " has no parameter ", quote(from)));
   if (from != to) check_new_name("rename_parameter", to);
   parameters_.rename(from, std::move(to), at);
 }
 
+void Module::order_parameters(const std::vector<std::string>& names) {
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& name : names)
+    if (!parameters_.contains(name) || !seen.insert(name).second)
+      throw KeyError(cat("[order_parameters] names must be parameters of ", type_name(), ", each once; got ",
+                         quote(name)));
+  parameters_.move_last(names);
+}
+
 void Module::derive(std::string_view name, std::shared_ptr<Derived> derived) {
   if (!parameters_.contains(name) && !buffers_.contains(name))
-    throw KeyError(cat("[derive] ", type_name(), " has no parameter or buffer '", name, "'"));
+    throw KeyError(cat("[derive] ", type_name(), " has no parameter or buffer ", quote(name)));
   derived_.set(name, std::move(derived));  // all that may run out of memory comes before all that changes
   parameters_.erase(name);
   buffers_.erase(name);
@@ -150,14 +171,14 @@ void Module::derive(std::string_view name, std::shared_ptr<Derived> derived) {
 }
 
 void Module::derive(std::string_view name, std::shared_ptr<Derived> derived, std::string original) {
-  if (!parameters_.contains(name)) throw KeyError(cat("[derive] ", type_name(), " has no parameter '", name, "'"));
+  if (!parameters_.contains(name)) throw KeyError(cat("[derive] ", type_name(), " has no parameter ", quote(name)));
   check_new_name("derive", original);
   derived_.set(name, std::move(derived));
   parameters_.rename(name, std::move(original), SIZE_MAX);
 }
 
 void Module::underive(std::string_view name, Tensor value, bool buffer) {
-  if (!derived_.contains(name)) throw KeyError(cat("[underive] ", type_name(), " has no derived tensor '", name, "'"));
+  if (!derived_.contains(name)) throw KeyError(cat("[underive] ", type_name(), " has no derived tensor ", quote(name)));
   (buffer ? buffers_ : parameters_).set(name, std::move(value));
   derived_.erase(name);
 }
@@ -165,8 +186,16 @@ void Module::underive(std::string_view name, Tensor value, bool buffer) {
 HookHandle Module::register_forward_pre_hook(ForwardPreHook hook) { return attach(pre_hooks_, std::move(hook)); }
 HookHandle Module::register_forward_hook(ForwardHook hook) { return attach(hooks_, std::move(hook)); }
 
-void Module::train(bool on) {
-  for (const auto& [path, module] : named_modules()) module->training_ = on;
+void Module::train(bool on) noexcept {
+  static std::atomic<std::uint64_t> walks{0};
+  train_below(on, ++walks);
+}
+
+void Module::train_below(bool on, std::uint64_t walk) noexcept {
+  if (walk_ == walk) return;
+  walk_ = walk;
+  training_ = on;
+  for (const auto& [name, child] : children_) child->train_below(on, walk);
 }
 
 void Module::requires_grad_(bool on) {

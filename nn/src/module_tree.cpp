@@ -5,6 +5,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/module.h"
+#include "shown.h"
 
 namespace coppice::nn {
 namespace {
@@ -37,9 +38,12 @@ std::string text_of(const Argument& value) {
     std::string operator()(bool v) const { return v ? "True" : "False"; }
     std::string operator()(std::int64_t v) const { return cat(v); }
     std::string operator()(double v) const { return cat(v); }
-    std::string operator()(const std::string& v) const { return cat('\'', v, '\''); }
-    std::string operator()(const std::vector<std::int64_t>& v) const {
-      return v.size() == 1 ? cat(v[0]) : to_string(Shape(v));
+    std::string operator()(const std::string& v) const { return quote(v); }
+    std::string operator()(const std::vector<std::int64_t>& v) const {  // any numbers: a list need be no shape
+      if (v.size() == 1) return cat(v[0]);
+      std::string out = "(";
+      for (std::size_t i = 0; i < v.size(); ++i) out += cat(i == 0 ? "" : ", ", v[i]);
+      return out + ")";
     }
   } visitor;
   return std::visit(visitor, value);
@@ -53,10 +57,10 @@ void describe_into(std::string& out, const Module& module, std::size_t indent) {
   for (const auto& [name, value] : module.arguments()) {
     if (!first) out += ", ";
     first = false;
-    out += name + "=" + text_of(value);
+    out += shown(name) + "=" + text_of(value);
   }
   for (const auto& [name, child] : module.children()) {
-    out += '\n' + std::string(indent + 2, ' ') + '(' + name + "): ";
+    out += '\n' + std::string(indent + 2, ' ') + '(' + shown(name) + "): ";
     describe_into(out, *child, indent + 2);
   }
   if (!module.children().empty()) out += '\n' + std::string(indent, ' ');

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/container.h"
 
@@ -67,7 +68,7 @@ ParametrizationList::ParametrizationList(const Arguments& a)
     const std::string name = count_ == 0 ? "original" : original_name(i);
     const std::string type = a.text(cat(name, "_dtype"), "float32");
     const auto dtype = dtype_from_name(type);
-    if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype '", type, "'"));
+    if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype ", quote(type)));
     const Tensor slot = Tensor::empty(Shape(a.integers(cat(name, "_shape"))), *dtype);
     if (buffer_) register_buffer(name, slot);
     else register_parameter(name, slot);

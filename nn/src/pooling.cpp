@@ -9,13 +9,22 @@ Pair pair_of(std::string_view type, const char* name, const std::vector<std::int
   return {list[0], list[1]};
 }
 
+/// What the operation takes at all; what fits an input is seen when there is one.
+Pair bounded(std::string_view type, const char* name, const std::vector<std::int64_t>& list, std::int64_t least) {
+  const Pair pair = pair_of(type, name, list);
+  for (const std::int64_t v : pair)
+    if (v < least || v > INT32_MAX)
+      throw ValueError(cat("[", type, "] ", name, " must be in ", least, "..", INT32_MAX, "; got ", v));
+  return pair;
+}
+
 std::vector<std::int64_t> list_of(Pair p) { return {p[0], p[1]}; }
 
 PoolOptions common(std::string_view type, const Arguments& a) {
   PoolOptions o;
-  o.kernel = pair_of(type, "kernel_size", a.integers("kernel_size"));
-  if (a.has("stride")) o.stride = pair_of(type, "stride", a.integers("stride"));
-  o.padding = pair_of(type, "padding", a.integers("padding", {0}));
+  o.kernel = bounded(type, "kernel_size", a.integers("kernel_size"), 1);
+  if (a.has("stride")) o.stride = bounded(type, "stride", a.integers("stride"), 1);
+  o.padding = bounded(type, "padding", a.integers("padding", {0}), 0);
   o.ceil_mode = a.boolean("ceil_mode", false);
   return o;
 }
@@ -30,7 +39,7 @@ Arguments common(const PoolOptions& o) {
 }  // namespace
 
 MaxPool2d::MaxPool2d(const Arguments& a) : options_(common(kType, a)) {
-  options_.dilation = pair_of(kType, "dilation", a.integers("dilation", {1}));
+  options_.dilation = bounded(kType, "dilation", a.integers("dilation", {1}), 1);
 }
 
 Arguments MaxPool2d::arguments() const {
@@ -52,6 +61,6 @@ Arguments AvgPool2d::arguments() const {
 }
 
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(const Arguments& a)
-    : output_(pair_of(kType, "output_size", a.integers("output_size"))) {}
+    : output_(bounded(kType, "output_size", a.integers("output_size"), 0)) {}
 
 }  // namespace coppice::nn

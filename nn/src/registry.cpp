@@ -4,6 +4,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/activation.h"
 #include "coppice/nn/container.h"
@@ -94,7 +95,7 @@ ModulePtr make_module(std::string_view type, const Arguments& arguments) {
   if (!constructor) {
     std::string known;
     for (const std::string& name : registered_types()) known += (known.empty() ? "" : ", ") + name;
-    throw KeyError(cat("[make_module] unknown type '", type, "'; known: ", known));
+    throw KeyError(cat("[make_module] unknown type ", quote(type), "; known: ", known));
   }
   ModulePtr module = constructor(arguments);
   arguments.reject_unread(type);

@@ -1,8 +1,10 @@
 #include "coppice/nn/state_dict.h"
 
+#include <algorithm>
 #include <set>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 
 namespace coppice::nn {
 namespace {
@@ -24,10 +26,16 @@ void each_tensor(const Module& module, const std::string& prefix, Which which, V
   for (const auto& [name, child] : module.children()) each_tensor(*child, join(prefix, name), which, visit);
 }
 
+// Names of a list that a message shows: a file may bring a million. The report itself holds all of them.
+constexpr std::size_t kShown = 100;
+
+std::string rest_of(std::size_t count) { return count > kShown ? cat(" and ", count - kShown, " more") : ""; }
+
 void list(std::string& out, const char* what, const std::vector<std::string>& names) {
   if (names.empty()) return;
   out += out.empty() ? what : cat('\n', what);
-  for (std::size_t i = 0; i < names.size(); ++i) out += cat(i == 0 ? " '" : ", '", names[i], '\'');
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) out += cat(i == 0 ? " " : ", ", quote(names[i]));
+  out += rest_of(names.size());
 }
 
 }  // namespace
@@ -51,11 +59,12 @@ std::string to_string(const LoadReport& report) {
   std::string out;
   list(out, "missing:", report.missing);
   list(out, "unexpected:", report.unexpected);
-  for (const auto& m : report.mismatched) {
+  for (std::size_t i = 0; i < std::min(report.mismatched.size(), kShown); ++i) {
+    const auto& m = report.mismatched[i];
     if (!out.empty()) out += '\n';
-    out += cat("shape of '", m.name, "': given ", m.given, ", own ", m.own);
+    out += cat("shape of ", quote(m.name), ": given ", m.given, ", own ", m.own);
   }
-  return out;
+  return out + rest_of(report.mismatched.size());
 }
 
 LoadError::LoadError(const std::string& head, LoadReport lists)

@@ -66,8 +66,10 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
       ->check(CLI::Range(1, 256));
   const CLI::Validator whole(
       [](std::string& text) {
-        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
-        return digits ? std::string() : cat("must be a whole number of at least 0; got '", text, "'");
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool fine = error == std::errc() && end == text.data() + text.size();
+        return fine ? std::string() : cat("must be a whole number in 0..", UINT64_MAX, "; got '", text, "'");
       },
       "");
   const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {

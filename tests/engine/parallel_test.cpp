@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <mutex>
 #include <set>
@@ -163,6 +165,31 @@ TEST_SUITE("engine/parallel") {
     CHECK_THROWS_AS(set_num_threads(-3), ValueError);
     set_num_threads(3);
     CHECK(num_threads() == 3);
+  }
+
+  // Run by the next one in a process of few addresses.
+  TEST_CASE("more threads than the system starts" * doctest::skip()) {
+    set_num_threads(1);
+    const float one = harmonic(100'000, 100);
+    set_num_threads(256);
+    for (int repeat = 0; repeat < 50; ++repeat) CHECK(harmonic(100'000, 100) == one);
+    CHECK(num_threads() < 256);
+    set_num_threads(256);
+    CHECK(harmonic(100'000, 100) == one);
+    std::vector<char> rest(20'000'000);  // there is room for data still
+    CHECK(rest[0] == 0);
+  }
+
+  TEST_CASE("fewer threads are used where the system starts no more") {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these need addresses without limit
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    for (const int kilobytes : {200'000, 400'000, 800'000}) {
+      CAPTURE(kilobytes);
+      const std::string command = cat("ulimit -v ", kilobytes, " && exec '", self,
+                                      "' --no-skip --test-case='more threads than the system starts' > /dev/null");
+      CHECK(std::system(command.c_str()) == 0);
+    }
+#endif
   }
 
   TEST_CASE("the processor level can be lowered, not raised above what the machine has") {

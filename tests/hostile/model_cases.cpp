@@ -126,6 +126,21 @@ std::vector<Hostile> model_cases() {
        "needs \"format\" and \"model\""},
       {"a type that does not exist", model_file(described(R"({"type": "os.system"})"), {}), "FormatError",
        "os.system"},
+      {"an embedding of 4 GB with a row of padding, in 99 bytes",
+       model_file(described(R"({"type":"Embedding","args":{"num_embeddings":1,"embedding_dim":1000000000,
+                                "padding_idx":0}})"),
+                  {}),
+       "FormatError", "missing: 'weight'"},
+      {"a window of 2^62 over padding of 2^61",
+       model_file(described(R"({"type":"MaxPool2d","args":{"kernel_size":[4611686018427387904,1],
+                                "padding":[2305843009213693952,0],"stride":1}})"),
+                  {}),
+       "FormatError", "kernel_size must be in 1..2147483647"},
+      {"a convolution whose padding is no int",
+       model_file(described(R"({"type":"Conv1d","args":{"in_channels":1,"out_channels":1,"kernel_size":1,
+                                "padding":9223372036854775807}})"),
+                  {}),
+       "FormatError", "padding must be in 0..2147483647"},
       {"H95 modules nested 100,000 deep", model_file(described(nested(100'000)), {}), "LimitError",
        ", metadata 'coppice.model': nested deeper than 64"},
       {"H95 brackets nested 100,000 deep", model_file(std::string(100'000, '['), {}), "LimitError", "nested deeper"},
@@ -140,11 +155,29 @@ std::vector<Hostile> architecture_cases() {
   for (int i = 0; i < 25'000; ++i) wide += R"(,{"type":"ReLU"})";
   std::string keys = R"({"type":"ReLU")";
   for (int i = 0; i < 2'000; ++i) keys += ",\"" + std::to_string(i) + "\":0";
+  const std::string relus = [] {
+    std::string out = R"({"type":"ReLU"})";
+    for (int i = 1; i < 2'000; ++i) out += R"(,{"type":"ReLU"})";
+    return out;
+  }();
+  const auto named = [](const std::string& name, const std::string& modules) {
+    return R"({"type":"Sequential","modules":[{"type":"Sequential","name":")" + name + R"(","modules":[)" + modules +
+           "]}]}";
+  };
+  const std::string lstm = R"({"type":"LSTM","args":{"input_size":1,"hidden_size":2,"num_layers":1000,)"
+                           R"("bidirectional":true,"proj_size":1}})";
+  std::string lstms = lstm;
+  for (int i = 1; i < 1'000; ++i) lstms += "," + lstm;
   return {
       {"H95 brackets nested 100,000 deep", std::string(100'000, '['), "LimitError", "nested deeper"},
       {"H95 modules nested 100,000 deep", nested(100'000), "LimitError", "nested deeper"},
       {"H95 25,000 modules", R"({"type": "Sequential", "modules": [)" + wide + "]}", "LimitError", "modules"},
       {"H95 2,000 keys", keys + "}", "LimitError", "keys"},
+      {"a name of 4 MB in the path of 2,000 modules", named(std::string(4'000'000, 'A'), relus), "LimitError",
+       "must be at most 4096 bytes"},
+      {"1,000 LSTMs of 10,000 tensors each", named("l", lstms), "LimitError", "more than 100000 parameters and buffers"},
+      {"a type of 16 MB", R"({"type":")" + std::string(16'000'000, 'x') + "\"}", "FormatError", "unknown type 'xxx"},
+      {"a number of 16 MB", std::string(16'000'000, '7') + "x", "FormatError", "[json]"},
       {"H95 17 MB", std::string(17u << 20, ' '), "LimitError", "16777216"},
       {"H95 no JSON", "import os", "FormatError", "[json]"},
       {"H95 cut short", linear("2").substr(0, 30), "FormatError", ", byte 30: must be JSON: parse error"},

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/random.h"
@@ -11,6 +12,7 @@
 #include "coppice/nn/linear.h"
 #include "coppice/nn/lstm.h"
 #include "coppice/nn/norm.h"
+#include "coppice/nn/registry.h"
 
 using namespace coppice;
 using namespace coppice::nn;
@@ -88,5 +90,33 @@ TEST_SUITE("nn/init") {
     }
     CHECK_FALSE(SkipInit::active());
     CHECK(rand({1}).item<float>() == 0.49625658988952637f);
+  }
+
+  TEST_CASE("under SkipInit no layer touches the memory of its tensors: their sizes may lie") {
+    const auto resident_pages = [] {
+      std::int64_t size = 0, resident = 0;
+      std::ifstream("/proc/self/statm") >> size >> resident;
+      return resident;
+    };
+    const std::int64_t n = std::int64_t{1} << 28, one = 1;  // 1 GB of float32
+    const auto list = std::vector<std::int64_t>{n};
+    const std::vector<std::pair<std::string, Arguments>> large{
+        {"Linear", {{"in_features", n}, {"out_features", one}}},
+        {"Conv1d", {{"in_channels", one}, {"out_channels", n}, {"kernel_size", one}}},
+        {"BatchNorm1d", {{"num_features", n}}},
+        {"LayerNorm", {{"normalized_shape", list}}},
+        {"Embedding", {{"num_embeddings", one}, {"embedding_dim", n}, {"padding_idx", std::int64_t{0}}}},
+        {"EmbeddingBag", {{"num_embeddings", one}, {"embedding_dim", n}, {"padding_idx", -one}}},
+        {"LSTM", {{"input_size", one}, {"hidden_size", n / 64}, {"proj_size", one}}},
+        {"FakeSparsity", {{"shape", list}}},
+        {"ParametrizationList", {{"original_shape", list}}},
+        {"PackedLinear", {{"in_features", n}, {"out_features", one}, {"format", std::string("csr")}}}};
+    const SkipInit skip;
+    for (const auto& [type, arguments] : large) {
+      CAPTURE(type);
+      const std::int64_t before = resident_pages();
+      const ModulePtr module = make_module(type, arguments);
+      CHECK(resident_pages() - before < 16'384);  // 64 MB
+    }
   }
 }

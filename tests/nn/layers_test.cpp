@@ -189,6 +189,20 @@ TEST_SUITE("nn/layers") {
                     NotSupported);
   }
 
+  TEST_CASE("pooling refuses settings beyond 2^31 - 1, as the operations do") {
+    const std::int64_t most = INT32_MAX, one = 1;
+    for (const char* type : {"MaxPool2d", "AvgPool2d"}) {
+      CHECK_NOTHROW((void)make_module(type, {{"kernel_size", most}, {"stride", most}, {"padding", most}}));
+      CHECK_THROWS_AS((void)make_module(type, {{"kernel_size", most + 1}}), ValueError);
+      CHECK_THROWS_AS((void)make_module(type, {{"kernel_size", std::int64_t{0}}}), ValueError);
+      CHECK_THROWS_AS((void)make_module(type, {{"kernel_size", one}, {"stride", most + 1}}), ValueError);
+      CHECK_THROWS_AS((void)make_module(type, {{"kernel_size", one}, {"padding", -one}}), ValueError);
+    }
+    CHECK_THROWS_AS((void)make_module("MaxPool2d", {{"kernel_size", one}, {"dilation", most + 1}}), ValueError);
+    CHECK_THROWS_AS((void)make_module("AdaptiveAvgPool2d", {{"output_size", most + 1}}), ValueError);
+    CHECK_THROWS_AS((Conv1d(ConvSettings{1, 1, {1}, {.padding = {most + 1}}, true})), ValueError);
+  }
+
   TEST_CASE("Linear takes inputs of every rank, also without inputs or outputs") {
     const Linear m(3, 2);
     CHECK(m(ones({3})).shape() == Shape{2});

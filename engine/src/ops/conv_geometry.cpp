@@ -49,6 +49,11 @@ bool is_shift(const ConvGeometry& g) {
 /// A single copy where row by row would cost a call for every few pixels.
 template <class T>
 void shifted_plane(const ConvGeometry& g, const T* plane, const Span& sh, const Span& sw, T* to) {
+  // A tap outside the input everywhere: its offset may be larger than the plane, and nothing of it is shown.
+  if (sh.first >= sh.last || sw.first >= sw.last) {
+    std::fill_n(to, g.positions(), T(0));
+    return;
+  }
   const std::int64_t width = g.input[2];
   const std::int64_t offset = sh.offset * width + sw.offset;
   const std::int64_t begin = std::max(sh.first * width, -offset);
@@ -61,6 +66,16 @@ void shifted_plane(const ConvGeometry& g, const T* plane, const Span& sh, const 
     for (std::int64_t w = 0; w < sw.first; ++w) to[h * width + w] = T(0);
     for (std::int64_t w = sw.last; w < width; ++w) to[h * width + w] = T(0);
   }
+}
+
+/// Whether the multiply-adds of an image and the values of the result can be counted. What passes may still be more
+/// than there is memory for, which the allocation tells.
+bool countable(const ConvGeometry& g) {
+  constexpr std::int64_t kMost = INT64_MAX / 4;  // sums of a few such counts stay numbers as well
+  std::int64_t all = 1;
+  for (const std::int64_t size : {g.output[0], g.output[1], g.output[2], g.out_channels, std::max(g.taps(), g.batch)})
+    if (size != 0 && (__builtin_mul_overflow(all, size, &all) || all > kMost)) return false;
+  return true;
 }
 
 }  // namespace
@@ -95,12 +110,17 @@ ConvGeometry conv_geometry(const char* op, int spatial, const Shape& x, const Sh
     g.stride[axis] = setting(op, "stride", options.stride, spatial, i, 1);
     g.padding[axis] = setting(op, "padding", options.padding, spatial, i, 0);
     g.dilation[axis] = setting(op, "dilation", options.dilation, spatial, i, 1);
-    const std::int64_t room = g.input[axis] + 2 * g.padding[axis] - g.dilation[axis] * (g.kernel[axis] - 1) - 1;
-    if (g.kernel[axis] < 1 || room < 0)
+    // A weight without channels may claim any kernel.
+    const std::int64_t kernel = std::min<std::int64_t>(g.kernel[axis], INT32_MAX);
+    const std::int64_t room = g.input[axis] + 2 * g.padding[axis] - g.dilation[axis] * (kernel - 1) - 1;
+    if (g.kernel[axis] != kernel || kernel < 1 || room < 0)
       throw ShapeError(cat("[", op, "] kernel ", weight, " does not fit into x ", x, " with padding ",
                            g.padding[axis], " and dilation ", g.dilation[axis]));
     g.output[axis] = room / g.stride[axis] + 1;
   }
+  if (!countable(g))
+    throw LimitError(cat("[", op, "] x ", x, " and weight ", weight, " must need at most 2^61 products; got an output of ",
+                         g.output[0], " x ", g.output[1], " x ", g.output[2], " positions"));
   return g;
 }
 

@@ -1,7 +1,7 @@
 #include "coppice/engine/ops/pool.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
@@ -22,8 +22,28 @@ struct Window {
   double divisor;
 };
 
+/// Floor of a / b for b > 0.
+std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+
+/// Throws unless a setting is a number that sums and products of a few such numbers cannot overflow.
+void check_setting(const char* op, const char* name, std::int64_t value, std::int64_t least) {
+  if (value < least || value > INT32_MAX)
+    throw ValueError(cat("[", op, "] ", name, " must be in ", least, "..", INT32_MAX, "; got ", value));
+}
+
+/// Taps [first, last) of a window that begins at `start` which fall on 0..size - 1.
+struct Taps {
+  std::int64_t first, last;
+  Taps(std::int64_t start, std::int64_t kernel, std::int64_t dilation, std::int64_t size)
+      : first(start < 0 ? (dilation - 1 - start) / dilation : 0),
+        last(start + (kernel - 1) * dilation < size ? kernel
+             : start < size                         ? (size - start + dilation - 1) / dilation
+                                                    : 0) {}
+};
+
 Planes planes_of(const char* op, const Tensor& x, Pair output) {
-  if (x.dim() != 3 && x.dim() != 4) throw ShapeError(cat("[", op, "] needs [n, c, h, w] or [c, h, w]; got ", x.shape()));
+  if (x.dim() != 3 && x.dim() != 4)
+    throw ShapeError(cat("[", op, "] needs [n, c, h, w] or [c, h, w]; got ", x.shape()));
   Planes p;
   p.h = x.size(-2), p.w = x.size(-1), p.oh = output[0], p.ow = output[1];
   std::vector<std::int64_t> sizes(x.shape().begin(), x.shape().end());
@@ -34,20 +54,24 @@ Planes planes_of(const char* op, const Tensor& x, Pair output) {
   return p;
 }
 
+/// As PyTorch counts windows: with ceil_mode they may reach over the end, also where the first one does.
 Pair output_size(const char* op, const Tensor& x, const PoolOptions& o, Pair stride) {
   if (x.dim() < 2) throw ShapeError(cat("[", op, "] needs [n, c, h, w] or [c, h, w]; got ", x.shape()));
   Pair out{};
   for (std::size_t i = 0; i < 2; ++i) {
     const std::int64_t size = x.size(static_cast<std::int64_t>(i) - 2);
-    if (o.kernel[i] < 1 || stride[i] < 1 || o.dilation[i] < 1)
-      throw ValueError(cat("[", op, "] kernel, stride and dilation must be at least 1; got ", o.kernel[i], ", ",
-                           stride[i], " and ", o.dilation[i]));
+    check_setting(op, "kernel", o.kernel[i], 1);
+    check_setting(op, "stride", stride[i], 1);
+    check_setting(op, "dilation", o.dilation[i], 1);
     if (o.padding[i] < 0 || o.padding[i] > o.kernel[i] / 2)
       throw ValueError(cat("[", op, "] padding must be in 0..kernel / 2 = ", o.kernel[i] / 2, "; got ", o.padding[i]));
+    if (size == 0) throw ShapeError(cat("[", op, "] needs planes with elements; got ", x.shape()));
     const std::int64_t room = size + 2 * o.padding[i] - o.dilation[i] * (o.kernel[i] - 1) - 1;
-    if (room < 0) throw ShapeError(cat("[", op, "] kernel ", o.kernel[i], " does not fit into ", x.shape()));
-    out[i] = (o.ceil_mode ? room + stride[i] - 1 : room) / stride[i] + 1;
+    out[i] = floor_div(o.ceil_mode ? room + stride[i] - 1 : room, stride[i]) + 1;
     if (o.ceil_mode && (out[i] - 1) * stride[i] >= size + o.padding[i]) --out[i];
+    if (out[i] < 1)
+      throw ShapeError(cat("[", op, "] kernel ", o.kernel[i], " with dilation ", o.dilation[i], " and padding ",
+                           o.padding[i], " does not fit into ", x.shape()));
   }
   return out;
 }
@@ -55,9 +79,31 @@ Pair output_size(const char* op, const Tensor& x, const PoolOptions& o, Pair str
 /// Runs `f(plane)` over all planes, several in a task.
 template <class F>
 void each_plane(const Planes& p, F f) {
+  if (p.result.numel() == 0) return;  // one axis may be huge where the other is empty
   parallel_for(p.count, 1 + (1 << 15) / (p.h * p.w + 1), [&](Rows rows) {
     for (std::int64_t i = rows.begin; i < rows.end; ++i) f(i);
   });
+}
+
+/// Smallest number of T: what a window without an element gives, as in PyTorch.
+template <class T>
+constexpr T lowest() {
+  if constexpr (std::numeric_limits<T>::has_infinity) return -std::numeric_limits<T>::infinity();
+  else return std::numeric_limits<T>::lowest();
+}
+
+/// Position of the largest element of a window in its plane, or -1 where the window holds none.
+template <class T>
+std::int64_t best_of(const Planes& p, const PoolOptions& o, const T* image, std::int64_t top, std::int64_t left) {
+  // A window may be larger than anything: only its taps inside the plane are visited.
+  const Taps rows(top, o.kernel[0], o.dilation[0], p.h), columns(left, o.kernel[1], o.dilation[1], p.w);
+  std::int64_t best = -1;
+  for (std::int64_t a = rows.first; a < rows.last; ++a)
+    for (std::int64_t b = columns.first; b < columns.last; ++b) {
+      const std::int64_t at = (top + a * o.dilation[0]) * p.w + left + b * o.dilation[1];
+      if (best < 0 || image[at] > image[best] || image[at] != image[at]) best = at;
+    }
+  return best;
 }
 
 /// Maxima of one plane whose windows never reach over its edge, tap by tap, so that the inner loop is plain.
@@ -141,20 +187,10 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& o) {
       if (!keep && inside) return plain_maxima(p, o, stride, image, py + plane * p.oh * p.ow);
       for (std::int64_t i = 0; i < p.oh; ++i)
         for (std::int64_t j = 0; j < p.ow; ++j) {
-          std::int64_t best = -1;
-          for (std::int64_t a = 0; a < o.kernel[0]; ++a) {
-            const std::int64_t h = i * stride[0] - o.padding[0] + a * o.dilation[0];
-            if (h < 0 || h >= p.h) continue;
-            for (std::int64_t b = 0; b < o.kernel[1]; ++b) {
-              const std::int64_t w = j * stride[1] - o.padding[1] + b * o.dilation[1];
-              if (w < 0 || w >= p.w) continue;
-              const std::int64_t at = h * p.w + w;
-              if (best < 0 || image[at] > image[best] || image[at] != image[at]) best = at;
-            }
-          }
+          const std::int64_t best = best_of(p, o, image, i * stride[0] - o.padding[0], j * stride[1] - o.padding[1]);
           const std::int64_t to = (plane * p.oh + i) * p.ow + j;
-          py[to] = image[best];  // padding <= kernel / 2 leaves at least one element in every window
-          if (won != nullptr) won[to] = plane * p.h * p.w + best;
+          py[to] = best < 0 ? lowest<T>() : image[best];
+          if (won != nullptr) won[to] = best < 0 ? -1 : plane * p.h * p.w + best;
         }
     });
   });
@@ -165,7 +201,8 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& o) {
       const auto g = dy.data<T>();
       const auto at = winner.data<std::int64_t>();
       const auto to = dx.mutable_data<T>();
-      for (std::size_t i = 0; i < g.size(); ++i) to[static_cast<std::size_t>(at[i])] += g[i];
+      for (std::size_t i = 0; i < g.size(); ++i)
+        if (at[i] >= 0) to[static_cast<std::size_t>(at[i])] += g[i];
     });
     return GradList{dx.to(gradient.dtype())};
   });
@@ -189,12 +226,18 @@ Tensor avg_pool2d(const Tensor& x, const PoolOptions& o) {
 }
 
 Tensor adaptive_avg_pool2d(const Tensor& x, Pair output) {
-  if (output[0] < 0 || output[1] < 0)
-    throw ValueError(cat("[adaptive_avg_pool2d] output sizes must be at least 0; got ", output[0], " and ", output[1]));
+  for (const std::int64_t size : output) check_setting("adaptive_avg_pool2d", "output size", size, 0);
   const Planes p = planes_of("adaptive_avg_pool2d", x, output);
   if (p.h == 0 || p.w == 0) throw ShapeError(cat("[adaptive_avg_pool2d] empty planes in ", x.shape()));
   return mean_pool("adaptive_avg_pool2d", x, p, [p](std::int64_t i, std::int64_t j) {
-    Window v{i * p.h / p.oh, ((i + 1) * p.h + p.oh - 1) / p.oh, j * p.w / p.ow, ((j + 1) * p.w + p.ow - 1) / p.ow, 1};
+    // floor(i h / n) and ceil((i + 1) h / n) without the product i h, which may overflow.
+    const auto first = [](std::int64_t at, std::int64_t n, std::int64_t size) {
+      return at * (size / n) + at * (size % n) / n;
+    };
+    const auto last = [](std::int64_t at, std::int64_t n, std::int64_t size) {
+      return (at + 1) * (size / n) + ((at + 1) * (size % n) + n - 1) / n;
+    };
+    Window v{first(i, p.oh, p.h), last(i, p.oh, p.h), first(j, p.ow, p.w), last(j, p.ow, p.w), 1};
     v.divisor = static_cast<double>((v.h1 - v.h0) * (v.w1 - v.w0));
     return v;
   });

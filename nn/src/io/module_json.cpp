@@ -1,6 +1,5 @@
 #include "io/module_json.h"
 
-#include <algorithm>
 #include <set>
 
 #include "coppice/engine/checked.h"
@@ -8,20 +7,25 @@
 #include "coppice/nn/masked.h"
 #include "coppice/nn/registry.h"
 #include "parametrize_list.h"
+#include "shown.h"
 
 namespace coppice::nn {
 namespace {
 
 using json = nlohmann::ordered_json;
 
-// Children are found by a walk: more in one file would take minutes to build.
+// More than any network has, and little enough to be built in a moment.
 constexpr std::size_t kMostModules = 20'000;
+// One module of a few bytes may ask for thousands, as an LSTM of 1000 layers does.
+constexpr std::size_t kMostTensors = 100'000;
+// What Limits::name_bytes allows a tensor. A name stands in the path of every module below it.
+constexpr std::size_t kLongestName = 4096;
 
 Argument argument_from(const json& value, const std::string& where, const std::string& name) {
   if (value.is_null()) return std::monostate{};
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX)
-    throw FormatError(cat(where, ": argument '", name, "' does not fit 63 bits: ", value.get<std::uint64_t>()));
+    throw FormatError(cat(where, ": argument ", quote(name), " does not fit 63 bits: ", value.get<std::uint64_t>()));
   if (value.is_number_integer()) return value.get<std::int64_t>();
   if (value.is_number_float()) return value.get<double>();
   if (value.is_string()) return value.get<std::string>();
@@ -30,12 +34,12 @@ Argument argument_from(const json& value, const std::string& where, const std::s
     for (const json& item : value) {
       const Argument one = argument_from(item, where, name);
       if (!std::holds_alternative<std::int64_t>(one))
-        throw FormatError(cat(where, ": argument '", name, "' must be a list of integers"));
+        throw FormatError(cat(where, ": argument ", quote(name), " must be a list of integers"));
       list.push_back(std::get<std::int64_t>(one));
     }
     return list;
   }
-  throw FormatError(cat(where, ": argument '", name, "' must not be an object"));
+  throw FormatError(cat(where, ": argument ", quote(name), " must not be an object"));
 }
 
 Arguments arguments_from(const json& object, const std::string& where) {
@@ -56,21 +60,24 @@ struct Builder {
   const std::string& source;
   bool model_file;
   mutable std::size_t modules = 0;  // listed so far
+  mutable std::size_t tensors = 0;  // held by those that are built
 
-  [[nodiscard]] ModulePtr build(const json& entry, const std::string& path) const {
+  /// @param path  where the entry stands in the file
+  /// @param name_bytes  length of the module's dotted path in the tree
+  [[nodiscard]] ModulePtr build(const json& entry, const std::string& path, std::size_t name_bytes) const {
     std::string where = cat("[architecture] ", source, ": entry ", path.empty() ? "at the top" : path);
     if (!entry.is_object()) throw FormatError(cat(where, " must be an object"));
     if (!entry.contains("type") || !entry["type"].is_string())
       throw FormatError(cat(where, " needs a \"type\" that is a text"));
     const std::string type = entry["type"];
-    where += cat(" (", type, ")");
+    where += cat(" (", shown(type), ")");
     Arguments arguments;
     for (const auto& [key, value] : entry.items()) {
       if (key == "args") {
         arguments = arguments_from(value, where);
       } else if (key != "type" && key != "name" && key != "modules" &&
                  !(model_file && (key == "masked" || key == "parameters" || key == "frozen"))) {
-        throw FormatError(cat(where, ": unknown key \"", key, "\""));
+        throw FormatError(cat(where, ": unknown key \"", shown(key), "\""));
       }
     }
     ModulePtr module;
@@ -81,11 +88,14 @@ struct Builder {
     } catch (const Error& e) {
       throw FormatError(cat(where, ": ", e.what()));
     }
-    if (entry.contains("modules")) add_children(entry["modules"], *module, path, where);
+    if ((tensors += module->own_parameters().size() + module->own_buffers().size()) > kMostTensors)
+      throw LimitError(cat(where, ": a tree with more than ", kMostTensors, " parameters and buffers"));
+    if (entry.contains("modules")) add_children(entry["modules"], *module, path, where, name_bytes);
     return module;
   }
 
-  void add_children(const json& list, Module& module, const std::string& path, const std::string& where) const {
+  void add_children(const json& list, Module& module, const std::string& path, const std::string& where,
+                    std::size_t name_bytes) const {
     if (!list.is_array()) throw FormatError(cat(where, ": \"modules\" must be a list"));
     if ((modules += list.size()) > kMostModules)
       throw LimitError(cat(where, ": a tree of more than ", kMostModules, " modules"));
@@ -104,12 +114,16 @@ struct Builder {
         if (!list[i]["name"].is_string()) throw FormatError(cat(where, ": \"name\" of ", at, " must be a text"));
         name = list[i]["name"];
       }
-      ModulePtr child = build(list[i], at);
+      const std::size_t dotted = name_bytes + (name_bytes == 0 ? 0 : 1) + name.size();
+      if (name.size() > kLongestName || dotted > kLongestName)
+        throw LimitError(cat(where, ": the name of ", at, " and its path must be at most ", kLongestName,
+                             " bytes; got ", name.size(), " and ", dotted, " for ", quote(name)));
+      ModulePtr child = build(list[i], at, dotted);
       try {
-        if (!listed.insert(name).second) throw KeyError(cat("two modules are called '", name, "'"));
+        if (!listed.insert(name).second) throw KeyError(cat("two modules are called ", quote(name)));
         // A module of the program's may have made its children itself.
         if (const ModulePtr* made = module.children().find(name); made && (*made)->type_name() != child->type_name())
-          throw KeyError(cat("'", name, "' is a ", (*made)->type_name(), ", not a ", child->type_name()));
+          throw KeyError(cat(quote(name), " is a ", (*made)->type_name(), ", not a ", child->type_name()));
         module.add_module(name, std::move(child));
       } catch (const Error& e) {
         throw FormatError(cat(where, ": ", e.what()));
@@ -169,14 +183,16 @@ void restore_parameters(Module& module, const json& entry, const std::string& so
                             " must list names of its parameters, each once"));
     };
     if (!entry[key].is_array() || entry[key].size() > module.own_parameters().size()) fail();
+    std::set<std::string_view> seen;  // of texts in `entry`
     for (const json& one : entry[key]) {
       if (!one.is_string()) fail();
-      out.push_back(one);
-      if (!module.own_parameters().contains(out.back()) || std::count(out.begin(), out.end(), out.back()) > 1) fail();
+      const auto& name = one.get_ref<const std::string&>();
+      if (!module.own_parameters().contains(name) || !seen.insert(name).second) fail();
+      out.push_back(name);
     }
     return out;
   };
-  for (const std::string& name : names("parameters")) module.rename_parameter(name, name);  // to the end, one by one
+  module.order_parameters(names("parameters"));
   for (const std::string& name : names("frozen")) {
     Tensor parameter = *module.own_parameters().find(name);
     if (parameter.defined() && is_floating(parameter.dtype())) parameter.requires_grad_(false);
@@ -197,7 +213,7 @@ std::vector<MaskStep> steps_from_json(const json& list, const std::string& sourc
 
 ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file) {
   try {
-    return Builder{source, model_file}.build(entry, "");
+    return Builder{source, model_file}.build(entry, "", 0);
   } catch (const FormatError& e) {  // types, names and keys are texts of a stranger
     throw FormatError(printable(e.what()));
   } catch (const LimitError& e) {

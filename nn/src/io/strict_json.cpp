@@ -56,8 +56,10 @@ class Handler {
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     std::string_view reason = error.what();  // "[json.exception.parse_error.101] parse error at …"
     if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    throw FormatError(
-        cat("[json] ", source_, ", byte ", position == 0 ? 0 : position - 1, ": must be JSON: ", printable(reason)));
+    constexpr std::size_t kLongest = 300;  // the library repeats the whole token, which may be the whole file
+    const char* rest = reason.size() > kLongest ? " (and more)" : "";
+    throw FormatError(cat("[json] ", source_, ", byte ", position == 0 ? 0 : position - 1, ": must be JSON: ",
+                          printable(reason.substr(0, kLongest)), rest));
   }
 
  private:

@@ -1,12 +1,13 @@
 #include "coppice/nn/packed/packed_layer.h"
 
+#include "coppice/engine/checked.h"
 namespace coppice::nn {
 
 PackedFormat packed_format_from(const Arguments& a) {
   const std::string word = a.text("format", "");
   const auto format = packed_format_from_name(word);
   if (!format || *format == PackedFormat::dense)
-    throw ValueError(cat("[packed] format must be csr, bitmask, block4, block8 or block16; got '", word, "'"));
+    throw ValueError(cat("[packed] format must be csr, bitmask, block4, block8 or block16; got ", quote(word)));
   return *format;
 }
 

@@ -44,6 +44,7 @@ class FunctionRef<R(Args...)> {
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> body);
 
 /// Threads that parallel_for may use, at least 1. Starts as COPPICE_NUM_THREADS, else the processors of this process.
+/// Where the system refuses to start that many, it becomes what there is with the first loop that asks for them.
 [[nodiscard]] int num_threads();
 /// @throws ValueError  if `count` is below 1
 void set_num_threads(int count);

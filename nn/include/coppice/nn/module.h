@@ -100,6 +100,8 @@ class Module : public std::enable_shared_from_this<Module> {
   /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.
   /// @throws KeyError  if `from` is not a parameter or `to` is taken
   void rename_parameter(std::string_view from, std::string to, std::size_t at = SIZE_MAX);
+  /// Moves these parameters behind all others, in this order. @throws KeyError  if one is not there, or named twice
+  void order_parameters(const std::vector<std::string>& names);
 
   /// Every module once, itself first, in pre-order; dotted paths, "" for itself.
   [[nodiscard]] std::vector<std::pair<std::string, const Module*>> named_modules(std::string_view prefix = "") const;
@@ -114,12 +116,12 @@ class Module : public std::enable_shared_from_this<Module> {
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
 
-  /// Training mode of this module and all below.
-  void train(bool on = true);
-  void eval() { train(false); }
+  /// Training mode of this module and all below. Takes no memory, so that destructors may call it.
+  void train(bool on = true) noexcept;
+  void eval() noexcept { train(false); }
   [[nodiscard]] bool training() const { return training_; }
   /// The mode of this module alone.
-  void set_training(bool on) { training_ = on; }
+  void set_training(bool on) noexcept { training_ = on; }
   /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same, and
   /// model files hold them.
   [[nodiscard]] virtual bool saves_state() const { return true; }
@@ -147,6 +149,7 @@ class Module : public std::enable_shared_from_this<Module> {
  private:
   struct CopyMemo;
   [[nodiscard]] ModulePtr copy_with(CopyMemo& memo) const;
+  void train_below(bool on, std::uint64_t walk) noexcept;
   void check_new_name(const char* op, std::string_view name) const;
 
   OrderedMap<Tensor> parameters_;
@@ -158,6 +161,7 @@ class Module : public std::enable_shared_from_this<Module> {
   std::shared_ptr<HookList<ForwardPreHook>> pre_hooks_;
   std::shared_ptr<HookList<ForwardHook>> hooks_;
   bool training_ = true;
+  std::uint64_t walk_ = 0;  // number of the last train() that came by: what is shared is visited once
 };
 
 /// One tensor in, one tensor out.

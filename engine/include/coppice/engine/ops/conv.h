@@ -11,9 +11,9 @@ namespace coppice {
 
 /// Settings of a convolution. Each list holds one number per spatial axis, or one for all of them.
 struct ConvOptions {
-  std::vector<std::int64_t> stride = {1};    ///< at least 1
-  std::vector<std::int64_t> padding = {0};   ///< zeros on both sides, at least 0
-  std::vector<std::int64_t> dilation = {1};  ///< distance of kernel taps, at least 1
+  std::vector<std::int64_t> stride = {1};    ///< 1 to 2^31 - 1
+  std::vector<std::int64_t> padding = {0};   ///< zeros on both sides, 0 to 2^31 - 1
+  std::vector<std::int64_t> dilation = {1};  ///< distance of kernel taps, 1 to 2^31 - 1
   std::int64_t groups = 1;                   ///< divides in and out channels
 };
 
@@ -33,7 +33,7 @@ struct ConvGeometry {
 
 /// @param spatial  number of spatial axes, 1 to 3
 /// @param x        [n, in, ...]; @param weight  [out, in / groups, ...kernel]
-/// @throws ShapeError, ValueError naming `op`
+/// @throws ShapeError, ValueError naming `op`; LimitError  if padding asks for sizes that no memory holds
 [[nodiscard]] ConvGeometry conv_geometry(const char* op, int spatial, const Shape& x, const Shape& weight,
                                          const ConvOptions& options);
 

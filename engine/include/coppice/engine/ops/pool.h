@@ -11,7 +11,8 @@ namespace coppice {
 
 using Pair = std::array<std::int64_t, 2>;
 
-/// Windows of a pooling. Padding is at most half the kernel, as in PyTorch.
+/// Windows of a pooling. Padding is at most half the kernel, as in PyTorch; no setting exceeds 2^31 - 1. Planes must
+/// have elements, batches need not.
 struct PoolOptions {
   Pair kernel{1, 1};
   std::optional<Pair> stride = std::nullopt;  ///< the kernel when absent
@@ -22,7 +23,8 @@ struct PoolOptions {
   std::optional<std::int64_t> divisor_override = std::nullopt;  ///< avg_pool2d only
 };
 
-/// Largest element of each window; padding never wins, NaN does. The gradient goes to the first winner.
+/// Largest element of each window; padding never wins, NaN does. The gradient goes to the first winner. A window that
+/// dilation leaves without an element gives the lowest value (-inf), and no gradient.
 /// @throws ShapeError, ValueError
 [[nodiscard]] Tensor max_pool2d(const Tensor& x, const PoolOptions& options);
 /// Mean of each window. @throws ShapeError, ValueError, DtypeError
