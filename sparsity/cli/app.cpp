@@ -190,6 +190,14 @@ void writes_safetensors(const std::string& output) {
       throw UsageError(cat("'", output, "' would be a safetensors file, not ", other, "; `coppice convert` writes others"));
 }
 
+SafetensorsWriteOptions write_options(const std::string& output, bool checksums) {
+  if (checksums && std::filesystem::path(output).extension() != ".safetensors")
+    throw UsageError(cat("--checksums has an effect with .safetensors only; zip archives have their own; got '", output, "'"));
+  SafetensorsWriteOptions options;
+  options.checksums = checksums;
+  return options;
+}
+
 void only_with(const CLI::Option& option, const std::string& what) {
   if (option.count() > 0) throw UsageError(cat(option.get_name(), " has an effect with ", what, " only"));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coppice/engine/io/limits.h"
+#include "coppice/engine/io/safetensors.h"
 
 namespace coppice::cli {
 
@@ -66,6 +67,8 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
 
 /// Refuses names that promise another format than safetensors. @throws UsageError
 void writes_safetensors(const std::string& output);
+/// What --checksums asks for. @throws UsageError  if the output has another format
+[[nodiscard]] SafetensorsWriteOptions write_options(const std::string& output, bool checksums);
 /// Refuses an option that was given where it has no effect. @throws UsageError
 void only_with(const CLI::Option& option, const std::string& what);
 /// A number in [low, high]; unlike CLI::Range it refuses NaN.

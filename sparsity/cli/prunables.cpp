@@ -52,7 +52,7 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
   }
 }
 
-void Prunables::save(const std::string& output, bool keep_masks) {
+void Prunables::save(const std::string& output, bool keep_masks, const SafetensorsWriteOptions& options) {
   NoGrad guard;
   if (!keep_masks)
     for (const Prunable& p : all_)
@@ -68,7 +68,7 @@ void Prunables::save(const std::string& output, bool keep_masks) {
     }
   }
   out.metadata() = loaded_.tensors.metadata();
-  save_tensors(output, out);
+  save_tensors(output, out, options);
 }
 
 }  // namespace coppice::cli

@@ -30,7 +30,8 @@ class Prunables {
   [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
   /// Writes a model file, or a checkpoint in the order of the input.
   /// @param keep_masks  X_orig and X_mask instead of their product
-  void save(const std::string& output, bool keep_masks);
+  /// @param options  of a .safetensors checkpoint
+  void save(const std::string& output, bool keep_masks, const SafetensorsWriteOptions& options);
 
  private:
   Loaded loaded_;

@@ -1,6 +1,4 @@
-/// Many threads on one model, and bodies of loops that throw. Run under ThreadSanitizer as well:
-///   CXX=clang++-14 meson setup build-tsan -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized
-///   ninja -C build-tsan tests/test_threads && build-tsan/tests/test_threads
+/// Many threads on one model, and bodies of loops that throw. `./coppice test --threads` runs it under ThreadSanitizer.
 
 #include <doctest/doctest.h>
 

@@ -60,9 +60,10 @@ NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& 
   source.reject("the file is ", describe(kind), "; safetensors, .pt and .pth of PyTorch, .npz and .npy are read");
 }
 
-void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors) {
+void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                  const SafetensorsWriteOptions& options) {
   const std::string extension = path.extension().string();
-  if (extension == ".safetensors") return write_safetensors(path, tensors);
+  if (extension == ".safetensors") return write_safetensors(path, tensors, options);
   if (extension == ".pt" || extension == ".pth") return write_torch(path, tensors);
   if (extension == ".npz") return write_npz(path, tensors);
   if (extension != ".npy")

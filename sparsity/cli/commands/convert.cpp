@@ -11,7 +11,7 @@ namespace {
 
 struct Options {
   std::string input, output, dtype;
-  bool force = false;
+  bool force = false, checksums = false;
 };
 
 const std::vector<std::string> kFloating{"float32", "float64", "float16", "bfloat16"};
@@ -66,6 +66,7 @@ int run(const App& app, const Options& o) {
   interrupt_at_once();
   check_output(o.output, files_behind(app, o.input), o.force);
   const std::string format = format_of(o.output);
+  const SafetensorsWriteOptions options = write_options(o.output, o.checksums);
   const Loaded input = load_any(app, o.input);
   NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(app, o.input, *input.model);
   if (!o.dtype.empty()) tensors = converted(app, tensors, *dtype_from_name(o.dtype));
@@ -76,7 +77,7 @@ int run(const App& app, const Options& o) {
     if (key != "format" && (input.model != nullptr || format != ".safetensors"))
       left_out.push_back(cat("metadata ", key));
   if (input.model != nullptr || is_pytorch_name(o.input)) tensors.metadata().emplace("format", "pt");
-  write_output(o.output, [&] { save_tensors(o.output, tensors); });
+  write_output(o.output, [&] { save_tensors(o.output, tensors, options); });
 
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json) {
@@ -107,6 +108,8 @@ void add_convert(App& app) {
   sub->add_option("-o,--output", o->output, "File to write")->required();
   sub->add_option("--dtype", o->dtype, "Convert floating tensors to this type (default: each keeps its own)")
       ->check(CLI::IsMember(kFloating));
+  sub->add_flag("--checksums", o->checksums,
+                "Write a CRC-32 of every tensor into the metadata of a .safetensors, which readers here compare");
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

@@ -21,7 +21,7 @@ struct Options {
   std::string input, output, method = "l1_unstructured", amount, n = "2", ties = "lowest";
   std::int64_t dim = 0;
   std::uint64_t seed = 0;
-  bool keep_masks = false, dry_run = false, force = false;
+  bool keep_masks = false, dry_run = false, force = false, checksums = false;
   const CLI::Option *dim_option = nullptr, *n_option = nullptr;
   NameFilter names;
 };
@@ -141,6 +141,7 @@ int run(const App& app, const Options& o) {
   (void)parse_order(o.n);
   if (!o.dry_run) check_output(o.output, files_behind(app, o.input), o.force);
 
+  const SafetensorsWriteOptions options = write_options(o.output, o.checksums);
   Prunables input(app, o.input);
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
   const std::vector<Prunable> targets = choose(input.all(), o.names);
@@ -152,7 +153,7 @@ int run(const App& app, const Options& o) {
     prune(targets, o, amount);
   }
   const std::vector<Row> rows = rows_of(targets);
-  if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks); });
+  if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks, options); });
   for (const std::string& what : input.skipped()) note(app, cat("left out: ", printable(what)));
   report(app, o, rows);
   return kDone;
@@ -186,6 +187,8 @@ void add_prune(App& app) {
       ->capture_default_str();
   o->names.add_options(sub);
   sub->add_flag("--keep-masks", o->keep_masks, "Write X_orig and X_mask instead of their product");
+  sub->add_flag("--checksums", o->checksums,
+                "Write a CRC-32 of every tensor into the metadata of a .safetensors; model files always have them");
   sub->add_flag("--dry-run", o->dry_run, "Show what would be pruned and write nothing");
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] {

@@ -5,6 +5,7 @@
 
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/named_tensors.h"
+#include "coppice/engine/io/safetensors.h"
 
 namespace coppice {
 
@@ -16,7 +17,9 @@ namespace coppice {
 
 /// Writes by extension: .safetensors, .pt or .pth, .npz, .npy (of exactly one tensor). Atomic. Only safetensors keeps
 /// the metadata.
+/// @param options  for .safetensors; the other formats have checksums, or no place for them
 /// @throws IoError; ValueError  for another extension, or what the format cannot hold
-void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors);
+void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                  const SafetensorsWriteOptions& options = {});
 
 }  // namespace coppice
