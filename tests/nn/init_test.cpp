@@ -113,7 +113,8 @@ TEST_SUITE("nn/init") {
         {"PackedLinear", {{"in_features", n}, {"out_features", one}, {"format", std::string("csr")}}}};
     const SkipInit skip;
     for (const auto& [type, arguments] : large) {
-      CAPTURE(type);
+      const std::string& name = type;  // Clang 14 captures no structured bindings
+      CAPTURE(name);
       const std::int64_t before = resident_pages();
       const ModulePtr module = make_module(type, arguments);
       CHECK(resident_pages() - before < 16'384);  // 64 MB
