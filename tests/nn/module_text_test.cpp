@@ -44,7 +44,10 @@ TEST_SUITE("nn/module_text") {
     CHECK(holds(said, " and 980 more"));
     CHECK(said.size() < 500);
     CHECK_THROWS_AS(root.add_module(std::string(1'000'000, '.'), std::make_shared<nn::ReLU>()), KeyError);
-    CHECK(outcome([&] { return (root.add_module(std::string(1'000'000, '.'), std::make_shared<nn::ReLU>()), 0); }).size() <
-          500);
+    const std::string refused = outcome([&] {
+      root.add_module(std::string(1'000'000, '.'), std::make_shared<nn::ReLU>());
+      return 0;
+    });
+    CHECK(refused.size() < 500);
   }
 }
