@@ -15,6 +15,14 @@
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // GCC's words
+#define COPPICE_UNLIMITED
+#elif defined(__has_feature)  // Clang's
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COPPICE_UNLIMITED
+#endif
+#endif
+
 using namespace coppice;
 
 namespace {
@@ -181,7 +189,7 @@ TEST_SUITE("engine/parallel") {
   }
 
   TEST_CASE("fewer threads are used where the system starts no more") {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these need addresses without limit
+#ifndef COPPICE_UNLIMITED  // the sanitizers need addresses without limit
     const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
     for (const int kilobytes : {200'000, 400'000, 800'000}) {
       CAPTURE(kilobytes);

@@ -90,4 +90,12 @@ TEST_SUITE("hostile/changes_without_memory") {
     check_all_or_nothing(m, [&](nn::Module& x) { nn::parametrize::register_parametrization(x, "weight", mask()); });
     check_all_or_nothing(m, [](nn::Module& x) { nn::parametrize::remove_parametrizations(x, "weight"); });
   }
+
+  TEST_CASE("modules of more names than are walked") {
+    set_num_threads(1);
+    nn::LSTM m(nn::LstmSettings{.input_size = 2, .hidden_size = 2, .num_layers = 5});  // 20 parameters
+    check_all_or_nothing(m, [](nn::Module& x) { prune::l1_unstructured(x, "weight_hh_l2", 2); });
+    prune::l1_unstructured(m, "weight_hh_l2", 2);
+    check_all_or_nothing(m, [](nn::Module& x) { prune::remove(x, "weight_hh_l2"); });
+  }
 }

@@ -70,7 +70,8 @@ TEST_SUITE("nn/description_limits") {
           R"({"type":"FakeSparsity","args":{"shape":[1],"dtype":")" + text + "\"}}",
           R"({"type":"PackedLinear","args":{"in_features":1,"out_features":1,"format":")" + text + "\"}}",
           R"({"type":"EmbeddingBag","args":{"num_embeddings":1,"embedding_dim":1,"mode":")" + text + "\"}}",
-          R"({"type":"Conv1d","args":{"in_channels":1,"out_channels":1,"kernel_size":1,"padding_mode":")" + text + "\"}}",
+          R"({"type":"Conv1d","args":{"in_channels":1,"out_channels":1,"kernel_size":1,"padding_mode":")" + text +
+              "\"}}",
           sequential("", sequential(std::string(4000, '.'), "")),                 // a name
           sequential("", times(2, sequential(std::string(4000, 'n'), ""))),
           "{\"type\":\"ReLU\",\"k\":0,\"" + text + "\":1,\"" + text + "\":1}",    // a key twice

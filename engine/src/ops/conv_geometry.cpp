@@ -119,8 +119,8 @@ ConvGeometry conv_geometry(const char* op, int spatial, const Shape& x, const Sh
     g.output[axis] = room / g.stride[axis] + 1;
   }
   if (!countable(g))
-    throw LimitError(cat("[", op, "] x ", x, " and weight ", weight, " must need at most 2^61 products; got an output of ",
-                         g.output[0], " x ", g.output[1], " x ", g.output[2], " positions"));
+    throw LimitError(cat("[", op, "] x ", x, " and weight ", weight, " must need at most 2^61 products; got ",
+                         g.output[0], " x ", g.output[1], " x ", g.output[2], " output positions"));
   return g;
 }
 
