@@ -218,4 +218,36 @@ TEST_SUITE("sparsity/cli/convert") {
     spill(index, R"({"weight_map": {"a.weight": "../s1.safetensors"}})");
     for (const char* command : {"inspect", "verify"}) CHECK(run({command, index}).code == 3);
   }
+
+  TEST_CASE("--checksums: a flipped bit of the output is found; without them the file says nothing of them") {
+    const TempDir dir;
+    const std::string mlp = (kData / "mlp_digits.pt").string(), out = (dir / "out.safetensors").string();
+    for (const Words& words : {Words{"convert", mlp, "-o", out}, Words{"prune", mlp, "-o", out, "--amount", "0.5"}}) {
+      CAPTURE(words[0]);
+      Words with = words;
+      with.insert(with.end(), {"--checksums", "--force"});
+      REQUIRE(run(with).code == 0);
+      CHECK(holds(run({"verify", out}).out, "checksums of the header and of 6 tensors hold"));
+      CHECK(json_of({"inspect", out}).at("metadata").size() == 1);  // "format": "pt" alone
+      std::string bytes = slurp(out);
+      bytes[bytes.size() - 3] ^= 16;
+      spill(out, bytes);
+      CHECK(run({"inspect", out}).code == 3);
+      Words without = words;
+      without.emplace_back("--force");
+      REQUIRE(run(without).code == 0);
+      CHECK(!holds(run({"verify", out}).out, "checksums"));
+      CHECK(slurp(out).find("crc32") == std::string::npos);
+    }
+    for (const char* name : {"out.pt", "out.npz"}) {
+      const Said said = run({"convert", mlp, "-o", dir / name, "--checksums"});
+      CHECK(said.code == 2);
+      CHECK(holds(said.err, "--checksums has an effect with .safetensors only"));
+      CHECK(!std::filesystem::exists(dir / name));
+    }
+    // A model's checksums are not handed on to a file that holds other tensors.
+    REQUIRE(run({"convert", models().mlp, "-o", out, "--force"}).code == 0);
+    CHECK(run({"verify", out}).code == 0);
+    CHECK(slurp(out).find("crc32") == std::string::npos);
+  }
 }

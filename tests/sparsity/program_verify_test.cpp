@@ -42,6 +42,35 @@ TEST_SUITE("sparsity/cli/verify") {
     CHECK(holds(checked((dir / "i.safetensors.index.json").string()), "the index names 1 shard"));
   }
 
+  TEST_CASE("an architecture: its modules are built, and what is wrong with it is told") {
+    const TempDir dir;
+    const std::string arch = (kData / "mlp_digits.arch.json").string();
+    CHECK(holds(checked(arch), "the 6 modules have known types"));
+    CHECK(json_of({"verify", arch}).at("kind") == "architecture");
+    CHECK(run({"verify", arch, "--against", arch}).code == 2);
+    spill(dir / "a.json", R"({"type": "Linear", "args": {"in_features": -1, "out_features": 2}})");
+    const Said said = run({"verify", dir / "a.json"});
+    CHECK(said.code == 3);
+    CHECK(holds(said.err, "(Linear)"));
+    spill(dir / "a.json", R"({"type": "Linear", "type": "Linear"})");
+    CHECK(holds(run({"verify", dir / "a.json"}).err, "twice"));
+    CHECK(run({"verify", arch, "--limit-header-bytes", "10"}).code == 4);
+    CHECK(run({"verify", arch, "--limit-nesting", "1"}).code == 4);
+  }
+
+  TEST_CASE("the kind of the file, its checksums, and what was left out") {
+    const TempDir dir;
+    CHECK(json_of({"verify", models().mlp}).at("kind") == "model");
+    CHECK(holds(checked(models().mlp), "checksums of the header and of 6 tensors hold"));
+    write_safetensors(dir / "s1.safetensors", {{"a", ones({1})}, {"more", ones({1})}}, {.checksums = true});
+    write_safetensors(dir / "s2.safetensors", {{"b", ones({1})}}, {.checksums = true});
+    const std::string index = (dir / "i.safetensors.index.json").string();
+    spill(index, R"({"weight_map": {"a": "s1.safetensors", "b": "s2.safetensors"}})");
+    CHECK(holds(checked(index), "checksums of the header and of 3 tensors hold"));
+    CHECK(json_of({"verify", index}).at("left_out") == Json{"s1.safetensors: more"});
+    CHECK(holds(run({"verify", index}).err, "left out: s1.safetensors: more"));
+  }
+
   TEST_CASE("one flipped bit anywhere in the values of a .pt file: exit code 3 and the member") {
     const TempDir dir;
     const std::string good = slurp(kData / "mlp_digits.pt");
