@@ -1,5 +1,5 @@
-/// Loading against reading the bytes once: a safetensors file and a .pt file, mapped, their checksums compared, every byte
-/// summed, against cat and read(2), all in turn in one run.
+/// Loading against reading the bytes once: a safetensors file and a .pt file, mapped, their checksums compared, every
+/// byte summed, against cat and read(2), all in turn in one run.
 ///
 ///   load_bench [MEGABYTES] [FOLDER]
 

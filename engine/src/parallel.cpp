@@ -124,8 +124,7 @@ int startable(int count) {
       return nullptr;
     };
     pthread_t thread{};
-    while (started.size() < trial && pthread_create(&thread, nullptr, pass, &gate) == 0)
-      started.push_back(thread);
+    while (started.size() < trial && pthread_create(&thread, nullptr, pass, &gate) == 0) started.push_back(thread);
   }
   for (const pthread_t thread : started) pthread_join(thread, nullptr);
   return std::clamp(static_cast<int>(started.size()) - spare, 0, count);
@@ -142,8 +141,10 @@ void start_all(Pool& pool, int count) {
         0, count,
         [&](int) {
           std::unique_lock lock(mutex);
-          if (++here == count) all_here.notify_all();
-          else all_here.wait_until(lock, moment, [&] { return here == count; });
+          if (++here == count)
+            all_here.notify_all();
+          else
+            all_here.wait_until(lock, moment, [&] { return here == count; });
         },
         tbb::simple_partitioner{});
   });

@@ -1,7 +1,7 @@
 #include "coppice/nn/module.h"
 
 #include <atomic>
-#include <unordered_set>
+#include <set>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
@@ -153,11 +153,11 @@ void Module::rename_parameter(std::string_view from, std::string to, std::size_t
 }
 
 void Module::order_parameters(const std::vector<std::string>& names) {
-  std::unordered_set<std::string_view> seen;
+  std::set<std::string_view> seen;
   for (const std::string& name : names)
     if (!parameters_.contains(name) || !seen.insert(name).second)
-      throw KeyError(cat("[order_parameters] names must be parameters of ", type_name(), ", each once; got ",
-                         quote(name)));
+      throw KeyError(
+          cat("[order_parameters] names must be parameters of ", type_name(), ", each once; got ", quote(name)));
   parameters_.move_last(names);
 }
 

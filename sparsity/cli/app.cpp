@@ -44,8 +44,10 @@ void on_bus_error(int, siginfo_t* info, void*) {
   }
   char text[700] = "coppice: '";
   std::size_t at = std::strlen(text);
-  for (; *path != '\0'; ++path) text[at++] = static_cast<unsigned char>(*path) < 0x20 || *path == 0x7F ? '?' : *path;
-  constexpr char kEnd[] = "' became shorter while it was read, or its disk failed; no output was written\n";
+  const std::size_t length = std::strlen(path);  // at most 511
+  std::memcpy(text + at, path, length);
+  at += length;
+  constexpr char kEnd[] = "' became shorter while it was read, or its disk failed\n";
   std::memcpy(text + at, kEnd, sizeof kEnd - 1);
   (void)!write(STDERR_FILENO, text, at + sizeof kEnd - 1);
   _exit(kIo);
@@ -68,20 +70,23 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
       [](std::string& text) {
         std::uint64_t value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool fine = error == std::errc() && end == text.data() + text.size();
-        return fine ? std::string() : cat("must be a whole number in 0..", UINT64_MAX, "; got '", text, "'");
+        if (error != std::errc() || end != text.data() + text.size())
+          return cat("must be a whole number in 0..", UINT64_MAX, "; got '", text, "'");
+        text = cat(value);  // the parser would read 010 as eight
+        return std::string();
       },
       "");
   const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {
-    sub->add_option(option, value, what)->group("Limits")->check(whole);
+    return sub->add_option(option, value, what)->group("Limits")->transform(whole);
   };
   limit("--limit-file-bytes", read.limits.file_bytes, "Largest file that is read");
   limit("--limit-header-bytes", read.limits.header_bytes,
-        "Largest header, pickle, zip directory, index or architecture");
+        "Largest header, pickle, zip directory, index or architecture; all names of a .pt together");
   limit("--limit-tensors", read.limits.tensors, "Most tensors in a file");
   limit("--limit-rank", read.limits.rank, "Most axes of a tensor");
   limit("--limit-name-bytes", read.limits.name_bytes, "Longest name of a tensor");
-  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle, index or architecture; 1000 at most");
+  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle, an index or a description of modules")
+      ->check(CLI::Range(0, 1000));
   limit("--limit-objects", read.limits.objects, "Most values in a pickle");
   limit("--limit-shards", read.limits.shards, "Most files that the index of shards names");
   limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
@@ -90,7 +95,7 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
     sub->add_flag_callback(
            "--no-checksums", [this] { read.verify = false; },
            "Do not compare the checksums that files carry: faster, but a flipped bit goes unnoticed")
-        ->group("Limits");
+        ->group("Reading");
   return sub;
 }
 
@@ -126,10 +131,14 @@ void note(const App& app, const std::string& line) {
 
 std::string Table::text() const {
   std::vector<std::size_t> width(head.size());
-  // A name from a file may have thousands of bytes, and would make every line as wide.
-  constexpr std::size_t kWidest = 100;
+  // A name from a file may have thousands of bytes, and would make every line as wide. What tells names apart stands at
+  // their end.
+  constexpr std::size_t kWidest = 100, kHead = 30;
   const auto cell = [](const std::string& text) {
-    return text.size() <= kWidest ? text : std::string(cut_text(text, kWidest - 3)) + "...";
+    if (text.size() <= kWidest) return text;
+    std::size_t from = text.size() - (kWidest - kHead - 3);
+    while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80) ++from;
+    return std::string(cut_text(text, kHead)) + "..." + text.substr(from);
   };
   const auto measure = [&](const std::vector<std::string>& row) {
     for (std::size_t i = 0; i < row.size() && i < width.size(); ++i)
@@ -191,8 +200,11 @@ void writes_safetensors(const std::string& output) {
 }
 
 SafetensorsWriteOptions write_options(const std::string& output, bool checksums) {
-  if (checksums && std::filesystem::path(output).extension() != ".safetensors")
-    throw UsageError(cat("--checksums has an effect with .safetensors only; zip archives have their own; got '", output, "'"));
+  const std::string extension = std::filesystem::path(output).extension().string();
+  const bool zip = extension == ".pt" || extension == ".pth" || extension == ".npz";
+  if (checksums && extension != ".safetensors")
+    throw UsageError(cat("--checksums has an effect with .safetensors only", zip ? "; a zip archive has its own" : "",
+                         "; got '", output, "'"));
   SafetensorsWriteOptions options;
   options.checksums = checksums;
   return options;

@@ -25,8 +25,9 @@ int complain(std::string_view message, int code) {
 std::string about(const App& app, const std::string& message) {
   std::string names;
   for (const std::string& file : app.files) {
-    if (message.find(file) != message.npos) return message;
-    names += (names.empty() ? " (with " : ", ") + quote(file);
+    const std::string name = quote_path(file);
+    if (message.find(name) != message.npos) return message;
+    names += (names.empty() ? " (with " : ", ") + name;
   }
   return names.empty() ? message : message + names + ")";
 }
@@ -65,7 +66,7 @@ int guarded(App& app) {
   } catch (const Error& e) {
     return complain(about(app, e.what()), kInvalid);
   } catch (const std::bad_alloc&) {
-    return complain("not enough memory", kLimit);
+    return complain(about(app, "not enough memory"), kLimit);
   } catch (const std::exception& e) {
     return complain(e.what(), kFailed);
   }

@@ -26,6 +26,8 @@ class Prunables {
 
   [[nodiscard]] bool is_model() const { return loaded_.model != nullptr; }
   [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
+  /// Whether the input is a safetensors file whose checksums were compared: then its output carries them too.
+  [[nodiscard]] bool carried_checksums() const { return loaded_.tensors.compared() > 0; }
   /// What the file holds beside its tensors, and the output cannot.
   [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
   /// Writes a model file, or a checkpoint in the order of the input.

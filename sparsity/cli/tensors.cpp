@@ -2,12 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
-#include <unordered_map>
+#include <map>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
@@ -111,7 +112,7 @@ void NameFilter::check_patterns(const std::vector<std::string>& names) const {
 
 namespace {
 
-using PackedByPath = std::unordered_map<std::string, const nn::PackedLayer*>;
+using PackedByPath = std::map<std::string, const nn::PackedLayer*>;
 
 void find_packed(const nn::Module& module, const std::string& path, PackedByPath& out) {
   if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(&module)) out.emplace(path, packed);
@@ -137,8 +138,10 @@ NamedTensors plain_tensors(const App& app, const std::string& path, const nn::Mo
     }
     if (!out.contains(prefix + "weight")) {
       const PackedMatrix& weight = layer->second->weight();  // a few bytes may describe the zeros of gigabytes
-      const std::uint64_t sizes[] = {static_cast<std::uint64_t>(weight.rows()), static_cast<std::uint64_t>(weight.cols())};
-      budget.take(checked_volume(sizes, sizeof(float)).value_or(UINT64_MAX), cat("unpacked ", quote(prefix + "weight")));
+      const std::uint64_t sizes[] = {static_cast<std::uint64_t>(weight.rows()),
+                                     static_cast<std::uint64_t>(weight.cols())};
+      budget.take(checked_volume(sizes, sizeof(float)).value_or(UINT64_MAX),
+                  cat("unpacked ", quote(prefix + "weight")));
       out.add(prefix + "weight", layer->second->unpacked());
     }
     if (own == "bias") out.add(name, tensor);
@@ -166,16 +169,43 @@ std::vector<std::string> files_behind(const App& app, const std::string& path) {
   return files;
 }
 
-bool is_architecture(const std::string& path) {
+namespace {
+
+/// Notes keys of the top object. The names and signatures are those of nlohmann::json_sax.
+struct TopKeys {
+  bool type = false, weight_map = false;
+  int depth = 0;
+
+  bool null() { return true; }
+  bool boolean(bool) { return true; }
+  bool number_integer(std::int64_t) { return true; }
+  bool number_unsigned(std::uint64_t) { return true; }
+  bool number_float(double, const std::string&) { return true; }
+  bool string(std::string&) { return true; }
+  bool binary(std::vector<std::uint8_t>&) { return true; }
+  bool key(std::string& text) {
+    type = type || (depth == 1 && text == "type");
+    weight_map = weight_map || (depth == 1 && text == "weight_map");
+    return true;
+  }
+  bool start_object(std::size_t) { return ++depth > 0; }
+  bool end_object() { return --depth >= 0; }
+  bool start_array(std::size_t) { return ++depth > 0; }
+  bool end_array() { return --depth >= 0; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
+};
+
+}  // namespace
+
+bool is_architecture(const App& app, const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return false;
-  std::ifstream file(path, std::ios::binary);
-  std::string head(8192, '\0');
-  file.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(file.gcount()));
-  const std::size_t first = head.find_first_not_of(" \t\r\n");
-  return first != head.npos && head[first] == '{' && head.find("\"type\"") != head.npos &&
-         head.find("\"weight_map\"") == head.npos;
+  char first = 0;
+  if (!(std::ifstream(path) >> first) || first != '{') return false;
+  const std::string text = read_text(path, Source{"verify", path}, app.read.limits);
+  TopKeys keys;
+  (void)nlohmann::json::sax_parse(text, &keys);  // the reader that is chosen says what is wrong
+  return keys.type && !keys.weight_map;
 }
 
 std::string printable(const std::string& name) {

@@ -58,9 +58,8 @@ struct NameFilter {
 /// The file, and for the index of a sharded checkpoint its shards too.
 [[nodiscard]] std::vector<std::string> files_behind(const App& app, const std::string& path);
 
-/// Whether the file is JSON that describes modules rather than shards. It looks at the beginning alone: the reader that is
-/// chosen by it says what is wrong.
-[[nodiscard]] bool is_architecture(const std::string& path);
+/// Whether the file is JSON whose object describes modules rather than shards: it has a "type" and no "weight_map".
+[[nodiscard]] bool is_architecture(const App& app, const std::string& path);
 
 /// A name as a line can show it: control and escape bytes as \xNN.
 [[nodiscard]] std::string printable(const std::string& name);

@@ -20,7 +20,8 @@ struct Reference {
   std::vector<double> y, dx, dw;
 
   Reference(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& dy)
-      : y(static_cast<std::size_t>(dy.numel())), dx(static_cast<std::size_t>(x.numel())),
+      : y(static_cast<std::size_t>(dy.numel())),
+        dx(static_cast<std::size_t>(x.numel())),
         dw(static_cast<std::size_t>(w.numel())) {
     const auto px = x.data<double>(), pw = w.data<double>(), pdy = dy.data<double>();
     const std::int64_t in = g.in_channels / g.groups, out = g.out_channels / g.groups;

@@ -72,8 +72,11 @@ TEST_SUITE("engine/pool") {
           for (const std::int64_t dilation : {1, 2, 5, 9})
             for (const std::int64_t stride : {1, 2, 3, 9})
               for (const bool ceil_mode : {false, true}) {
-                PoolOptions o{.kernel = {kernel, (kernel + 1) / 2}, .stride = Pair{stride, 1},
-                              .padding = {padding, padding / 2}, .dilation = {dilation, 1}, .ceil_mode = ceil_mode};
+                PoolOptions o{.kernel = {kernel, (kernel + 1) / 2},
+                              .stride = Pair{stride, 1},
+                              .padding = {padding, padding / 2},
+                              .dilation = {dilation, 1},
+                              .ceil_mode = ceil_mode};
                 Tensor x = mixed({1, 2, h, w});
                 x.requires_grad_(true);
                 Tensor y;

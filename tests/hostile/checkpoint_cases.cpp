@@ -41,8 +41,10 @@ class Forge {
   /// With another tensor of this name; undefined: without it.
   std::string with_tensor(const std::string& name, const Tensor& tensor) const {
     NamedTensors bent = good_;
-    if (tensor.defined()) bent.contains(name) ? bent.set(name, tensor) : bent.add(name, tensor);
-    else if (!bent.erase(name)) throw std::logic_error("a checkpoint has no " + name);
+    if (tensor.defined())
+      bent.contains(name) ? bent.set(name, tensor) : bent.add(name, tensor);
+    else if (!bent.erase(name))
+      throw std::logic_error("a checkpoint has no " + name);
     return bytes(bent);
   }
 
@@ -87,8 +89,7 @@ std::vector<HostileFile> checkpoint_cases() {
   add("a checkpoint without a run", st("{}"), "FormatError", "is no checkpoint");
   add("a checkpoint from the future", forge.with_words("\"format\":1", "\"format\":99"), "FormatError",
       "format version 1 is read; \"format\" is '99'");
-  add("a checkpoint whose run is no JSON", forge.with_words("{\"format\"", "{format"), "FormatError",
-      "must be JSON");
+  add("a checkpoint whose run is no JSON", forge.with_words("{\"format\"", "{format"), "FormatError", "must be JSON");
   add("a checkpoint nested 1,000 deep", forge.with_words("\"recipe\":", "\"recipe\":" + deep), "FormatError",
       "'recipe' must not be a list");
   add("a checkpoint with 100,000 settings", forge.with_words("\"recipe\":{", "\"recipe\":{" + many), "FormatError",
@@ -112,9 +113,8 @@ std::vector<HostileFile> checkpoint_cases() {
       "belong to no parameter");
   add("a checkpoint whose best epoch holds a tensor more", forge.with_tensor("best.extra", ones({1})), "FormatError",
       "the best epoch holds 7 tensors, the model 6");
-  add("a checkpoint whose best epoch is of another type",
-      forge.with_tensor("best.2.bias", ones({2}).to(Dtype::f64)), "FormatError",
-      "the best epoch has no '2.bias' of float32 and shape (2,)");
+  add("a checkpoint whose best epoch is of another type", forge.with_tensor("best.2.bias", ones({2}).to(Dtype::f64)),
+      "FormatError", "the best epoch has no '2.bias' of float32 and shape (2,)");
   add("a checkpoint of 2^63 - 1 steps of the optimiser", forge.with_tensor("optimizer.0.step", step(INT64_MAX)),
       "FormatError", "'0.step' must be one int64 in 0..2^53; it is 9223372036854775807");
   add("a checkpoint whose random state is none", forge.with_tensor("random.order", ones({2})), "FormatError", "state");

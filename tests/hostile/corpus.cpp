@@ -10,6 +10,7 @@
 #include "coppice/engine/io/torch_file.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
+#include "hostile/colliding_names.h"
 #include "hostile/pickle.h"
 #include "hostile/small_run.h"
 
@@ -64,11 +65,30 @@ std::string copied_dicts(int pairs, int times) {
 
 /// One tensor under `count` names below a key of `bytes` bytes.
 std::string many_names(int count, std::size_t bytes, std::uint64_t numel = 4) {
-  std::string body = "(" + pickle::tensor(pickle::num(0), pickle::tuple({pickle::num(numel)}), pickle::tuple({pickle::num(1)}),
-                                    pickle::storage(numel)) +
+  std::string body = "(" +
+                     pickle::tensor(pickle::num(0), pickle::tuple({pickle::num(numel)}),
+                                    pickle::tuple({pickle::num(1)}), pickle::storage(numel)) +
                      "q" + std::string(1, '\0') + "}" + pickle::text(std::string(bytes, 'k')) + "}(";
   for (int i = 0; i < count; ++i) body += pickle::text(std::to_string(i)) + "h" + std::string(1, '\0');
   return pickle::pt(body + "ust", std::string(4 * numel, '\0'));
+}
+
+/// Many names of one hash, in each container that holds names.
+std::vector<HostileFile> flooding() {
+  const std::vector<std::string> names = colliding_names(20'000);
+  std::string header = "{", index = R"({"weight_map":{)", dict = "}(";
+  std::vector<Member> members;
+  for (const std::string& name : names) {
+    header += "\"" + name + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
+    index += "\"" + name + R"(":"absent.safetensors",)";
+    dict += pickle::text(name) + (dict.size() == 2 ? pickle::kGood + "q" : std::string("h")) + std::string(1, '\0');
+    members.push_back({name + ".npy", zeros(0)});
+  }
+  header.back() = index.back() = '}';
+  return {{{"H11 20,000 names of one hash", st(header), "accepted", ""}, ".safetensors"},
+          {{"20,000 tensors of one hash", pickle::pt(dict + "u"), "accepted", ""}, ".pt"},
+          {{"H71 20,000 members of nearly one hash", make_zip(members), "accepted", ""}, ".npz"},
+          {{"20,000 tensors of one hash in an absent shard", index + "}", "IoError", "absent.safetensors"}, ".index"}};
 }
 
 /// Costly rather than wrong.
@@ -83,10 +103,13 @@ std::vector<HostileFile> costly() {
        ".safetensors"},
       {{"H48 tuples that double 40 times", doubling(pickle::kGood, 40), "FormatError", "paths lead to them"}, ".pt"},
       {{"H48 empty tuples that double 60 times", doubling(")", 60), "accepted", ""}, ".pt"},
-      {{"a list of 20,000 pairs in 20,000 dicts", copied_dicts(20'000, 20'000), "LimitError", "Limits::objects"}, ".pt"},
-      {{"10,000 names below a key of 4,000 bytes", many_names(10'000, 4'000), "LimitError", "Limits::header_bytes"}, ".pt"},
+      {{"a list of 20,000 pairs in 20,000 dicts", copied_dicts(20'000, 20'000), "LimitError", "Limits::objects"},
+       ".pt"},
+      {{"10,000 names below a key of 4,000 bytes", many_names(10'000, 4'000), "LimitError", "Limits::header_bytes"},
+       ".pt"},
       {{"3,000 names of one tensor", many_names(3'000, 10), "accepted", ""}, ".pt"},
-      {{"10,000 names of a tensor of 1 MB", many_names(10'000, 10, 250'000), "LimitError", "Limits::extra_bytes"}, ".pt"},
+      {{"10,000 names of a tensor of 1 MB", many_names(10'000, 10, 250'000), "LimitError", "Limits::extra_bytes"},
+       ".pt"},
       {{"H71 60,000 members", many_members(60'000), "accepted", ""}, ".npz"},
       {{"H90 one member of several damaged",
         make_zip({{"a.npy", zeros(3)}, {"b.npy", zeros(3), 0, 0, UINT64_MAX, "", 1}, {"c.npy", zeros(3)}}),
@@ -130,7 +153,7 @@ std::vector<HostileFile> hostile_corpus() {
   add(npy_cases(), ".npy");
   add(model_cases(), ".model");
   add(architecture_cases(), ".json");
-  for (auto* table : {&sharded_cases, &checkpoint_cases, &path_cases, &costly})
+  for (auto* table : {&sharded_cases, &checkpoint_cases, &path_cases, &costly, &flooding})
     for (HostileFile& file : table()) out.push_back(std::move(file));
   return out;
 }
@@ -150,14 +173,20 @@ fs::path write_hostile(const HostileFile& file, const fs::path& dir, std::size_t
 
 void read_hostile(const HostileFile& file, const fs::path& path) {
   NamedTensors read;
-  if (file.extension == ".safetensors") read = read_safetensors(path);
-  else if (file.extension == ".pt") read = read_torch(path);
-  else if (file.extension == ".npz") read = read_npz(path);
-  else if (file.extension == ".npy") read.add("x", read_npy(path));
-  else if (file.extension == ".index") read = read_sharded(path);
+  if (file.extension == ".safetensors")
+    read = read_safetensors(path);
+  else if (file.extension == ".pt")
+    read = read_torch(path);
+  else if (file.extension == ".npz")
+    read = read_npz(path);
+  else if (file.extension == ".npy")
+    read.add("x", read_npy(path));
+  else if (file.extension == ".index")
+    read = read_sharded(path);
   else if (file.extension == ".model") (void)nn::load_model(path);
   else if (file.extension == ".json") (void)nn::read_architecture(path);
-  else if (file.extension == ".checkpoint") (void)resume_small_run(path);
+  else if (file.extension == ".checkpoint")
+    (void)resume_small_run(path);
   else throw std::logic_error("no reader for " + file.extension);
   if (file.values.empty()) return;
   std::vector<double> values;

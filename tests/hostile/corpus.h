@@ -18,7 +18,7 @@ enum class Kind { file, folder, link, hard_link, pipe, socket };
 /// Something in the folder of a hostile file.
 struct Companion {
   std::string name;
-  std::string bytes = {};   ///< of a file; where a link leads
+  std::string bytes = {};  ///< of a file; where a link leads
   Kind kind = Kind::file;
 };
 

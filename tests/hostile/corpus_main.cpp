@@ -19,10 +19,14 @@ namespace {
 
 /// The targets that begin with files of this kind; large ones are no inputs for a fuzzer.
 std::vector<const char*> targets_of(const HostileFile& file) {
-  static const std::map<std::string, std::vector<const char*>> kTargets{
-      {".safetensors", {"safetensors"}}, {".pt", {"torch_zip"}},       {".npz", {"npz"}},
-      {".npy", {"npy"}},                 {".model", {"model_file"}},   {".json", {"arch_json"}},
-      {".index", {"sharded"}},           {".checkpoint", {"checkpoint"}}};
+  static const std::map<std::string, std::vector<const char*>> kTargets{{".safetensors", {"safetensors"}},
+                                                                        {".pt", {"torch_zip"}},
+                                                                        {".npz", {"npz"}},
+                                                                        {".npy", {"npy"}},
+                                                                        {".model", {"model_file"}},
+                                                                        {".json", {"arch_json"}},
+                                                                        {".index", {"sharded"}},
+                                                                        {".checkpoint", {"checkpoint"}}};
   if (file.input.bytes.size() > 20'000 || file.padded_bytes != 0 || file.kind != Kind::file) return {};
   return kTargets.at(file.extension);
 }
@@ -37,8 +41,10 @@ std::string seed_of(const HostileFile& file) {
     const auto c = std::find_if(file.beside.begin(), file.beside.end(),
                                 [&](const Companion& each) { return each.name == coppice::fuzz::kShardNames[i]; });
     if (c == file.beside.end()) continue;
-    if (c->kind == Kind::file) frame.shards[i] = c->bytes;
-    else frame.set_kind(i, c->kind == Kind::link ? ShardKind::link_out : ShardKind::folder);
+    if (c->kind == Kind::file)
+      frame.shards[i] = c->bytes;
+    else
+      frame.set_kind(i, c->kind == Kind::link ? ShardKind::link_out : ShardKind::folder);
   }
   return framed(frame);
 }
@@ -80,8 +86,8 @@ int main(int argc, char** argv) {
   const fs::path dir = argv[2];
   fs::create_directories(dir);
   if (seeds)
-    for (const char* target : {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file",
-                               "arch_json", "checkpoint"})
+    for (const char* target :
+         {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file", "arch_json", "checkpoint"})
       fs::create_directories(dir / target);
   std::size_t place = 0, written = 0;
   for (const HostileFile& file : hostile_corpus()) {

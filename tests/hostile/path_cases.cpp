@@ -38,8 +38,8 @@ void add_unaligned(std::vector<HostileFile>& out) {
   };
   const std::string one = R"({"x":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}})";
   for (std::size_t spaces = 0; spaces < 8; ++spaces)
-    add("float64 behind a header of " + std::to_string(one.size() + spaces) + " bytes",
-        one + std::string(spaces, ' '), value, {1.5, -2});
+    add("float64 behind a header of " + std::to_string(one.size() + spaces) + " bytes", one + std::string(spaces, ' '),
+        value, {1.5, -2});
   add("float64 behind one byte",
       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"F64","shape":[2],"data_offsets":[1,17]}})",
       "\x07" + value, {7, 1.5, -2});
@@ -77,8 +77,9 @@ void add_orders(std::vector<HostileFile>& out) {
           const std::string stored = le(big ? __builtin_bswap32(bits) : bits, 4);
           data.replace(4 * (fortran ? place : i), 4, stored);
         }
-        const std::string header = "{'descr': '"s + (big ? '>' : '<') + "f4', 'fortran_order': " +
-                                   (fortran ? "True" : "False") + ", 'shape': (" + shape + "), }\n";
+        const std::string header = "{'descr': '"s + (big ? '>' : '<') +
+                                   "f4', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (" + shape +
+                                   "), }\n";
         out.push_back({{"H80 rank " + std::to_string(rank) + (fortran ? ", Fortran's order" : ", C's order") +
                             (big ? ", big-endian" : ", little-endian"),
                         "\x93NUMPY\1\0"s + le(header.size(), 2) + header + data, "accepted", ""},
@@ -109,7 +110,10 @@ void add_odd_names(std::vector<HostileFile>& out) {
   add("a name with control characters for what is refused", "{}", ".safetensors", "\x1b[2J.safetensors", "FormatError",
       "\\xff\\xfe\\x1b[2J.safetensors'");
   out.push_back({{"a name of 200 bytes for what is refused", "{}", "FormatError", "nnn.safetensors', byte 0: "},
-                 ".safetensors", 0, Kind::file, std::string(200, 'n') + ".safetensors"});
+                 ".safetensors",
+                 0,
+                 Kind::file,
+                 std::string(200, 'n') + ".safetensors"});
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ int exit_code(const std::string& category) {
 /// The command that reads the file: `verify`, unless another one has the reader.
 Words command_for(const HostileFile& file, const std::filesystem::path& path, const TempDir& work) {
   if (file.extension == ".json")
-    return {"import", (kData / "mlp_digits.pt").string(), "--arch", path.string(), "-o",
-            (work / "out.safetensors").string()};
+    return {"import", (kData / "mlp_digits.pt").string(), "--arch", path.string(),
+            "-o",     (work / "out.safetensors").string()};
   if (file.extension == ".checkpoint") return small_run_command(work.path(), path);
   return {"verify", path.string()};
 }

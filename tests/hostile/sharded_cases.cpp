@@ -100,7 +100,11 @@ std::vector<HostileFile> places() {
       in_x("H39 an index as a shard", {"x.safetensors", kToX}, "FormatError", "must lie inside the file"),
       index("H39 an index that names itself", map_of("\"b\": \""s + kIndex + "\""), "FormatError", ends),
       {{"H39 an index under the name of its own shard", kToX, "FormatError", "must lie inside the file"},
-       ".index", 0, Kind::file, "x.safetensors", kShards},
+       ".index",
+       0,
+       Kind::file,
+       "x.safetensors",
+       kShards},
   };
 }
 
@@ -129,13 +133,14 @@ std::vector<HostileFile> contents() {
       index("H36 an array for a shard", map_of(R"("a": ["one.safetensors"])"), "FormatError", not_a_file + "an array"),
       index("H36 null for a shard", map_of(R"("a": null)"), "FormatError", not_a_file + "null"),
       index("H36 a number for a shard", map_of(R"("a": -1)"), "FormatError", not_a_file + "the number -1"),
-      index("H36 objects nested 100,000 deep for a shard",
-            [] {
-              std::string s = R"({"weight_map": {"a": )";
-              for (int i = 0; i < 100'000; ++i) s += "{\"a\":";
-              return s;
-            }(),
-            "FormatError", not_a_file + "an object"),
+      index(
+          "H36 objects nested 100,000 deep for a shard",
+          [] {
+            std::string s = R"({"weight_map": {"a": )";
+            for (int i = 0; i < 100'000; ++i) s += "{\"a\":";
+            return s;
+          }(),
+          "FormatError", not_a_file + "an object"),
       index("H37 a million shards", many(1'000'000, "t", ""), "LimitError", "Limits::header_bytes"),
       index("H37 400,000 shards in 16 MB", many(400'000, "t", ""), "LimitError", "Limits::shards"),
       shards_that_are_there(4096),
@@ -164,8 +169,7 @@ std::vector<HostileFile> contents() {
       index("an index cut short", kMap.substr(0, 40), "FormatError", "must be JSON"),
       index("an index of two documents", kMap + kMap, "FormatError",
             "byte " + std::to_string(kMap.size()) + ": the index must be JSON"),
-      index("an index not UTF-8", map_of("\"\xFF\": \"one.safetensors\""), "FormatError",
-            "ill-formed UTF-8 byte'"),
+      index("an index not UTF-8", map_of("\"\xFF\": \"one.safetensors\""), "FormatError", "ill-formed UTF-8 byte'"),
       index("an index with a byte order mark", "\xEF\xBB\xBF" + kMap, "FormatError", "must begin with '{'"),
       index("text behind a NUL", kMap + "\0{}"s, "FormatError", "the index contains NUL"),
       index("a tensor with NUL in its name", map_of(R"("a\u0000": "one.safetensors")"), "FormatError", "contains NUL"),

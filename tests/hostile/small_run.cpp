@@ -57,12 +57,27 @@ std::vector<std::string> small_run_command(const fs::path& dir, const fs::path& 
   nn::save_model(*run.model, model);
   write_npy(x, run.data.x);
   write_npy(y, run.data.y);
-  return {"finetune",   model.string(),  "-o",     (dir / "tuned.safetensors").string(),
-          "--force",    "--data",        x.string() + "," + y.string(),
-          "--epochs",   "3",             "--batch", "4",
-          "--lr",       "0.125",         "--validation", "0",
-          "--patience", "0",             "--sparsity", "0.5",
-          "--checkpoint", checkpoint.string()};
+  return {"finetune",
+          model.string(),
+          "-o",
+          (dir / "tuned.safetensors").string(),
+          "--force",
+          "--data",
+          x.string() + "," + y.string(),
+          "--epochs",
+          "3",
+          "--batch",
+          "4",
+          "--lr",
+          "0.125",
+          "--validation",
+          "0",
+          "--patience",
+          "0",
+          "--sparsity",
+          "0.5",
+          "--checkpoint",
+          checkpoint.string()};
 }
 
 }  // namespace coppice::test

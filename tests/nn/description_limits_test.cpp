@@ -60,22 +60,22 @@ TEST_SUITE("nn/description_limits") {
     std::string keys;
     for (int i = 0; i < 900; ++i) keys += cat(i == 0 ? "\"" : ",\"", std::string(500, 'k'), i, "\":1");
     for (const std::string& hostile :
-         {R"({"type":")" + text + "\"}",                                          // a type
-          "{\"type\":\"ReLU\",\"" + text + "\":1}",                               // a key
-          R"({"type":"ReLU","args":{")" + text + "\":1}}",                        // an argument
-          R"({"type":"ReLU","args":{")" + text + "\":{}}}",                       // its value
-          R"({"type":"ReLU","args":{)" + keys + "}}",                             // many of them
-          R"({"type":"GELU","args":{"approximate":")" + text + "\"}}",            // a text
+         {R"({"type":")" + text + "\"}",                                // a type
+          "{\"type\":\"ReLU\",\"" + text + "\":1}",                     // a key
+          R"({"type":"ReLU","args":{")" + text + "\":1}}",              // an argument
+          R"({"type":"ReLU","args":{")" + text + "\":{}}}",             // its value
+          R"({"type":"ReLU","args":{)" + keys + "}}",                   // many of them
+          R"({"type":"GELU","args":{"approximate":")" + text + "\"}}",  // a text
           R"({"type":"MSELoss","args":{"reduction":")" + text + "\"}}",
           R"({"type":"FakeSparsity","args":{"shape":[1],"dtype":")" + text + "\"}}",
           R"({"type":"PackedLinear","args":{"in_features":1,"out_features":1,"format":")" + text + "\"}}",
           R"({"type":"EmbeddingBag","args":{"num_embeddings":1,"embedding_dim":1,"mode":")" + text + "\"}}",
           R"({"type":"Conv1d","args":{"in_channels":1,"out_channels":1,"kernel_size":1,"padding_mode":")" + text +
               "\"}}",
-          sequential("", sequential(std::string(4000, '.'), "")),                 // a name
+          sequential("", sequential(std::string(4000, '.'), "")),  // a name
           sequential("", times(2, sequential(std::string(4000, 'n'), ""))),
-          "{\"type\":\"ReLU\",\"k\":0,\"" + text + "\":1,\"" + text + "\":1}",    // a key twice
-          "{\"type\":\"" + text, std::string(1'000'000, '7') + "x", text}) {      // no JSON
+          "{\"type\":\"ReLU\",\"k\":0,\"" + text + "\":1,\"" + text + "\":1}",  // a key twice
+          "{\"type\":\"" + text, std::string(1'000'000, '7') + "x", text}) {    // no JSON
       CAPTURE(hostile.substr(0, 60));
       const std::string refusal = said(hostile);
       CHECK((refusal.starts_with("FormatError") || refusal.starts_with("LimitError")));

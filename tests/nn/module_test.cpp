@@ -225,7 +225,7 @@ TEST_SUITE("nn/module") {
   }
 
   TEST_CASE("train visits what is shared once, and takes no memory for it") {
-    static_assert(noexcept(std::declval<nn::Module&>().train()) && noexcept(std::declval<nn::Module&>().eval()));
+    static_assert(noexcept(std::declval<nn::Module&>().train())&& noexcept(std::declval<nn::Module&>().eval()));
     ModulePtr twice = std::make_shared<Scale>();
     for (int i = 0; i < 60; ++i) twice = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{twice, twice});
     twice->eval();  // 2^60 paths

@@ -45,8 +45,10 @@ TEST_SUITE("nn/ordered_map") {
           case 0:
           case 1:
             map.set(name, step);
-            if (there) it->second = step;
-            else list.emplace_back(name, step);
+            if (there)
+              it->second = step;
+            else
+              list.emplace_back(name, step);
             break;
           case 2: {
             if (there) break;

@@ -233,6 +233,16 @@ TEST_SUITE("sparsity/cli/convert") {
       bytes[bytes.size() - 3] ^= 16;
       spill(out, bytes);
       CHECK(run({"inspect", out}).code == 3);
+      // A checkpoint that carries checksums keeps them, unless they were not compared.
+      REQUIRE(run(with).code == 0);
+      const std::string again = (dir / "again.safetensors").string();
+      for (const bool compare : {true, false}) {
+        Words on{words[0], out, "-o", again, "--force"};
+        if (words[0] == "prune") on.insert(on.end(), {"--amount", "1"});
+        if (!compare) on.emplace_back("--no-checksums");
+        REQUIRE(run(on).code == 0);
+        CHECK((slurp(again).find("crc32") != std::string::npos) == compare);
+      }
       Words without = words;
       without.emplace_back("--force");
       REQUIRE(run(without).code == 0);

@@ -54,6 +54,14 @@ TEST_SUITE("sparsity/cli/verify") {
     CHECK(holds(said.err, "(Linear)"));
     spill(dir / "a.json", R"({"type": "Linear", "type": "Linear"})");
     CHECK(holds(run({"verify", dir / "a.json"}).err, "twice"));
+    // The keys of the top object decide, wherever they stand.
+    const std::string wide(10'000, ' ');
+    save_tensors(dir / "s.safetensors", {{"x", ones({1})}});
+    spill(dir / "i.json", R"({"metadata": {"type": "x"}, )" + wide + R"("weight_map": {"x": "s.safetensors"}})");
+    CHECK(json_of({"verify", dir / "i.json"}).at("kind") == "tensors");
+    spill(dir / "a.json",
+          R"({"modules": [{"type": "ReLU", "name": "weight_map"}], )" + wide + R"("type": "Sequential"})");
+    CHECK(json_of({"verify", dir / "a.json"}).at("kind") == "architecture");
     CHECK(run({"verify", arch, "--limit-header-bytes", "10"}).code == 4);
     CHECK(run({"verify", arch, "--limit-nesting", "1"}).code == 4);
   }

@@ -141,6 +141,9 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::fail(std::string_view what) const {
   const int code = errno;
+  if (code == EFAULT)  // the bytes to be written stand in a mapping
+    throw IoError(cat("[", op_, "] ", quote_path(path_.string()), ": ", what,
+                      ": the file that its values are read from became shorter"));
   throw IoError(cat("[", op_, "] ", quote_path(path_.string()), ": ", what, ": ", errno_text(code)));
 }
 

@@ -50,7 +50,7 @@ char32_t code_point(std::string_view sequence) {
 /// that turn the direction of text, and those of no width but the joiners that words are written with.
 bool is_wide_control(std::string_view sequence) {
   constexpr std::pair<char32_t, char32_t> kHidden[] = {
-      {0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},
+      {0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},  {0x200E, 0x200F},
       {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F}};
   const char32_t point = code_point(sequence);
   return std::ranges::any_of(kHidden, [&](const auto& range) { return point >= range.first && point <= range.second; });
@@ -106,6 +106,11 @@ std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) append_printable(out, text, true);
   return out;
+}
+
+JsonComplaint json_complaint(std::size_t position, std::string_view what) {
+  if (const auto bracket = what.find("] "); bracket != what.npos) what.remove_prefix(bracket + 2);
+  return {position == 0 ? 0 : position - 1, quote(what.substr(0, what.find("; last read")))};
 }
 
 std::string Source::at(std::uint64_t offset) const {

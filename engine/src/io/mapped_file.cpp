@@ -116,8 +116,14 @@ std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const S
     file->mapping_bytes_ = span;
     const void* mapped =
         ::mmap(base, file->size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
-    if (mapped == MAP_FAILED) read_all(fd, file->data_, file->size_, source);  // not every file system can map
-    else file->range_ = enter_range(file->data_, span, source.file);
+    if (mapped != MAP_FAILED) {
+      file->range_ = enter_range(file->data_, span, source.file);
+      return file;
+    }
+    // Not every file system can map, and the attempt may have taken the empty mapping away.
+    base = ::mmap(base, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) throw LimitError(cat(source.prefix(), "no address space for ", size, " bytes"));
+    read_all(fd, file->data_, file->size_, source);
   } else {
     file->storage_ = Storage::allocate(file->size_);
     file->data_ = file->storage_->data();

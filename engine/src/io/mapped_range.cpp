@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 
 namespace coppice {
@@ -24,9 +25,10 @@ MappedRange* unused() {
 }  // namespace
 
 MappedRange* enter_range(const std::byte* begin, std::size_t bytes, const std::string& path) {
+  const std::string shown = printable(path);  // a signal handler could not do that
   MappedRange* range = unused();
-  const std::size_t from = path.size() - std::min(path.size(), sizeof range->path - 1);
-  *std::copy(path.begin() + static_cast<std::ptrdiff_t>(from), path.end(), range->path) = '\0';
+  const std::size_t from = shown.size() - std::min(shown.size(), sizeof range->path - 1);
+  *std::copy(shown.begin() + static_cast<std::ptrdiff_t>(from), shown.end(), range->path) = '\0';
   range->begin = begin;
   range->bytes = bytes;
   return range;

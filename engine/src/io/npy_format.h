@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/storage.h"
 #include "coppice/engine/tensor.h"
-#include "coppice/engine/io/budget.h"
 
 namespace coppice {
 

@@ -107,8 +107,8 @@ void PickleReader::push(PickleRef ref) {
 
 void PickleReader::charge(std::uint64_t count) {
   charged_ += count;  // each count is at most the number of values so far
-  if (charged_ > std::min<std::uint64_t>(limits_.objects, UINT32_MAX / 2))
-    reader_.source().exceeded("objects", "values in the pickle", limits_.objects, charged_);
+  if (const auto most = std::min<std::uint64_t>(limits_.objects, UINT32_MAX / 2); charged_ > most)
+    reader_.source().exceeded("objects", "values in the pickle", most, charged_);
 }
 
 PickleRef PickleReader::top() const {

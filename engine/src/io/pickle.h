@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -150,13 +150,13 @@ class PickleReader {
   std::uint64_t charged_ = 0;  // values, and pairs that were copied
   std::vector<PickleRef> stack_;
   std::vector<std::size_t> marks_;
-  std::unordered_map<std::uint32_t, PickleRef> memo_;
+  std::map<std::uint32_t, PickleRef> memo_;
   std::deque<PickleValue> values_;
   std::vector<std::vector<PickleRef>> items_;
   std::vector<std::vector<std::pair<PickleRef, PickleRef>>> pairs_;
   std::vector<PickleStorage> storages_;
   std::vector<PickleTensor> tensors_;
-  std::unordered_map<std::string_view, std::uint32_t> storage_by_key_;
+  std::map<std::string_view, std::uint32_t> storage_by_key_;
 };
 
 /// The word of a kind, for messages: "a text", "a dict" …

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "coppice/engine/tensor.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/tensor.h"
 
 namespace coppice {
 

@@ -67,7 +67,8 @@ std::vector<std::uint32_t> parse_checksums(std::string_view text, std::size_t co
     // One way to write a number: every flipped bit shows.
     if (word.find_first_not_of("0123456789abcdef") != word.npos || (behind < text.size() && text[behind] != ' '))
       source.reject("metadata ", quote(kChecksumKey), ": word ", i, " must be ", kDigits,
-                    " small hexadecimal digits before a space; it is ", quote(text.substr(i * (kDigits + 1), kDigits + 1)));
+                    " small hexadecimal digits before a space; it is ",
+                    quote(text.substr(i * (kDigits + 1), kDigits + 1)));
     (void)std::from_chars(word.data(), word.data() + word.size(), out[i], 16);
   }
   return out;

@@ -29,7 +29,8 @@ struct ChecksumEntry {
 [[nodiscard]] std::string checksums_text(const std::vector<std::uint32_t>& words);
 /// @param count  words that there must be
 /// @throws FormatError
-[[nodiscard]] std::vector<std::uint32_t> parse_checksums(std::string_view text, std::size_t count, const Source& source);
+[[nodiscard]] std::vector<std::uint32_t> parse_checksums(std::string_view text, std::size_t count,
+                                                         const Source& source);
 /// Eight hexadecimal digits.
 [[nodiscard]] std::string checksum_text(std::uint32_t crc);
 

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <unordered_set>
+#include <set>
 
 namespace coppice {
 namespace {
@@ -109,10 +109,8 @@ class HeaderHandler {
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    std::string_view reason = error.what();
-    if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    // What the parser had read last may be as long as the header.
-    source_.reject_at(kHeaderAt + position, "the header must be JSON: ", quote(reason.substr(0, reason.find("; last read"))));
+    const JsonComplaint complaint = json_complaint(position, error.what());
+    source_.reject_at(kHeaderAt + complaint.byte, "the header must be JSON: ", complaint.reason);
   }
 
  private:
@@ -171,7 +169,7 @@ class HeaderHandler {
   const Limits& limits_;
   Where where_ = Where::document;
   std::string key_;
-  std::unordered_set<std::string> names_;
+  std::set<std::string> names_;
 };
 
 }  // namespace

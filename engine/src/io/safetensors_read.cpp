@@ -81,8 +81,10 @@ void compare_checksums(const SafetensorsHeader& header, std::span<const std::byt
     const SafetensorsEntry& entry = header.entries[i];
     const std::uint32_t crc = crc32_of(all.subspan(entry.begin, entry.end - entry.begin));
     if (crc != header.checksums[i])
-      source.reject_at(entry.begin, "tensor ", quote(entry.name), " is damaged, or was changed by a program that does "
-                       "not know its checksum: it is ", checksum_text(crc), ", metadata ", quote(kChecksumKey), " says ",
+      source.reject_at(entry.begin, "tensor ", quote(entry.name),
+                       " is damaged, or was changed by a program that does "
+                       "not know its checksum: it is ",
+                       checksum_text(crc), ", metadata ", quote(kChecksumKey), " says ",
                        checksum_text(header.checksums[i]));
   }
 }
@@ -127,6 +129,7 @@ NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Sourc
   MemoryBudget budget(source, options.limits, file->bytes().size());
   NamedTensors out;
   out.metadata() = std::move(header.metadata);
+  out.compared() = header.checksums.size();
   for (SafetensorsEntry& entry : header.entries) {
     if (!entry.dtype)
       throw NotSupported(cat(source.prefix(), "tensor ", quote(entry.name), " has element type ", entry.dtype_name,

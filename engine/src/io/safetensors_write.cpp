@@ -61,8 +61,7 @@ std::string header_text(const NamedTensors& tensors, const std::map<std::string,
   std::string out = "{";
   if (!metadata.empty()) {
     out += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata)
-      out += cat(checked_name(key, false), ":", json_string(value, kOp), ",");
+    for (const auto& [key, value] : metadata) out += cat(checked_name(key, false), ":", json_string(value, kOp), ",");
     out.back() = '}';
     out += ',';
   }

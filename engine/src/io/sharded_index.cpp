@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include <unordered_map>
-#include <unordered_set>
+#include <map>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -68,11 +68,8 @@ class IndexHandler {
     return true;
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    std::string_view reason = error.what();
-    if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    // The parser counts from 1; the words that it read last stand at the byte.
-    if (const auto last = reason.find("; last read"); last != reason.npos) reason = reason.substr(0, last);
-    source_.reject_at(position == 0 ? 0 : position - 1, "the index must be JSON: ", quote(reason));
+    const JsonComplaint complaint = json_complaint(position, error.what());
+    source_.reject_at(complaint.byte, "the index must be JSON: ", complaint.reason);
   }
 
   ShardIndex result() {
@@ -109,8 +106,8 @@ class IndexHandler {
   const Source& source_;
   const Limits& limits_;
   ShardIndex index_;
-  std::unordered_map<std::string, std::size_t> shards_;
-  std::unordered_set<std::string> names_;
+  std::map<std::string, std::size_t> shards_;
+  std::set<std::string> names_;
   std::string key_;
   std::uint64_t depth_ = 0;
   bool has_map_ = false;  // seen

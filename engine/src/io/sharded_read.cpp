@@ -1,7 +1,6 @@
 #include <fcntl.h>
 
-#include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -52,16 +51,16 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
   const Source source{"read_sharded", path.string()};
   const ShardIndex index = read_shard_index(path, options);
   const FileHandle folder = open_folder(path, source);
-  std::unordered_map<std::string_view, std::size_t> shard_of;
+  std::map<std::string_view, std::size_t> shard_of;
   std::vector<std::string_view> first(index.shards.size());  // a tensor of each shard, for messages
   for (const auto& [name, shard] : index.tensors) {
     shard_of.emplace(name, shard);
     if (first[shard].empty()) first[shard] = name;
   }
 
-  std::unordered_map<std::string, Tensor> found;
+  std::map<std::string_view, Tensor> found;
   NamedTensors out;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, count = 0;
   for (std::size_t i = 0; i < index.shards.size(); ++i) {
     const std::string& shard = index.shards[i];
     const Source part{"read_safetensors", (path.parent_path() / shard).string()};
@@ -70,11 +69,12 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
       bytes += file->bytes().size();
       if (bytes > options.limits.file_bytes)
         part.exceeded("file_bytes", "the size of all shards so far", options.limits.file_bytes, bytes);
-      // What the shards before have used of the limit: tensors that the index does not name cost memory too.
-      ReadOptions rest = options;
-      rest.limits.tensors -= std::min<std::uint64_t>(rest.limits.tensors, found.size() + out.skipped().size());
-      return safetensors_in(file, part, rest);
+      return safetensors_in(file, part, options);
     });
+    count += tensors.size();  // also those that the index does not name: they cost memory too
+    if (count > options.limits.tensors)
+      source.exceeded("tensors", "tensors of all shards so far", options.limits.tensors, count);
+    out.compared() += tensors.compared();
     if (i == 0) out.metadata() = tensors.metadata();
     else keep_common(out.metadata(), tensors.metadata());
     for (const auto& [name, tensor] : tensors) {
@@ -83,7 +83,8 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
       else if (place->second != i)
         source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[place->second]),
                       " alone; it stands in ", quote(shard), " too");
-      else found.emplace(name, tensor);
+      else
+        found.emplace(place->first, tensor);
     }
   }
   for (const auto& [name, shard] : index.tensors) {

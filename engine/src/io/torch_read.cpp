@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -105,9 +106,9 @@ NamedTensors read_legacy(const std::shared_ptr<MappedFile>& file, const Source& 
   const PickleValue& keys = pickle.value(pickle.read());
   if (keys.kind != PickleKind::list) reader.reject("the keys of the storages must be a list; got ", word_of(keys.kind));
 
-  std::unordered_map<std::string_view, const PickleStorage*> wanted;
+  std::map<std::string_view, const PickleStorage*> wanted;
   for (const PickleStorage& storage : pickle.storages()) wanted.emplace(storage.key, &storage);
-  std::unordered_map<std::string_view, std::shared_ptr<Storage>> found;
+  std::map<std::string_view, std::shared_ptr<Storage>> found;
   for (const PickleRef ref : pickle.items(keys)) {
     const PickleValue& key = pickle.value(ref);
     const auto known = key.kind == PickleKind::text ? wanted.find(key.text) : wanted.end();

@@ -78,8 +78,11 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   std::size_t found = 0;
   if ((sequence || value.kind == PickleKind::dict) && !barren_.contains(ref)) {
     if (std::ranges::find(open_, ref) != open_.end()) source_.reject(quote(path), " contains itself");
-    if (const std::uint64_t deepest = std::min(limits_.nesting, kDeepest); open_.size() == deepest)
-      source_.exceeded("nesting", "depth of containers", deepest, open_.size() + 1);
+    if (open_.size() == limits_.nesting)
+      source_.exceeded("nesting", "depth of containers", limits_.nesting, open_.size() + 1);
+    if (open_.size() == kDeepest)
+      throw LimitError(cat(source_.prefix(), "depth of containers must be at most ", kDeepest,
+                           ", whatever Limits::nesting says; got ", open_.size() + 1));
     open_.push_back(ref);
     if (sequence) {
       const auto& items = pickle_.items(value);
@@ -114,8 +117,8 @@ std::string TensorCollector::key_text(PickleRef key, const std::string& path) co
   const PickleValue& value = pickle_.value(key);
   if (value.kind == PickleKind::integer) return cat(value.integer);
   if (value.kind != PickleKind::text)
-    source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path), " must be a text or an integer; it is ",
-                   word_of(value.kind));
+    source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path),
+                   " must be a text or an integer; it is ", word_of(value.kind));
   if (value.text.find('\0') != value.text.npos) source_.reject("key ", quote(value.text), " contains NUL");
   return std::string(value.text);
 }

@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "coppice/engine/io/named_tensors.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/io/named_tensors.h"
 #include "io/pickle.h"
 
 namespace coppice {
@@ -45,7 +45,7 @@ class TensorCollector {
   Fetch fetch_;
   NamedTensors out_;
   std::uint64_t visited_ = 0;
-  std::uint64_t name_bytes_ = 0;  // of all tensors and of what is left out
+  std::uint64_t name_bytes_ = 0;                    // of all tensors and of what is left out
   std::vector<PickleRef> open_;                     // containers on the way from the root
   std::unordered_set<PickleRef> barren_;            // containers without a tensor: not entered again
   std::vector<Tensor> tensors_;                     // by index; made once however often they are named

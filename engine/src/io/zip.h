@@ -3,17 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/mapped_file.h"
-#include "coppice/engine/io/budget.h"
 
 namespace coppice {
 
@@ -67,7 +67,7 @@ class ZipReader {
   Source source_;
   ReadOptions options_;
   std::vector<ZipMember> members_;
-  std::unordered_map<std::string, std::size_t> index_;
+  std::map<std::string, std::size_t> index_;
 };
 
 /// Writes an archive of stored members whose data begins at multiples of 64 bytes.

@@ -3,6 +3,7 @@
 #include <libdeflate.h>
 
 #include <algorithm>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "io/crc32.h"
@@ -134,7 +135,7 @@ void ZipReader::read_directory(const Directory& directory) {
     source_.reject_at(directory.offset, "a directory of ", directory.bytes, " bytes cannot hold ", directory.count,
                       " members");
   members_.reserve(directory.count);
-  std::unordered_map<std::string_view, std::uint64_t> seen;
+  std::set<std::string_view> seen;
   for (std::uint64_t i = 0; i < directory.count; ++i) {
     const std::uint64_t at = reader.position();
     if (reader.u32("directory entry") != kDirectoryEntry)
@@ -158,7 +159,7 @@ void ZipReader::read_directory(const Directory& directory) {
     reader.skip(comment_bytes, "comment");
     check_name(at, name);
     member.name = name;
-    if (!seen.emplace(name, at).second) source_.reject_at(at, "member ", quote(name), " stands twice in the directory");
+    if (!seen.insert(name).second) source_.reject_at(at, "member ", quote(name), " stands twice in the directory");
     if ((member.flags & kEncrypted) != 0) source_.reject_at(at, "member ", quote(name), " is encrypted");
     if (method != 0 && method != 8)
       source_.reject_at(at, "member ", quote(name), " uses method ", method, "; stored (0) and deflated (8) are read");
@@ -182,8 +183,8 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   if (at > end) source_.reject_at(at, "member ", quote(member.name), " begins behind the directory at ", end);
   ByteReader reader(std::span<const std::byte>(file_->bytes()).subspan(at, end - at), source_, at);
   const auto differs = [&](const char* what, std::uint64_t here, std::uint64_t there) {
-    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about ", what, ": ", here,
-                      " and ", there);
+    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about ", what, ": ",
+                      here, " and ", there);
   };
   if (reader.u32("local header") != kLocalHeader)
     source_.reject_at(at, "there is no local header of ", quote(member.name), " here");
@@ -197,8 +198,9 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   std::uint64_t stored = reader.u32("stored size"), bytes = reader.u32("size");
   const std::uint16_t name_bytes = reader.u16("name length"), extra_bytes = reader.u16("extra length");
   if (const std::string_view name = reader.text(name_bytes, "name"); name != member.name)
-    source_.reject_at(at, "member ", quote(member.name), ": local header and directory disagree about the name: ",
-                      quote(name), " and ", quote(member.name));
+    source_.reject_at(at, "member ", quote(member.name),
+                      ": local header and directory disagree about the name: ", quote(name), " and ",
+                      quote(member.name));
   const auto extra = reader.bytes(extra_bytes, "extra fields");
   ByteReader wide(extra_field(extra, 1, source_, at), source_, at);
   if (bytes == kIn64 && wide.remaining() >= 8) bytes = wide.u64("zip64 size");
@@ -207,7 +209,8 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
   const bool follow = (flags & kSizesFollow) != 0;
   if (crc != member.crc && !(follow && crc == 0)) differs("the checksum", crc, member.crc);
   if (bytes != member.bytes && !(follow && (bytes == 0 || bytes == kIn64))) differs("the size", bytes, member.bytes);
-  if (stored != member.stored_bytes && !(follow && (stored == 0 || stored == kIn64))) differs("the stored size", stored, member.stored_bytes);
+  if (stored != member.stored_bytes && !(follow && (stored == 0 || stored == kIn64)))
+    differs("the stored size", stored, member.stored_bytes);
   member.data_offset = reader.position();
   if (member.stored_bytes > reader.remaining())
     source_.reject_at(at, "member ", quote(member.name), " of ", member.stored_bytes,
@@ -271,7 +274,8 @@ std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudge
                                                          out->bytes(), &used, &made);
   if (result != LIBDEFLATE_SUCCESS || used != input.size() || made != out->bytes())
     source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to exactly ", member.bytes,
-                      " bytes; ", result == LIBDEFLATE_BAD_DATA ? "its data is damaged"
+                      " bytes; ",
+                      result == LIBDEFLATE_BAD_DATA             ? "its data is damaged"
                       : result == LIBDEFLATE_INSUFFICIENT_SPACE ? "it holds more"
                       : used != input.size()                    ? "its data ends before its bytes do"
                                                                 : "it holds less");

@@ -88,8 +88,10 @@ void each_plane(const Planes& p, F f) {
 /// Smallest number of T: what a window without an element gives, as in PyTorch.
 template <class T>
 constexpr T lowest() {
-  if constexpr (std::numeric_limits<T>::has_infinity) return -std::numeric_limits<T>::infinity();
-  else return std::numeric_limits<T>::lowest();
+  if constexpr (std::numeric_limits<T>::has_infinity)
+    return -std::numeric_limits<T>::infinity();
+  else
+    return std::numeric_limits<T>::lowest();
 }
 
 /// Position of the largest element of a window in its plane, or -1 where the window holds none.

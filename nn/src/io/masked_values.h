@@ -15,8 +15,8 @@ namespace coppice::nn {
 /// The values of that original under the ones of its mask in row-major order, [number of ones].
 [[nodiscard]] Tensor kept_values(const Module& module, std::string_view name);
 
-/// Puts kept values back into slots of `module` whose tensor in the file is shorter than the slot: where the mask of the
-/// module is 0 the original becomes 0.
+/// Puts kept values back into slots of `module` whose tensor in the file is shorter than the slot: where the mask of
+/// the module is 0 the original becomes 0.
 /// @param name   of an original, "weight_orig"
 /// @param given  what the file has under that name
 /// @param budget what memory there is for it

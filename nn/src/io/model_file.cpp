@@ -1,6 +1,7 @@
 #include "coppice/nn/io/model_file.h"
 
-#include <unordered_map>
+#include <algorithm>
+#include <map>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
@@ -32,8 +33,8 @@ void attach_masks(Module& module, const json& entry, const std::string& source, 
   for (const auto& [key, steps] : entry["masked"].items()) {
     const Tensor* own = module.own_parameters().find(key);
     if (own == nullptr || !own->defined())
-      throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key),
-                            " to mask"));
+      throw FormatError(
+          cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key), " to mask"));
     const auto entries = static_cast<std::uint64_t>(own->numel());
     if (entries > left)
       throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
@@ -81,7 +82,7 @@ bool is_mask_of_module(const Module& module, const std::string& name) {
 }
 
 /// Tensors grouped by the path of the module that owns them.
-using ByOwner = std::unordered_map<std::string, NamedTensors>;
+using ByOwner = std::map<std::string, NamedTensors>;
 
 ByOwner group(const NamedTensors& all) {
   ByOwner out;
@@ -127,7 +128,8 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
         // One entry has the shape of its own bits, and their value.
         const bool bits = given->dtype() == Dtype::u8 && (given->shape() != slot.shape() || slot.numel() == 1);
         const Dtype type = mask_type(own, name, slot.dtype());
-        if (bits) budget.take(static_cast<std::uint64_t>(slot.numel()) * itemsize(type), cat("mask ", quote(prefix + name)));
+        if (bits)
+          budget.take(static_cast<std::uint64_t>(slot.numel()) * itemsize(type), cat("mask ", quote(prefix + name)));
         const Tensor read = bits ? unpack_bits(*given, slot.shape(), type) : *given;
         if (read.shape() != slot.shape())
           return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
@@ -188,8 +190,9 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   if (!is_model(tensors))
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
-  const JsonDocument parsed = parse_strict(tensors.metadata().at(kModelKey),
-                                           cat(source, ", metadata '", kModelKey, "'"));
+  const JsonDocument parsed =
+      parse_strict(tensors.metadata().at(kModelKey), cat(source, ", metadata '", kModelKey, "'"),
+                   std::min<std::uint64_t>(limits.nesting, 1000));
   const json& document = *parsed;
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
       !document.contains("model"))

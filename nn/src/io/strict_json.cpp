@@ -54,12 +54,8 @@ class Handler {
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    std::string_view reason = error.what();  // "[json.exception.parse_error.101] parse error at …"
-    if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    constexpr std::size_t kLongest = 300;  // the library repeats the whole token, which may be the whole file
-    const char* rest = reason.size() > kLongest ? " (and more)" : "";
-    throw FormatError(cat("[json] ", source_, ", byte ", position == 0 ? 0 : position - 1, ": must be JSON: ",
-                          printable(reason.substr(0, kLongest)), rest));
+    const JsonComplaint complaint = json_complaint(position, error.what());
+    throw FormatError(cat("[json] ", source_, ", byte ", complaint.byte, ": must be JSON: ", complaint.reason));
   }
 
  private:
@@ -82,7 +78,9 @@ class Handler {
     return true;
   }
   bool open(json::value_t kind) {
-    if (open_.size() == depth_) throw LimitError(cat("[json] ", source_, ": nested deeper than ", depth_, " levels"));
+    if (open_.size() == depth_)
+      throw LimitError(cat("[json] ", source_, ": nested deeper than ", depth_, " levels; got ", open_.size() + 1,
+                           " (raise Limits::nesting)"));
     open_.push_back({kind});
     return true;
   }

@@ -66,8 +66,10 @@ int run(const App& app, const Options& o) {
   interrupt_at_once();
   check_output(o.output, files_behind(app, o.input), o.force);
   const std::string format = format_of(o.output);
-  const SafetensorsWriteOptions options = write_options(o.output, o.checksums);
+  SafetensorsWriteOptions options = write_options(o.output, o.checksums);
   const Loaded input = load_any(app, o.input);
+  // A checkpoint that carries checksums keeps them; a model becomes a checkpoint for other programs.
+  options.checksums = options.checksums || (input.model == nullptr && input.tensors.compared() > 0);
   NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(app, o.input, *input.model);
   if (!o.dtype.empty()) tensors = converted(app, tensors, *dtype_from_name(o.dtype));
   check_fits(tensors, format);

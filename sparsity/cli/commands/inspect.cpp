@@ -22,15 +22,21 @@ int run(const App& app, const Options& o) {
     const double share = t.numel() == 0 ? 0 : static_cast<double>(zero) / static_cast<double>(t.numel());
     elements += t.numel();
     zeros += zero;
-    if (!app.json) table.rows.push_back({printable(name), to_string(t.dtype()), to_string(t.shape()), grouped(t.numel()),
-                          grouped(zero), percent(share), grouped(static_cast<std::int64_t>(t.nbytes()))});
-    if (app.json) list.push_back({{"name", name}, {"dtype", to_string(t.dtype())},
-                    {"shape", std::vector<std::int64_t>(t.shape().begin(), t.shape().end())},
-                    {"elements", t.numel()}, {"zeros", zero}, {"bytes", t.nbytes()}});
+    if (!app.json)
+      table.rows.push_back({printable(name), to_string(t.dtype()), to_string(t.shape()), grouped(t.numel()),
+                            grouped(zero), percent(share), grouped(static_cast<std::int64_t>(t.nbytes()))});
+    if (app.json)
+      list.push_back({{"name", name},
+                      {"dtype", to_string(t.dtype())},
+                      {"shape", std::vector<std::int64_t>(t.shape().begin(), t.shape().end())},
+                      {"elements", t.numel()},
+                      {"zeros", zero},
+                      {"bytes", t.nbytes()}});
   }
   std::int64_t file_bytes = 0;
   for (const std::string& file : files_behind(app, o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
-  const nn::ModulePtr model = nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
+  const nn::ModulePtr model =
+      nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
   const WeightCount count = model == nullptr ? WeightCount() : count_weights(*model);
   if (app.json) {
     Json out{{"file", o.file}, {"model", model != nullptr}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},

@@ -141,8 +141,10 @@ int run(const App& app, const Options& o) {
   (void)parse_order(o.n);
   if (!o.dry_run) check_output(o.output, files_behind(app, o.input), o.force);
 
-  const SafetensorsWriteOptions options = write_options(o.output, o.checksums);
+  SafetensorsWriteOptions options;
+  if (!o.dry_run) options = write_options(o.output, o.checksums);
   Prunables input(app, o.input);
+  options.checksums = options.checksums || input.carried_checksums();
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
   const std::vector<Prunable> targets = choose(input.all(), o.names);
   for (const Prunable& t : targets)

@@ -129,8 +129,7 @@ NamedTensors best_of(const NamedTensors& all, const nn::Module& model, const Sou
   NamedTensors best = part(all, "best.");
   const NamedTensors own = nn::all_tensors(model);
   for (const auto& [name, tensor] : own)
-    if (const Tensor* t = best.find(name);
-        t == nullptr || t->shape() != tensor.shape() || t->dtype() != tensor.dtype())
+    if (const Tensor* t = best.find(name); t == nullptr || t->shape() != tensor.shape() || t->dtype() != tensor.dtype())
       source.reject("the best epoch has no ", quote(name), " of ", tensor.dtype(), " and shape ", tensor.shape());
   if (best.size() != own.size())
     source.reject("the best epoch holds ", best.size(), " tensors, the model ", own.size());
@@ -179,7 +178,8 @@ void resume_checkpoint(const std::filesystem::path& path, const std::string& rec
   };
   if (const std::string format = member("format"); format != cat(kFormat))
     source.reject(place, ": format version 1 is read; \"format\" is ", quote(format));
-  if (member("recipe") != "{}") source.reject(place, " must have an object \"recipe\"; it is ", quote(member("recipe")));
+  if (member("recipe") != "{}")
+    source.reject(place, " must have an object \"recipe\"; it is ", quote(member("recipe")));
   if (const std::string d = difference(document, read_flat_json(recipe, "the recipe", source)); !d.empty())
     source.reject("the checkpoint belongs to another run: ", d);
 
@@ -189,8 +189,8 @@ void resume_checkpoint(const std::filesystem::path& path, const std::string& rec
     const Tensor& rows = all.at("report");
     if (rows.dtype() != Dtype::f64 || rows.dim() != 2 || rows.size(1) != kColumns || rows.size(0) < 1 ||
         rows.size(0) > epochs)
-      source.reject("the report of ", rows.dtype(), " and shape ", rows.shape(), " does not fit ", epochs, " epochs of ",
-                    kColumns, " float64");
+      source.reject("the report of ", rows.dtype(), " and shape ", rows.shape(), " does not fit ", epochs,
+                    " epochs of ", kColumns, " float64");
     state.report = report_from(rows);
     if (state.report.best_epoch > 0) state.best = best_of(all, run.model(), source);
     Generator order;

@@ -41,9 +41,8 @@ class Members {
   }
   bool end_array() { return true; }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    std::string_view reason = error.what();
-    if (const auto bracket = reason.find("] "); bracket != reason.npos) reason.remove_prefix(bracket + 2);
-    source_.reject(what_, ", byte ", position, ": must be JSON: ", quote(reason));
+    const JsonComplaint complaint = json_complaint(position, error.what());
+    source_.reject(what_, ", byte ", complaint.byte, ": must be JSON: ", complaint.reason);
   }
 
   std::map<std::string, std::string> all;
@@ -65,8 +64,7 @@ class Members {
 }  // namespace
 
 std::map<std::string, std::string> read_flat_json(std::string_view text, std::string_view what, const Source& source) {
-  if (text.size() > kLongest)
-    source.reject(what, " must have at most ", kLongest, " bytes; it has ", text.size());
+  if (text.size() > kLongest) source.reject(what, " must have at most ", kLongest, " bytes; it has ", text.size());
   // The parser would take NUL for the end of the text.
   if (const auto nul = text.find('\0'); nul != text.npos) source.reject(what, ", byte ", nul, ": must not be NUL");
   Members reader(what, source);

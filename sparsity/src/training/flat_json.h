@@ -1,6 +1,6 @@
 #pragma once
-// JSON of two levels, read and written without building a document: the JSON library's takes memory in its destructor, and
-// running out of it there would end the process. Private to sparsity.
+// JSON of two levels, read and written without building a document: the JSON library's takes memory in its destructor,
+// and running out of it there would end the process. Private to sparsity.
 
 #include <map>
 #include <string>
@@ -20,7 +20,7 @@ namespace coppice::sparsity {
 
 /// A number as JSON writes it. Equal numbers have equal texts; a floating one keeps its point.
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] std::string json_number(T value) {
   std::string text = cat(value);
   if (std::is_floating_point_v<T> && text.find_first_of(".e") == text.npos) text += ".0";

@@ -138,8 +138,9 @@ TEST_SUITE("engine/io/atomic_file") {
 
   TEST_CASE("files whose names only look like those of a killed writer stay") {
     const TempDir dir;
-    const std::vector<std::string> others{".out.coppice-notes", ".out.coppice-1", ".out.coppice-1-", ".out.coppice--1",
-                                          ".out.coppice-1-2x", ".out.coppice-1-2.safetensors", ".outcoppice-1-2"};
+    const std::vector<std::string> others{".out.coppice-notes", ".out.coppice-1",    ".out.coppice-1-",
+                                          ".out.coppice--1",    ".out.coppice-1-2x", ".out.coppice-1-2.safetensors",
+                                          ".outcoppice-1-2"};
     for (const std::string& name : others) spill(dir / name, "mine");
     spill(dir / ".out.coppice-123-45", "left");
     write_file(dir / "out", "new");

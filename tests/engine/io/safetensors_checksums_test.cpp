@@ -103,7 +103,8 @@ TEST_SUITE("engine/io/safetensors_checksums") {
         const std::string result = said(dir / "t.safetensors");
         CAPTURE(at);
         CAPTURE(bit);
-        const bool refused = result.starts_with("FormatError: [read_safetensors] ") || result.starts_with("LimitError: ");
+        const bool refused =
+            result.starts_with("FormatError: [read_safetensors] ") || result.starts_with("LimitError: ");
         if (at < key || at >= key_end) CHECK(refused);
       }
   }
@@ -118,7 +119,8 @@ TEST_SUITE("engine/io/safetensors_checksums") {
     const std::string message = said(dir / "t.safetensors");
     CAPTURE(message);
     CHECK(message.starts_with("FormatError: [read_safetensors] '"));
-    CHECK(message.find(cat("t.safetensors', byte ", header.entries[0].begin, ": tensor 'x' is damaged")) != message.npos);
+    CHECK(message.find(cat("t.safetensors', byte ", header.entries[0].begin, ": tensor 'x' is damaged")) !=
+          message.npos);
     CHECK(message.find("says cbf43926") != message.npos);
     CHECK(said(dir / "t.safetensors", {.verify = false}) == "accepted");
     CHECK(read_safetensors_header(dir / "t.safetensors").checksums.size() == 2);  // which touches no data

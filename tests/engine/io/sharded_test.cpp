@@ -217,7 +217,8 @@ TEST_SUITE("engine/io/sharded") {
     check_said(files.said({.limits = {.tensors = 2}}), "LimitError", {"Limits::tensors"});
     check_said(files.said({.limits = {.shards = 1}}), "LimitError", {"Limits::shards"});
     files.index({{"b", "model-00002-of-00002.safetensors"}, {"a", "model-00001-of-00002.safetensors"}});
-    check_said(files.said({.limits = {.tensors = 2}}), "LimitError", {"Limits::tensors"});  // three in all, one unlisted
+    check_said(files.said({.limits = {.tensors = 2}}), "LimitError",  // three in all, one of them unlisted
+               {"tensors of all shards so far must be at most 2; got 3", "Limits::tensors"});
     CHECK(files.said({.limits = {.tensors = 3}}) == "accepted");
     files.index(TwoShards::right());
     check_said(files.said({.limits = {.file_bytes = 250}}), "LimitError", {"file_bytes"});

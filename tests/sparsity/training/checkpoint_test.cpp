@@ -155,7 +155,8 @@ TEST_SUITE("sparsity/training/checkpoint") {
     }
     SUBCASE("no checkpoint, no safetensors, a folder") {
       write_safetensors(dir / "plain.safetensors", {{"a", ones({1})}});
-      refused(resume(dir / "plain.safetensors"), "is no checkpoint of fine-tuning: it has no metadata 'coppice.finetune'");
+      refused(resume(dir / "plain.safetensors"),
+              "is no checkpoint of fine-tuning: it has no metadata 'coppice.finetune'");
       refused(resume(bent("hello")), "bent.safetensors");
       std::filesystem::create_directory(dir / "folder");
       CHECK(resume(dir / "folder").starts_with("IoError"));

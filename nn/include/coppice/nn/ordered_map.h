@@ -29,7 +29,8 @@ class OrderedMap {
   [[nodiscard]] bool contains(std::string_view name) const { return index_of(name) != size(); }
   void set(std::string_view name, Value value) {
     if (Value* old = find(name)) *old = std::move(value);
-    else insert(size(), name, std::move(value));
+    else
+      insert(size(), name, std::move(value));
   }
   /// Inserts before position `at` (the end, if there are fewer entries); `name` must be new.
   void insert(std::size_t at, std::string_view name, Value value) {
@@ -58,14 +59,18 @@ class OrderedMap {
     const std::size_t goal = std::min(at, size() - 1);
     if (!sorted_.empty()) {
       sorted_.erase(sorted_place(from));
-      if (goal > was) move_positions(was + 1, goal, -1);
-      else if (goal < was) move_positions(goal, was - 1, 1);
+      if (goal > was)
+        move_positions(was + 1, goal, -1);
+      else if (goal < was)
+        move_positions(goal, was - 1, 1);
     }
     entries_[was].first = std::move(to);
     const auto it = entries_.begin() + static_cast<std::ptrdiff_t>(was);
     const auto target = entries_.begin() + static_cast<std::ptrdiff_t>(goal);
-    if (goal > was) std::rotate(it, it + 1, target + 1);
-    else std::rotate(target, it, it + 1);
+    if (goal > was)
+      std::rotate(it, it + 1, target + 1);
+    else
+      std::rotate(target, it, it + 1);
     if (!sorted_.empty()) index(goal);
   }
   /// Moves these entries behind all others, in this order. Each must be there, and be named once.

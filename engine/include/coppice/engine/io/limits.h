@@ -18,8 +18,8 @@ struct Limits {
   std::uint64_t name_bytes = 4096;                      ///< name of a tensor, key of metadata, name of a member
   std::uint64_t nesting = 64;                           ///< depth of JSON and of containers in a pickle; 1000 at most
   std::uint64_t objects = 4'000'000;                    ///< values, stack and memo entries of a pickle
-  /// Memory for values beyond the size of the file itself: inflated members, expanded views, masks and pruned weights of
-  /// model files.
+  /// Memory for values beyond the size of the file itself: inflated members, expanded views, masks and pruned weights
+  /// of model files.
   std::uint64_t extra_bytes = std::uint64_t{1} << 31;
   /// Inflated over deflated size of a member above 16 MB.
   std::uint64_t inflate_ratio = 200;
@@ -34,9 +34,9 @@ struct ReadOptions {
   /// handles the signal (mapped_path_at() says which file it was): read files that others may change with
   /// `map = false`. Files below 64 KB are always read.
   bool map = true;
-  /// Compare the checksums that the file carries: of zip members, and of the tensors of model files and other safetensors
-  /// files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed, as in
-  /// PyTorch, and a mapped file is touched where it is used only.
+  /// Compare the checksums that the file carries: of zip members, and of the tensors of model files and other
+  /// safetensors files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed,
+  /// as in PyTorch, and a mapped file is touched where it is used only.
   bool verify = true;
 };
 

@@ -49,8 +49,9 @@ class MappedFile {
   std::shared_ptr<Storage> storage_;  // holds what was read
 };
 
-/// The path of the mapped file whose bytes `address` is among, its last 511 bytes; nullptr if there is none. Takes no lock
-/// and no memory: for the handler of SIGBUS, which a program that maps gets when somebody shortens the file.
+/// The path of the mapped file whose bytes `address` is among, as printable() shows it, its last 511 bytes; nullptr if
+/// there is none. Valid as long as that file is mapped. Takes no lock and no memory: for the handler of SIGBUS, which a
+/// program that maps gets when somebody shortens the file.
 [[nodiscard]] const char* mapped_path_at(const void* address) noexcept;
 
 /// The first `count` bytes of a regular file, fewer if it is shorter. @throws IoError as MappedFile::open

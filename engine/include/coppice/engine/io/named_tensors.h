@@ -4,7 +4,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -50,17 +49,17 @@ class NamedTensors {
   /// Paths of what a reader found and left out because it is no tensor: numbers, texts, settings of an optimiser.
   [[nodiscard]] std::vector<std::string>& skipped() { return skipped_; }
   [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
+  /// Number of tensors whose checksum, out of the metadata of a safetensors file, the reader compared.
+  [[nodiscard]] std::size_t& compared() { return compared_; }
+  [[nodiscard]] std::size_t compared() const { return compared_; }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> index_;
+  // Ordered rather than hashed, as wherever names come from strangers: they could choose names of one hash.
+  std::map<std::string, std::size_t, std::less<>> index_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::string> skipped_;
+  std::size_t compared_ = 0;
 };
 
 }  // namespace coppice

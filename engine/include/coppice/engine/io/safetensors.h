@@ -57,8 +57,8 @@ struct SafetensorsWriteOptions {
   };
   DataOrder data_order = DataOrder::reference;
   std::size_t alignment = 64;  ///< of the first byte of the data, a power of two of at least 8
-  /// Add checksums to the metadata, under kChecksumKey. Model files always have them. A program that changes tensors and
-  /// hands the metadata on makes them wrong, and the file is refused then.
+  /// Add checksums to the metadata, under kChecksumKey. Model files always have them. A program that changes tensors
+  /// and hands the metadata on makes them wrong, and the file is refused then.
   bool checksums = false;
 };
 

@@ -10,10 +10,11 @@
 
 namespace coppice::nn {
 
-/// A module from `{"type": "Sequential", "modules": [{"type": "Linear", "name": "fc", "args": {"in_features": 8, …}}]}`.
+/// A module from `{"type": "Sequential", "modules": [{"type": "Linear", "name": "fc", "args": {"in_features": 8,
+/// …}}]}`.
 ///
-/// `args` are PyTorch's argument names; children without a `name` are called by their position. Weights have the initial
-/// values of a fresh layer.
+/// `args` are PyTorch's argument names; children without a `name` are called by their position. Weights have the
+/// initial values of a fresh layer.
 /// @param source  what messages call the text
 /// @throws FormatError  naming the entry ("modules[2] (Conv2d)") and what is wrong with it; LimitError (nesting)
 [[nodiscard]] ModulePtr parse_architecture(std::string_view json, const std::string& source = "architecture",

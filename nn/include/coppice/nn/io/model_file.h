@@ -30,19 +30,20 @@ struct SaveOptions {
 /// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as
 /// two, and every module in eval mode.
 /// @param notes  further texts for the metadata, such as what was done to the model
-/// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, and for one that
+/// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, and for one
+/// that
 ///         a new module of its type has not; KeyError  for an unregistered type
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
-/// The model in eval mode. Parameters show the mapped file in place (a private copy on writing). Loading reads every byte
-/// once to compare the checksums; with ReadOptions::verify off it costs no pass over the numbers.
+/// The model in eval mode. Parameters show the mapped file in place (a private copy on writing). Loading reads every
+/// byte once to compare the checksums; with ReadOptions::verify off it costs no pass over the numbers.
 /// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, or whose tensors
 ///         do not fit its modules, with the lists of names
 [[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
 
-/// The same from tensors that were read already; `source` is what messages call them. Of `limits`, extra_bytes bounds the
-/// memory for masks, which a file holds as bits, and for pruned weights, of which it holds the kept values.
+/// The same from tensors that were read already; `source` is what messages call them. Of `limits`, extra_bytes bounds
+/// the memory for masks, which a file holds as bits, and for pruned weights, of which it holds the kept values.
 [[nodiscard]] ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source,
                                            const Limits& limits = {});
 
