@@ -43,12 +43,14 @@ std::vector<std::string> container_checks(const App& app, const Options& o, cons
   const bool zip = first[0] == 'P' && first[1] == 'K';
   const std::size_t shards = files_behind(app, o.file).size() - 1;
   std::vector<std::string> out;
-  if (zip) out.emplace_back("directory and members of the zip archive agree, and their checksums hold");
+  if (zip)
+    out.emplace_back("directory and members of the zip archive agree, and their checksums hold");
   else if (shards > 0)
     out.push_back(cat("the index names ", shards, shards == 1 ? " shard" : " shards",
                       ", each tensor stands in its shard and in no other, and the tensors of each cover its data "
                       "without overlap, hole or rest"));
-  else out.emplace_back("sizes and offsets fit the length of the file");
+  else
+    out.emplace_back("sizes and offsets fit the length of the file");
   out.push_back(cat("names, element types and shapes of ", tensors.size(), " tensors are sound"));
   if (tensors.compared() > 0)
     out.push_back(cat("checksums of the header and of ", tensors.compared(), " tensors hold"));
@@ -96,8 +98,11 @@ void report(const App& app, const Options& o, const char* kind, const NamedTenso
                                {"left_out", tensors.skipped()}});
     return;
   }
-  print(cat(printable(o.file), ": ", kind, ", ", tensors.size(), " tensors, ",
-            grouped(static_cast<std::int64_t>(tensors.nbytes())), " bytes of values"));
+  const std::string numbers =
+      cat(tensors.size(), " tensors, ", grouped(static_cast<std::int64_t>(tensors.nbytes())), " bytes of values");
+  const std::string_view what = kind;
+  print(cat(printable(o.file), ": ", what == "tensors" ? "" : what,
+            what == "tensors" || what == "architecture" ? "" : ", ", what == "architecture" ? "" : numbers));
   for (const std::string& rule : held) print("  holds: " + rule);
   for (const std::string& d : different) print(d);
   if (!o.against.empty() && different.empty()) print(cat("equal to ", printable(o.against), " bit for bit"));
