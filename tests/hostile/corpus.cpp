@@ -73,6 +73,23 @@ std::string many_names(int count, std::size_t bytes, std::uint64_t numel = 4) {
   return pickle::pt(body + "ust", std::string(4 * numel, '\0'));
 }
 
+/// A tensor of these sizes and strides over 16 bytes.
+std::string view(const std::vector<std::uint64_t>& sizes, const std::vector<std::uint64_t>& strides) {
+  const auto numbers = [](const std::vector<std::uint64_t>& list) {
+    std::vector<std::string> out;
+    for (const std::uint64_t n : list) out.push_back(pickle::num(n));
+    return pickle::tuple(out);
+  };
+  return pickle::pt(pickle::dict(
+      pickle::tensor(pickle::num(0), numbers(sizes), numbers(strides), pickle::storage(16, "ByteStorage"))));
+}
+
+std::string long_view() {
+  std::vector<std::uint64_t> sizes(16, 1);
+  sizes[0] = 1u << 27;
+  return view(sizes, std::vector<std::uint64_t>(16, 0));
+}
+
 /// Many names of one hash, in each container that holds names.
 std::vector<HostileFile> flooding() {
   const std::vector<std::string> names = colliding_names(20'000);
@@ -102,6 +119,8 @@ std::vector<HostileFile> costly() {
       {{"H11 entries above the limit of the header", many_entries(350'000), "LimitError", "Limits::header_bytes"},
        ".safetensors"},
       {{"H48 tuples that double 40 times", doubling(pickle::kGood, 40), "FormatError", "paths lead to them"}, ".pt"},
+      {{"H56 the largest stride on an axis of size 1", view({2, 1, 2}, {1, INT64_MAX, 2}), "accepted", ""}, ".pt"},
+      {{"H56 one byte in 2^27 places along the first of sixteen axes", long_view(), "accepted", ""}, ".pt"},
       {{"H48 empty tuples that double 60 times", doubling(")", 60), "accepted", ""}, ".pt"},
       {{"a list of 20,000 pairs in 20,000 dicts", copied_dicts(20'000, 20'000), "LimitError", "Limits::objects"},
        ".pt"},

@@ -75,6 +75,35 @@ std::string nested(std::size_t depth) {
   }();
 }
 
+/// A layer whose weight a list of one parametrization stands for.
+std::string parametrized(const std::string& layer, const std::string& list, const std::string& child,
+                         const std::string& name = "weight") {
+  return described(layer + R"(, "modules": [{"type": "ModuleDict", "name": "parametrizations", "modules": [)" +
+                   R"({"type": "ParametrizationList", "name": ")" + name + R"(", "args": {)" + list +
+                   R"(}, "modules": [)" + child + "]}]}]}");
+}
+
+const std::string kOneByOne = R"({"type": "Linear", "args": {"in_features": 1, "out_features": 1, "bias": false})";
+
+/// A weight of one entry under that many masks.
+std::string masks_of_masks(int count) {
+  std::string name = "weight", list;
+  std::vector<Piece> pieces;
+  for (int i = 0; i < count; ++i) {
+    list += (i == 0 ? "\"" : ",\"") + name + "\":[]";
+    pieces.push_back({name + "_mask", "U8", {1}, "\x01"});
+    name += "_orig";
+  }
+  pieces.push_back({name, "F32", {1, 1}, floats(1)});
+  return model_file(described(kOneByOne + R"(, "masked": {)" + list + "}}"), pieces);
+}
+
+std::string repeated(int count, const std::string& item) {
+  std::string out = item;
+  for (int i = 1; i < count; ++i) out += "," + item;
+  return out;
+}
+
 const std::string kMask = "\x03\x00\x00\x02"s;  // columns 0 and 1; column 9
 
 }  // namespace
@@ -135,6 +164,39 @@ std::vector<Hostile> model_cases() {
                                 "padding":[2305843009213693952,0],"stride":1}})"),
                   {}),
        "FormatError", "kernel_size must be in 1..2147483647"},
+      {"800 masks one upon the other", masks_of_masks(800), "LimitError", "a tensor may have at most 8 masks"},
+      {"a convolution whose weight has no axes",
+       model_file(parametrized(R"({"type": "Conv2d", "args": {"in_channels": 1, "out_channels": 1, "kernel_size": 1,
+                                   "bias": false})",
+                               R"("original_shape": [], "unsafe": true)", R"({"type": "Identity", "name": "0"})"),
+                  {{"parametrizations.weight.original", "F32", {}, floats(1)}}),
+       "FormatError", "it has shape () where the module needs (1, 1, 1, 1)"},
+      {"a weight of 2^62 under a mask of 4",
+       model_file(parametrized(kOneByOne, R"("original_shape": [1, 1], "original_dtype": "int64")",
+                               R"({"type": "FakeSparsity", "args": {"shape": [1, 1], "dtype": "int64"}, "name": "0"})"),
+                  {{"parametrizations.weight.original", "I64", {1, 1}, ints({std::int64_t{1} << 62}, 8)},
+                   {"parametrizations.weight.0.mask", "I64", {1, 1}, ints({4}, 8)}}),
+       "FormatError", "it is int64 where the module needs float32"},
+      {"lines and colours in the name of a parametrization",
+       model_file(parametrized(kOneByOne, R"("original_shape": [1])", R"({"type": "Identity", "name": "0"})",
+                               R"(x\ncoppice: everything holds\u001b[8m)"),
+                  {{"weight", "F32", {1, 1}, floats(1)}}),
+       "FormatError", R"(has no tensor 'x\x0acoppice: everything holds\x1b[8m')"},
+      {"a packed layer with a child called as one of its members",
+       model_file(
+           described(R"({"type": "PackedLinear", "args": {"in_features": 1, "out_features": 1, "bias": false,
+                                "format": "csr"}, "modules": [{"type": "ReLU", "name": "values"}]})"),
+           {{"row_offsets", "I32", {2}, ints({0, 0}, 4)}, {"columns", "I32", {0}, ""}, {"values", "F32", {0}, ""}}),
+       "FormatError", "the top module: [register_buffer] PackedLinear already has 'values'"},
+      {"a bit beyond the entries of a mask",
+       model_file(described(kOneByOne + R"(, "masked": {"weight": []}})"),
+                  {{"weight_orig", "F32", {1, 1}, floats(1)}, {"weight_mask", "U8", {1}, "\xff"}}),
+       "FormatError", "'weight_mask': [unpack_bits] a bit beyond the last of 1 mask entries"},
+      {"kept values of bools without their mask",
+       model_file(described(R"({"type": "ParametrizationList", "masked": {"original": []},
+                                "args": {"original_shape": [8], "original_dtype": "bool"}})"),
+                  {{"original_orig", "BOOL", {3}, "\1\0\1"s}}),
+       "FormatError", "missing: 'original_mask'"},
       {"a convolution whose padding is no int",
        model_file(described(R"({"type":"Conv1d","args":{"in_channels":1,"out_channels":1,"kernel_size":1,
                                 "padding":9223372036854775807}})"),
@@ -176,6 +238,12 @@ std::vector<Hostile> architecture_cases() {
        "must be at most 4096 bytes"},
       {"1,000 LSTMs of 10,000 tensors each", named("l", lstms), "LimitError",
        "more than 100000 parameters and buffers"},
+      {"a list of 5,000,000 lists", "[" + repeated(5'000'000, "[]") + "]", "LimitError", "(raise Limits::objects)"},
+      {"a shape of 1,000,000 ones",
+       R"({"type":"LayerNorm","args":{"normalized_shape":[)" + repeated(1'000'000, "1") + "]}}", "LimitError",
+       "at most 1000 items; got 1000000"},
+      {"a shape of 900 ones", R"({"type":"LayerNorm","args":{"normalized_shape":[)" + repeated(900, "1") + "]}}",
+       "LimitError", "(raise Limits::rank)"},
       {"a type of 16 MB", R"({"type":")" + std::string(16'000'000, 'x') + "\"}", "FormatError", "unknown type 'xxx"},
       {"a number of 16 MB", std::string(16'000'000, '7') + "x", "FormatError", "[json]"},
       {"H95 17 MB", std::string(17u << 20, ' '), "LimitError", "16777216"},

@@ -66,6 +66,8 @@ std::vector<Hostile> safetensors_structure() {
        "metadata 'k' stands twice"},
       {"H12 dtype twice", st(R"({"x":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"), "FormatError",
        "'dtype' stands twice"},
+      {"H12 dtype twice, empty at first", st(R"({"x":{"dtype":"","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"),
+       "FormatError", "'dtype' stands twice"},
       {"H12 shape twice", st(R"({"x":{"dtype":"U8","shape":[0],"shape":[0],"data_offsets":[0,0]}})"), "FormatError",
        "'shape' stands twice"},
       {"H13 a number in metadata", st(R"({"__metadata__":{"k":1}})"), "FormatError",

@@ -64,6 +64,17 @@ HostileFile shards_that_are_there(std::size_t count) {
                "weight_map: 'a' must stand in '0.safetensors' alone; it stands in '1.safetensors' too", beside);
 }
 
+/// One file of a megabyte under many names. To read it once is to know that it is refused.
+HostileFile one_file_for_all(std::size_t count) {
+  std::string metadata;
+  for (int i = 0; i < 100'000; ++i) metadata += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":\"\"";
+  std::vector<Companion> beside{{"0.safetensors", st("{\"__metadata__\":{" + metadata + "}}")}};
+  for (std::size_t i = 1; i < count; ++i)
+    beside.push_back({std::to_string(i) + ".safetensors", "0.safetensors", Kind::hard_link});
+  return index("H37 a file of 100,000 texts under 1,000 names", many(count, "t", ""), "FormatError",
+               "weight_map: 't0' must stand in '0.safetensors'; it is not there", beside);
+}
+
 std::vector<HostileFile> places() {
   const std::string plain = "'b': a shard must be a plain file name", ends = "must end in .safetensors; it is ";
   return {
@@ -144,6 +155,7 @@ std::vector<HostileFile> contents() {
       index("H37 a million shards", many(1'000'000, "t", ""), "LimitError", "Limits::header_bytes"),
       index("H37 400,000 shards in 16 MB", many(400'000, "t", ""), "LimitError", "Limits::shards"),
       shards_that_are_there(4096),
+      one_file_for_all(1000),
       sized("of 0", R"("metadata": {"total_size": 0})"),
       sized("of 2^64 - 1", R"("metadata": {"total_size": 18446744073709551615})"),
       sized("of 2^64", R"("metadata": {"total_size": 18446744073709551616})"),

@@ -39,6 +39,10 @@ std::vector<Hostile> torch_code() {
       {"calling a text", pt(text("x") + ")R"), "FormatError", "REDUCE calls a known global; got a text"},
       {"calling with a list", pt(global("collections", "OrderedDict") + "]R"), "FormatError",
        "REDUCE takes a tuple of arguments; got a list"},
+      {"a module of a kilobyte", called(std::string(1000, 'm'), "x"), "FormatError",
+       "module of a global must have at most 256 bytes; it begins with 'mmm"},
+      {"a global of a megabyte", called("torch", std::string(1u << 20, 'n')), "FormatError",
+       "name of a global must have at most 256 bytes; it begins with 'nnn"},
       {"a global without newline", pt("cos"), "FormatError", "must end in a newline"},
   };
 }
@@ -68,6 +72,7 @@ std::vector<Hostile> torch_machine() {
       {"H47 a list in itself", pt("]q\0h\0a"s), "FormatError", "contains itself"},
       {"H47 a dict in itself", pt("}q\0"s + text("me") + "h\0s"s), "FormatError", "'me' contains itself"},
       {"H49 nesting of a million", pt(deep), "LimitError", "Limits::nesting"},
+      {"4,100,000 MARKs", pt(std::string(4'100'000, '(')), "LimitError", "Limits::objects"},
       {"H50 LONG1 of 255 bytes as a size",
        pt(dict(tensor(num(0), tuple({"\x8A\xFF" + std::string(255, '\x7F')}), tuple({num(1)})))), "FormatError",
        "must be an integer of at most 64 bits; it is a float or longer"},
@@ -89,6 +94,8 @@ std::vector<Hostile> torch_machine() {
       {"NUL in a name", pt("}" + text("a\0b"s) + kGood + "s"), "FormatError", "contains NUL"},
       {"a tuple as a name", pt("})" + kGood + "s"), "FormatError",
        "a key at the top must be a text or an integer; it is a tuple"},
+      {"a name of a megabyte", pt("}" + text(std::string(1u << 20, 'n')) + kGood + "s"), "LimitError",
+       "bytes of a name must be at most 4096; got 1048577 (raise Limits::name_bytes)"},
       {"a name of 5,000 bytes", pt("}" + text(std::string(5000, 'n')) + kGood + "s"), "LimitError",
        "Limits::name_bytes"},
   };

@@ -15,6 +15,9 @@ std::vector<Hostile> torch_tensors() {
     return pt(dict(tensor(num(0), tuple({num(4)}), tuple({num(1)}), tuple(parts) + "Q")));
   };
   const std::string type = global("torch", "FloatStorage");
+  const auto ones = tuple(std::vector<std::string>(16, num(1)));
+  std::string again;  // five bytes for a tensor of 32 numbers
+  for (int i = 0; i < 400'000; ++i) again += "h\1h\2R";
   return {
       {"H53 four parts", id({text("storage"), type, text("0"), text("cpu")}), "FormatError",
        "number of elements; it is one of 4"},
@@ -100,6 +103,10 @@ std::vector<Hostile> torch_tensors() {
       {"H59 sparse with wild indices",
        pt(dict(global("torch._utils", "_rebuild_sparse_tensor") + tuple({"N", tuple({kGood, kGood, four})}) + "R")),
        "NotSupported", "a sparse tensor"},
+      {"400,000 tensors of sixteen axes from one tuple",
+       pt("(" + global("torch._utils", "_rebuild_tensor_v2") + "q\1" +
+          tuple({storage(4), num(0), ones, ones, kFalse, kHooks}) + "q\2" + again + "t"),
+       "LimitError", "Limits::objects"},
       {"a bool that is neither", pt(dict(tensor(num(0), four, one, storage(4, "BoolStorage"))), "\1\0\5\1"s),
        "FormatError", "element 2 is 5"},
       {"an untyped storage without type", pt(dict(tensor(num(0), four, one, storage(16, "UntypedStorage")))),
@@ -117,6 +124,7 @@ std::vector<Hostile> torch_containers() {
   std::string tar(512, '\0');
   tar.replace(257, 5, "ustar");
   const std::string legacy = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "data/torch/legacy_1_13.pt");
+  const std::string front = legacy.substr(0, legacy.find("\x80\2ccollections"));  // before the object
   return {
       {"H60 byteorder garbage", with({{"m/version", "3"}, {"m/byteorder", "middle"}}), "FormatError",
        "byteorder must be little or big; it is 'middle'"},
@@ -136,8 +144,18 @@ std::vector<Hostile> torch_containers() {
       {"an empty archive", make_zip({}), "FormatError", "the archive is empty"},
       {"the pickle in another folder", make_zip({{"m/version", "3"}, {"n/data.pkl", good}}), "FormatError",
        "must have a member 'm/data.pkl'"},
+      {"a deflated pickle", make_zip({packed("m/data.pkl", "\x80\2N\xFF"), {"m/version", "3"}}), "FormatError",
+       "', in the inflated member 'm/data.pkl', byte 3: opcode 0xFF"},
+      {"a deflated pickle in a folder of a long name",
+       make_zip(
+           {packed(std::string(2000, 'm') + "/data.pkl", "\x80\2N\xFF"), {std::string(2000, 'm') + "/version", "3"}}),
+       "FormatError", "', in the inflated member '…/data.pkl', byte 3: opcode 0xFF"},
       {"a bare pickle", good, "FormatError", "a plain pickle, which may hold code"},
       {"text", "hello", "FormatError", "not written by torch.save"},
+      {"legacy, a number for a key", front + "\x80\2}.\x80\2]K\1a.", "FormatError",
+       "a key of the storages must be a text; it is an integer"},
+      {"legacy, an unknown key", front + "\x80\2}.\x80\2]" + text("7") + "a.", "FormatError",
+       "key '7' names no storage of the object"},
       {"legacy, bytes behind", legacy + "x", "FormatError", "1 bytes follow the last storage"},
       {"legacy, only the magic", legacy.substr(0, 15), "FormatError", "PROTO needs 1 bytes"},
       {"legacy, another protocol", std::string(legacy).replace(legacy.find("M\xE9\x03"), 3, "M\xEA\x03"), "FormatError",

@@ -113,9 +113,10 @@ void AtomicFile::create() {
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0; attempt < 100; ++attempt) {
     temporary_ = folder_of(path_) / cat(temporary_prefix(path_), ::getpid(), "-", counter.fetch_add(1));
-    fd_ = uninterrupted([&] {
-      return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    });
+    // In place of a file that others may not read, never readable for them, not even before fchmod().
+    const mode_t mode = exists ? 0600 : 0666;
+    fd_ = uninterrupted(
+        [&] { return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode); });
     if (fd_ < 0 && errno == EEXIST) continue;
     if (fd_ < 0) fail("cannot create a file in its folder");
     // Between open() and flock() another writer may have taken the file for a leftover: then it holds the lock, or the

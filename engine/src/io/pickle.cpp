@@ -1,5 +1,7 @@
 #include "io/pickle.h"
 
+#include <algorithm>
+
 namespace coppice {
 namespace {
 
@@ -31,10 +33,10 @@ PickleRef PickleReader::read() {
   stack_.clear();
   marks_.clear();
   memo_.clear();
-  at_ = reader_.position();
-  if (const std::uint8_t first = reader_.u8("PROTO"); first != 0x80)
+  begin_ = at_ = reader_.position();
+  if (const std::uint8_t first = next(1).u8("PROTO"); first != 0x80)
     reject("a pickle must begin with PROTO (0x80); it begins with ", hex(first));
-  if (const std::uint8_t protocol = reader_.u8("protocol"); protocol != 2)
+  if (const std::uint8_t protocol = next(1).u8("protocol"); protocol != 2)
     reject("pickles of protocol 2, PyTorch's default, are read; got ", int{protocol});
   while (step()) {
   }
@@ -47,23 +49,26 @@ bool PickleReader::step() {
   at_ = reader_.position();
   const auto integer = [](std::int64_t n) { return PickleValue{.kind = PickleKind::integer, .integer = n}; };
   const auto boolean = [](bool b) { return PickleValue{.kind = PickleKind::boolean, .integer = b}; };
-  opcode_ = reader_.u8("opcode");
+  opcode_ = next(1).u8("opcode");
   switch (opcode_) {
     case '.': return false;                                                            // STOP
-    case '(': marks_.push_back(stack_.size()); break;                                  // MARK
+    case '(':                                                                          // MARK
+      charge(1);  // eight bytes for one of the file
+      marks_.push_back(stack_.size());
+      break;
     case 'N': push(PickleValue{}); break;                                              // NONE
     case 0x88: push(boolean(true)); break;                                             // NEWTRUE
     case 0x89: push(boolean(false)); break;                                            // NEWFALSE
-    case 'J': push(integer(static_cast<std::int32_t>(reader_.u32("BININT")))); break;  // BININT
-    case 'K': push(integer(reader_.u8("BININT1"))); break;                             // BININT1
-    case 'M': push(integer(reader_.u16("BININT2"))); break;                            // BININT2
-    case 0x8A: push_long(reader_.u8("LONG1")); break;                                  // LONG1
+    case 'J': push(integer(static_cast<std::int32_t>(next(4).u32("BININT")))); break;  // BININT
+    case 'K': push(integer(next(1).u8("BININT1"))); break;                             // BININT1
+    case 'M': push(integer(next(2).u16("BININT2"))); break;                            // BININT2
+    case 0x8A: push_long(next(1).u8("LONG1")); break;                                  // LONG1
     case 'G':                                                                          // BINFLOAT
-      reader_.skip(8, "BINFLOAT");
+      next(8).skip(8, "BINFLOAT");
       push(PickleValue{.kind = PickleKind::number});
       break;
-    case 'X': push_text(reader_.u32("BINUNICODE")); break;      // BINUNICODE
-    case 'U': push_text(reader_.u8("SHORT_BINSTRING")); break;  // SHORT_BINSTRING
+    case 'X': push_text(next(4).u32("BINUNICODE")); break;      // BINUNICODE
+    case 'U': push_text(next(1).u8("SHORT_BINSTRING")); break;  // SHORT_BINSTRING
     case '}':                                                   // EMPTY_DICT
       pairs_.emplace_back();
       push(PickleValue{.kind = PickleKind::dict, .index = static_cast<std::uint32_t>(pairs_.size() - 1)});
@@ -82,10 +87,10 @@ bool PickleReader::step() {
       break;
     }
     case 'u': set_items(pop_to_mark()); break;              // SETITEMS
-    case 'q': remember(reader_.u8("BINPUT")); break;        // BINPUT
-    case 'r': remember(reader_.u32("LONG_BINPUT")); break;  // LONG_BINPUT
-    case 'h': recall(reader_.u8("BINGET")); break;          // BINGET
-    case 'j': recall(reader_.u32("LONG_BINGET")); break;    // LONG_BINGET
+    case 'q': remember(next(1).u8("BINPUT")); break;        // BINPUT
+    case 'r': remember(next(4).u32("LONG_BINPUT")); break;  // LONG_BINPUT
+    case 'h': recall(next(1).u8("BINGET")); break;          // BINGET
+    case 'j': recall(next(4).u32("LONG_BINGET")); break;    // LONG_BINGET
     case 'c': push_global(); break;                         // GLOBAL
     case 'R': reduce(); break;                              // REDUCE
     case 'b': build(); break;                               // BUILD
@@ -93,6 +98,26 @@ bool PickleReader::step() {
     default: reject("opcode ", hex(opcode_), " is not among those a state dict needs");
   }
   return true;
+}
+
+/// The reader, for the next `count` bytes of this pickle. A legacy file goes on behind its pickles, so that its size
+/// bounds none of them; what ends with the file is cut short, as the reader will say.
+ByteReader& PickleReader::next(std::uint64_t count) {
+  const std::uint64_t used = reader_.position() - begin_;
+  if (count <= reader_.remaining() && count > limits_.header_bytes - used)
+    reader_.source().exceeded("header_bytes", "bytes of a pickle", limits_.header_bytes, used + count);
+  return reader_;
+}
+
+/// A line of a GLOBAL. The names that are known are short, and an unknown one is copied into a message.
+std::string_view PickleReader::line(const char* what) {
+  constexpr std::uint64_t kLongest = 256;
+  ByteReader ahead = reader_;
+  const std::string_view found = ahead.text(std::min(ahead.remaining(), kLongest + 1), what);
+  const std::size_t end = found.find('\n');
+  if (end == found.npos && found.size() > kLongest)
+    reject(what, " must have at most ", kLongest, " bytes; it begins with ", quote(found));
+  return next(end == found.npos ? 0 : end + 1).line(what);
 }
 
 PickleRef PickleReader::make(PickleValue value) {
@@ -106,7 +131,7 @@ void PickleReader::push(PickleRef ref) {
 }
 
 void PickleReader::charge(std::uint64_t count) {
-  charged_ += count;  // each count is at most the number of values so far
+  charged_ += count;  // each count is at most the number of values so far, or that of a tensor's axes
   if (const auto most = std::min<std::uint64_t>(limits_.objects, UINT32_MAX / 2); charged_ > most)
     reader_.source().exceeded("objects", "values in the pickle", most, charged_);
 }
@@ -144,14 +169,14 @@ void PickleReader::push_tuple(std::size_t count) {
 }
 
 void PickleReader::push_text(std::uint64_t length) {
-  const std::string_view text = reader_.text(length, "text");
+  const std::string_view text = next(length).text(length, "text");
   if (!is_utf8(text)) reject("texts must be UTF-8; got ", quote(text));
   push(PickleValue{.kind = PickleKind::text, .text = text});
 }
 
 /// Little-endian two's complement of any length; beyond 64 bits it is a number of no use.
 void PickleReader::push_long(std::uint64_t length) {
-  const auto bytes = reader_.bytes(length, "LONG1");
+  const auto bytes = next(length).bytes(length, "LONG1");
   if (length > 8) return push(PickleValue{.kind = PickleKind::number});
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) value |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);

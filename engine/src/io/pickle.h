@@ -90,7 +90,8 @@ class PickleReader {
   PickleReader(ByteReader& reader, const Limits& limits) : reader_(reader), limits_(limits) {}
 
   /// The value of the next pickle, up to and with its STOP.
-  /// @throws FormatError  for anything outside the subset, naming place, rule and what was found; LimitError
+  /// @throws FormatError  for anything outside the subset, naming place, rule and what was found
+  /// @throws LimitError  among others for a pickle of more than Limits::header_bytes, however long the file is
   PickleRef read();
 
   [[nodiscard]] const PickleValue& value(PickleRef ref) const { return values_[ref]; }
@@ -108,6 +109,8 @@ class PickleReader {
  private:
   // The machine: pickle.cpp.
   bool step();
+  ByteReader& next(std::uint64_t count);
+  std::string_view line(const char* what);
   void push(PickleRef ref);
   void charge(std::uint64_t count);
   void push(PickleValue value) { push(make(std::move(value))); }
@@ -145,9 +148,10 @@ class PickleReader {
 
   ByteReader& reader_;
   const Limits& limits_;
-  std::uint64_t at_ = 0;  // of the opcode
+  std::uint64_t begin_ = 0;  // of the pickle
+  std::uint64_t at_ = 0;     // of the opcode
   std::uint8_t opcode_ = 0;
-  std::uint64_t charged_ = 0;  // values, and pairs that were copied
+  std::uint64_t charged_ = 0;  // values, marks, axes of tensors, and pairs that were copied
   std::vector<PickleRef> stack_;
   std::vector<std::size_t> marks_;
   std::map<std::uint32_t, PickleRef> memo_;

@@ -67,7 +67,7 @@ constexpr std::array<std::string_view, 16> kOtherDtypes{
 }  // namespace
 
 void PickleReader::push_global() {
-  const std::string_view module = reader_.line("module of a global"), name = reader_.line("name of a global");
+  const std::string_view module = line("module of a global"), name = line("name of a global");
   PickleValue out{.kind = PickleKind::global, .text = name};
   const auto row =
       std::ranges::find_if(kGlobals, [&](const GlobalRow& r) { return r.module == module && r.name == name; });
@@ -179,6 +179,7 @@ std::vector<std::int64_t> PickleReader::counts(PickleRef ref, const char* what) 
   if (items(v).size() > limits_.rank)
     reader_.source().exceeded("rank", "axes of a tensor", limits_.rank, items(v).size());
   std::vector<std::int64_t> out;
+  out.reserve(items(v).size());
   for (const PickleRef item : items(v)) out.push_back(static_cast<std::int64_t>(count(item, what)));
   return out;
 }
@@ -203,6 +204,7 @@ PickleValue PickleReader::make_tensor(PickleGlobal function, const std::vector<P
   tensor.strides = counts(args[3], "the strides of a tensor");
   if (tensor.sizes.size() != tensor.strides.size())
     reject("a tensor needs as many strides as sizes; got ", tensor.strides.size(), " and ", tensor.sizes.size());
+  charge(1 + tensor.sizes.size() + tensor.strides.size());  // one tuple may be made into any number of tensors
   if (args.size() > 4 && value(args[4]).kind != PickleKind::boolean)
     reject("requires_grad must be a boolean; it is ", word_of(value(args[4]).kind));
   if (args.size() > 5) need_empty_hooks(args[5]);

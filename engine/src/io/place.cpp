@@ -41,23 +41,27 @@ void copy_line(std::byte* to, const std::byte* from, std::size_t count, std::siz
 void copy_strided(std::byte* to, const std::byte* from, std::span<const std::int64_t> sizes,
                   std::span<const std::int64_t> strides, std::size_t width) {
   if (std::ranges::find(sizes, 0) != sizes.end()) return;
-  if (sizes.empty()) {
+  // An axis of size 1 moves nothing: files give it any stride, and counting it would cost a step for each element.
+  std::vector<std::int64_t> counts, steps;
+  for (std::size_t axis = 0; axis < sizes.size(); ++axis)
+    if (sizes[axis] > 1) counts.push_back(sizes[axis]), steps.push_back(strides[axis]);
+  if (counts.empty()) {
     std::memcpy(to, from, width);
     return;
   }
-  const auto line = static_cast<std::size_t>(sizes.back());
-  const std::size_t step = static_cast<std::size_t>(strides.back()) * width;
-  std::vector<std::int64_t> index(sizes.size(), 0);
+  const auto line = static_cast<std::size_t>(counts.back());
+  const std::size_t step = static_cast<std::size_t>(steps.back()) * width;
+  std::vector<std::int64_t> index(counts.size(), 0);
   std::int64_t at = 0;  // in elements
   for (;;) {
     copy_line(to, from + static_cast<std::size_t>(at) * width, line, step, width);
     to += line * width;
-    std::size_t axis = sizes.size() - 1;  // count up the outer axes
+    std::size_t axis = counts.size() - 1;  // count up the outer axes
     for (;; --axis) {
       if (axis == 0) return;
-      at += strides[axis - 1];
-      if (++index[axis - 1] < sizes[axis - 1]) break;
-      at -= index[axis - 1] * strides[axis - 1];
+      at += steps[axis - 1];
+      if (++index[axis - 1] < counts[axis - 1]) break;
+      at -= index[axis - 1] * steps[axis - 1];
       index[axis - 1] = 0;
     }
   }

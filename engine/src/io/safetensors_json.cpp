@@ -133,7 +133,7 @@ class HeaderHandler {
   RawEntry& entry() { return header_.entries.back(); }
 
   void tensor_key(const std::string& text) {
-    const bool first = text == "dtype"   ? entry().dtype.empty()
+    const bool first = text == "dtype"   ? !std::exchange(entry().has_dtype, true)
                        : text == "shape" ? !std::exchange(entry().has_shape, true)
                        : text == "data_offsets"
                            ? !std::exchange(entry().has_offsets, true)

@@ -17,6 +17,7 @@ struct RawEntry {
   std::string dtype;
   std::vector<std::uint64_t> shape;
   std::vector<std::uint64_t> offsets;
+  bool has_dtype = false;
   bool has_shape = false;
   bool has_offsets = false;
 };

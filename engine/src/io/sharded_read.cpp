@@ -52,19 +52,19 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
   const ShardIndex index = read_shard_index(path, options);
   const FileHandle folder = open_folder(path, source);
   std::map<std::string_view, std::size_t> shard_of;
-  std::vector<std::string_view> first(index.shards.size());  // a tensor of each shard, for messages
+  std::vector<std::vector<std::string_view>> wanted(index.shards.size());  // no shard is without a tensor
   for (const auto& [name, shard] : index.tensors) {
     shard_of.emplace(name, shard);
-    if (first[shard].empty()) first[shard] = name;
+    wanted[shard].push_back(name);
   }
 
   std::map<std::string_view, Tensor> found;
   NamedTensors out;
-  std::uint64_t bytes = 0, count = 0;
+  std::uint64_t bytes = 0, count = 0, unlisted = 0;
   for (std::size_t i = 0; i < index.shards.size(); ++i) {
     const std::string& shard = index.shards[i];
     const Source part{"read_safetensors", (path.parent_path() / shard).string()};
-    const NamedTensors tensors = with_origin(path, first[i], [&] {
+    const NamedTensors tensors = with_origin(path, wanted[i].front(), [&] {
       const auto file = MappedFile::open_in(folder.get(), shard, part, options);
       bytes += file->bytes().size();
       if (bytes > options.limits.file_bytes)
@@ -79,20 +79,25 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
     else keep_common(out.metadata(), tensors.metadata());
     for (const auto& [name, tensor] : tensors) {
       const auto place = shard_of.find(name);
-      if (place == shard_of.end()) out.skipped().push_back(cat(shard, ": ", name));
-      else if (place->second != i)
+      if (place == shard_of.end()) {
+        out.skipped().push_back(cat(shard, ": ", name));
+        unlisted += out.skipped().back().size();
+        if (unlisted > options.limits.header_bytes)
+          part.exceeded("header_bytes", "names of all shards so far that the index does not list",
+                        options.limits.header_bytes, unlisted);
+      } else if (place->second != i) {
         source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[place->second]),
                       " alone; it stands in ", quote(shard), " too");
-      else
+      } else {
         found.emplace(place->first, tensor);
+      }
     }
+    // Found now: thousands of shards may be one file under many names, which would be read as often.
+    for (const std::string_view name : wanted[i])
+      if (!found.contains(name))
+        source.reject("weight_map: ", quote(name), " must stand in ", quote(shard), "; it is not there");
   }
-  for (const auto& [name, shard] : index.tensors) {
-    const auto place = found.find(name);
-    if (place == found.end())
-      source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[shard]), "; it is not there");
-    out.add(name, place->second);
-  }
+  for (const auto& [name, shard] : index.tensors) out.add(name, found.at(name));
   return out;
 }
 

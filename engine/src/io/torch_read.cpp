@@ -65,7 +65,12 @@ NamedTensors read_zip(const std::shared_ptr<MappedFile>& file, const Source& sou
     source.exceeded("header_bytes", "bytes of the pickle", options.limits.header_bytes, pickle_member->bytes);
 
   const auto pickle_bytes = zip.contents(*pickle_member, budget);
-  ByteReader reader({pickle_bytes->data(), pickle_bytes->bytes()}, source,
+  Source place = source;
+  if (pickle_member->deflated) {  // its bytes stand nowhere in the file: a second name, in quotes like the first
+    const std::string& name = pickle_member->name;
+    place.file += cat("', in the inflated member '", name.size() <= 120 ? name : "…/data.pkl");
+  }
+  ByteReader reader({pickle_bytes->data(), pickle_bytes->bytes()}, place,
                     pickle_member->deflated ? 0 : pickle_member->data_offset);
   PickleReader pickle(reader, options.limits);
   const PickleRef object = pickle.read();
@@ -111,7 +116,8 @@ NamedTensors read_legacy(const std::shared_ptr<MappedFile>& file, const Source& 
   std::map<std::string_view, std::shared_ptr<Storage>> found;
   for (const PickleRef ref : pickle.items(keys)) {
     const PickleValue& key = pickle.value(ref);
-    const auto known = key.kind == PickleKind::text ? wanted.find(key.text) : wanted.end();
+    if (key.kind != PickleKind::text) reader.reject("a key of the storages must be a text; it is ", word_of(key.kind));
+    const auto known = wanted.find(key.text);
     if (known == wanted.end() || found.contains(key.text))
       reader.reject("key ", quote(key.text), " names no storage of the object, or one again");
     const PickleStorage& storage = *known->second;

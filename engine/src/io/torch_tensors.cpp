@@ -103,7 +103,7 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
 
 std::size_t TensorCollector::walk_dict(const PickleValue& dict, const std::string& path) {
   std::size_t found = 0;
-  for (const auto& [key, item] : pickle_.pairs(dict)) found += walk(item, child(path, key_text(key, path)));
+  for (const auto& [key, item] : pickle_.pairs(dict)) found += walk(item, child_of_dict(path, key));
   return found;
 }
 
@@ -113,14 +113,14 @@ std::string TensorCollector::child(const std::string& path, std::string_view key
   return open_.size() == 1 ? std::string(key) : cat(path, ".", key);
 }
 
-std::string TensorCollector::key_text(PickleRef key, const std::string& path) const {
+std::string TensorCollector::child_of_dict(const std::string& path, PickleRef key) const {
   const PickleValue& value = pickle_.value(key);
-  if (value.kind == PickleKind::integer) return cat(value.integer);
+  if (value.kind == PickleKind::integer) return child(path, cat(value.integer));
   if (value.kind != PickleKind::text)
     source_.reject("a key ", path.empty() ? "at the top" : "below " + quote(path),
                    " must be a text or an integer; it is ", word_of(value.kind));
   if (value.text.find('\0') != value.text.npos) source_.reject("key ", quote(value.text), " contains NUL");
-  return std::string(value.text);
+  return child(path, value.text);  // which refuses a long one before it is copied
 }
 
 void TensorCollector::add(const PickleValue& value, const std::string& path) {

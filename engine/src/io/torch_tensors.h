@@ -31,9 +31,9 @@ class TensorCollector {
   std::size_t walk(PickleRef ref, const std::string& path);
   std::size_t walk_dict(const PickleValue& dict, const std::string& path);
   [[nodiscard]] std::string child(const std::string& path, std::string_view key) const;
+  [[nodiscard]] std::string child_of_dict(const std::string& path, PickleRef key) const;
   void add(const PickleValue& value, const std::string& path);
   void charge_name(const std::string& path);
-  [[nodiscard]] std::string key_text(PickleRef key, const std::string& path) const;
   Tensor tensor(std::uint32_t index, const std::string& path);
   const std::shared_ptr<Storage>& storage(const PickleTensor& spec, const std::string& path);
 

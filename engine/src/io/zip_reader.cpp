@@ -217,21 +217,20 @@ void ZipReader::check_local_header(ZipMember& member, std::uint64_t end) const {
                       " bytes must end before the directory; ", reader.remaining(), " bytes are left");
 }
 
-/// No byte belongs to two members, and the first one opens the file.
+/// No byte belongs to two members, and the first one opens the file. In the order of the file, so that no byte is read
+/// for two of them: each may claim an extra field of 64 KB.
 void ZipReader::check_layout(std::uint64_t end) {
-  std::vector<const ZipMember*> by_offset;
-  for (ZipMember& member : members_) {
-    check_local_header(member, end);
-    by_offset.push_back(&member);
-  }
-  std::ranges::sort(by_offset, {}, &ZipMember::header_offset);
+  std::vector<ZipMember*> by_offset;
+  for (ZipMember& member : members_) by_offset.push_back(&member);
+  std::ranges::stable_sort(by_offset, {}, &ZipMember::header_offset);
   std::uint64_t previous_end = 0;
-  for (const ZipMember* member : by_offset) {
-    if (member == by_offset.front() && member->header_offset != 0)
-      source_.reject("the first member must begin at byte 0; it begins at ", member->header_offset);
+  for (ZipMember* member : by_offset) {
     if (member->header_offset < previous_end)
       source_.reject_at(member->header_offset, "member ", quote(member->name),
                         " overlaps the one before it, which ends at ", previous_end);
+    check_local_header(*member, end);
+    if (member == by_offset.front() && member->header_offset != 0)
+      source_.reject("the first member must begin at byte 0; it begins at ", member->header_offset);
     previous_end = member->data_offset + member->stored_bytes;
   }
 }

@@ -1,5 +1,6 @@
 // Arithmetic of two tensors.
 #include <cmath>
+#include <functional>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
@@ -40,9 +41,21 @@ struct Target {
 
 Dtype dividing(Dtype dtype) { return is_floating(dtype) ? dtype : Dtype::f32; }
 
+/// f(x, y); integers wrap around, as in PyTorch: files choose them, and signed overflow is undefined.
+template <class F, class T>
+T wrapping(F f, T x, T y) {
+  if constexpr (std::is_integral_v<T>) {
+    using U = std::make_unsigned_t<std::common_type_t<T, int>>;
+    return static_cast<T>(f(static_cast<U>(x), static_cast<U>(y)));
+  } else {
+    return f(x, y);
+  }
+}
+
 constexpr auto kMultiply = []<class T>(T x, T y) {
   if constexpr (std::is_same_v<T, bool>) return x && y;
-  else return static_cast<T>(x * y);
+  else
+    return wrapping(std::multiplies<>(), x, y);
 };
 
 template <class T>
@@ -64,7 +77,8 @@ GradList extreme_gradient(const Tensor& dy, const Tensor& a, const Tensor& b, co
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor y = arithmetic("add", a, b, result_dtype(a, b), []<class T>(T x, T z) {
     if constexpr (std::is_same_v<T, bool>) return x || z;
-    else return static_cast<T>(x + z);
+    else
+      return wrapping(std::plus<>(), x, z);
   });
   return with_grad(y, {a, b}, [ta = Target(a), tb = Target(b)](const Tensor& dy) {
     return GradList{ta([&] { return dy; }), tb([&] { return dy; })};
@@ -74,7 +88,8 @@ Tensor add(const Tensor& a, const Tensor& b) {
 Tensor sub(const Tensor& a, const Tensor& b) {
   if (a.dtype() == Dtype::boolean && b.dtype() == Dtype::boolean)
     throw DtypeError("[sub] bool tensors cannot be subtracted; use ne or logical_not");
-  Tensor y = arithmetic("sub", a, b, result_dtype(a, b), []<class T>(T x, T z) { return static_cast<T>(x - z); });
+  Tensor y =
+      arithmetic("sub", a, b, result_dtype(a, b), []<class T>(T x, T z) { return wrapping(std::minus<>(), x, z); });
   return with_grad(y, {a, b}, [ta = Target(a), tb = Target(b)](const Tensor& dy) {
     return GradList{ta([&] { return dy; }), tb([&] { return neg(dy); })};
   });

@@ -48,6 +48,52 @@ TEST_SUITE("engine/io/hostile_torch") {
           }).starts_with("LimitError"));
   }
 
+  TEST_CASE("MARKs and the axes of tensors count among the values") {
+    const TempDir dir;
+    const auto said = [&](std::uint64_t objects) {
+      return outcome([&] { return read_torch(dir / "t.pt", {.limits = {.objects = objects}}); });
+    };
+    spill(dir / "t.pt", pt(std::string(1000, '(') + "N"));
+    CHECK(said(999).find("values in the pickle must be at most 999; got 1000 (raise Limits::objects)") !=
+          std::string::npos);
+    CHECK(said(2000).starts_with("FormatError"));
+    const auto axes = tuple(std::vector<std::string>(16, num(1)));
+    std::string body = "(" + global("torch._utils", "_rebuild_tensor_v2") + "q\1" +
+                       tuple({storage(4), num(0), axes, axes, kFalse, kHooks}) + "q\2";
+    for (int i = 0; i < 1000; ++i) body += "h\1h\2R";  // 3 values and 1 + 2 * 16 for each tensor
+    spill(dir / "t.pt", pt(body + "t"));
+    CHECK(said(36'000).find("raise Limits::objects") != std::string::npos);
+    CHECK(said(36'100) == "accepted");
+  }
+
+  TEST_CASE("each pickle of a legacy file has at most header_bytes, however long the file is") {
+    const TempDir dir;
+    const std::string legacy = slurp(kData / "torch/legacy_1_13.pt");
+    const std::string front = legacy.substr(0, legacy.find("\x80\2ccollections"));  // magic number, protocol, system
+    const auto said = [&](const std::string& bytes, std::uint64_t most = 10'000) {
+      spill(dir / "t.pt", bytes);
+      return outcome([&] { return read_torch(dir / "t.pt", {.limits = {.header_bytes = most}}); });
+    };
+    const auto object = [](std::size_t size) {  // without a tensor
+      return "\x80\2}" + text("n") + text(std::string(size - 16, 'x')) + "s.";
+    };
+    const std::string none = "\x80\2].";  // no key of a storage
+    CHECK(said(front + object(10'000) + none) == "accepted");
+    const std::string refused = "bytes of a pickle must be at most 10000; got 10001 (raise Limits::header_bytes)";
+    for (const std::string& bytes : {front + object(10'001) + none, front + "\x80\2" + std::string(20'000, '('),
+                                     front + object(100) + "\x80\2(" + std::string(20'000, 'N') + "t."}) {
+      const std::string words = said(bytes);
+      CAPTURE(words);
+      CHECK(words.starts_with("LimitError"));
+      CHECK(words.find(refused) != std::string::npos);
+    }
+    CHECK(said(front + object(20'000) + none).find("got 19998 (raise Limits::header_bytes)") != std::string::npos);
+    CHECK(said(legacy, 10).find("raise Limits::header_bytes") != std::string::npos);  // the magic number has 15 bytes
+    const std::string cut = said(front + "\x80\2X" + le(20'000, 4) + "short");
+    CHECK(cut.starts_with("FormatError"));
+    CHECK(cut.find("text needs 20000 bytes; 5 are left") != std::string::npos);
+  }
+
   TEST_CASE("expanded and overlapping views are read as copies") {
     const TempDir dir;
     const std::string data = le(0x3F800000, 4) + le(0x40000000, 4) + le(0x40400000, 4) + le(0x40800000, 4);

@@ -17,7 +17,7 @@ struct Limits {
   std::uint64_t rank = 16;                              ///< axes of a tensor
   std::uint64_t name_bytes = 4096;                      ///< name of a tensor, key of metadata, name of a member
   std::uint64_t nesting = 64;                           ///< depth of JSON and of containers in a pickle; 1000 at most
-  std::uint64_t objects = 4'000'000;                    ///< values, stack and memo entries of a pickle
+  std::uint64_t objects = 4'000'000;                    ///< values of a description; values, stack, memo of a pickle
   /// Memory for values beyond the size of the file itself: inflated members, expanded views, masks and pruned weights
   /// of model files.
   std::uint64_t extra_bytes = std::uint64_t{1} << 31;
