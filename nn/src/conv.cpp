@@ -53,6 +53,8 @@ ConvSettings ConvNd::settings_from(const Arguments& a) {
 
 Arguments ConvNd::arguments() const {
   const Tensor weight = tensor("weight");
+  if (weight.dim() != spatial_ + 2)  // an unsafe parametrization may give anything
+    throw StateError(cat("[", type_name(), "] weight must have ", spatial_ + 2, " axes; got shape ", weight.shape()));
   const auto kernel = weight.shape().sizes().subspan(2);
   return {{"in_channels", weight.size(1) * options_.groups},
           {"out_channels", weight.size(0)},

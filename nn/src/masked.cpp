@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 
@@ -28,8 +29,14 @@ Tensor product(const Tensor& orig, const Tensor& mask) {
     T* to = y.mutable_data<T>().data();
     parallel_for(y.numel(), kGrain, [=](Rows r) {
       for (std::int64_t i = r.begin; i < r.end; ++i) {
-        if constexpr (std::is_same_v<T, bool>) to[i] = q[i] && p[i];
-        else to[i] = convert<T>(static_cast<A>(convert<A>(q[i]) * convert<A>(p[i])));
+        if constexpr (std::is_same_v<T, bool>) {
+          to[i] = q[i] && p[i];
+        } else if constexpr (std::is_integral_v<T>) {  // wraps around, as in PyTorch: signed overflow is undefined
+          using U = std::make_unsigned_t<std::common_type_t<T, int>>;
+          to[i] = static_cast<T>(static_cast<U>(q[i]) * static_cast<U>(p[i]));
+        } else {
+          to[i] = convert<T>(static_cast<A>(convert<A>(q[i]) * convert<A>(p[i])));
+        }
       }
     });
   });
@@ -114,7 +121,7 @@ bool is_masked(const Module& module, std::string_view name) {
 
 std::shared_ptr<const MaskOrigin> mask_origin(const Module& module, std::string_view name) {
   if (!is_masked(module, name))
-    throw StateError(cat("[mask_origin] '", name, "' of ", module.type_name(), " has no mask"));
+    throw StateError(cat("[mask_origin] ", quote(name), " of ", module.type_name(), " has no mask"));
   return static_cast<const Masked&>(**module.derived().find(name)).origin();
 }
 
@@ -126,11 +133,11 @@ void set_mask(Module& module, std::string_view name, const Tensor& mask, std::sh
   // The original may itself be masked ("weight_orig" of a pruned weight): then it is derived, not a parameter.
   const Tensor before = again ? module.find_tensor(orig)
                         : module.own_parameters().contains(name) ? *module.own_parameters().find(name) : Tensor();
-  if (!before.defined()) throw KeyError(cat("[set_mask] ", module.type_name(), " has no parameter '", name, "'"));
+  if (!before.defined()) throw KeyError(cat("[set_mask] ", module.type_name(), " has no parameter ", quote(name)));
   if (mask.shape() != before.shape())
-    throw ShapeError(cat("[set_mask] mask ", mask.shape(), " for '", name, "' of shape ", before.shape()));
+    throw ShapeError(cat("[set_mask] mask ", mask.shape(), " for ", quote(name), " of shape ", before.shape()));
   if (!again && (module.has(orig) || module.has(bits)))
-    throw KeyError(cat("[set_mask] ", module.type_name(), " already has '", orig, "' or '", bits, "'"));
+    throw KeyError(cat("[set_mask] ", module.type_name(), " already has ", quote(orig), " or ", quote(bits)));
   auto derived = std::make_shared<Masked>(key, std::move(origin));
   if (again) {
     module.register_buffer(bits, mask);
@@ -157,12 +164,12 @@ void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
 
 void burn_in_mask(Module& module, std::string_view name) {
   if (!is_masked(module, name))
-    throw StateError(cat("[burn_in_mask] '", name, "' of ", module.type_name(), " has no mask"));
+    throw StateError(cat("[burn_in_mask] ", quote(name), " of ", module.type_name(), " has no mask"));
   const std::string key(name);  // `name` may point into what is erased
   NoGrad guard;
   const Tensor* parameter = module.own_parameters().find(orig_name(key));
   if (parameter == nullptr)
-    throw StateError(cat("[burn_in_mask] '", orig_name(key), "' is masked itself; burn that in first"));
+    throw StateError(cat("[burn_in_mask] ", quote(orig_name(key)), " is masked itself; burn that in first"));
   Tensor orig = *parameter;
   const std::string original = orig_name(key), bits = mask_name(key);
   const Tensor values = product(orig, module.tensor(bits));

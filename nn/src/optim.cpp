@@ -28,10 +28,11 @@ void each(const Tensor& parameter, F f) {
 
 Optimizer::Optimizer(TensorList parameters, double lr) : parameters_(std::move(parameters)), masks_(parameters_.size()) {
   if (parameters_.empty()) throw ValueError("[Optimizer] there are no parameters");
+  places_.reserve(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!parameters_[i].defined()) throw ValueError(cat("[Optimizer] parameter ", i, " is undefined"));
-    for (std::size_t j = 0; j < i; ++j)
-      if (parameters_[i].is(parameters_[j])) throw ValueError(cat("[Optimizer] parameter ", i, " is given twice"));
+    if (!places_.emplace(parameters_[i].impl().get(), i).second)
+      throw ValueError(cat("[Optimizer] parameter ", i, " is given twice"));
   }
   set_lr(lr);
 }
@@ -59,11 +60,11 @@ void Optimizer::zero_grad(bool set_to_none) {
 }
 
 void Optimizer::set_mask(const Tensor& parameter, const Tensor& mask) {
-  const auto found = std::ranges::find_if(parameters_, [&](const Tensor& p) { return p.is(parameter); });
-  if (found == parameters_.end()) throw KeyError("[Optimizer::set_mask] this parameter is not held");
+  const auto found = places_.find(parameter.impl().get());
+  if (found == places_.end()) throw KeyError("[Optimizer::set_mask] this parameter is not held");
   if (mask.defined() && mask.shape() != parameter.shape())
     throw ShapeError(cat("[Optimizer::set_mask] mask ", mask.shape(), " for a parameter of shape ", parameter.shape()));
-  const auto i = static_cast<std::size_t>(found - parameters_.begin());
+  const std::size_t i = found->second;
   NoGrad guard;
   masks_[i] = mask.defined() ? mask.to(Dtype::boolean) : mask;
   apply_mask(i);

@@ -1,6 +1,7 @@
 #include "coppice/nn/parametrize.h"
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/container.h"
 #include "coppice/nn/fake_sparsity.h"
@@ -17,7 +18,9 @@ const ParametrizationList* find_list(const Module& module, std::string_view name
   return list == nullptr ? nullptr : dynamic_cast<const ParametrizationList*>(list->get());
 }
 
-std::string subject(const Module& module, std::string_view name) { return cat("'", name, "' of ", module.type_name()); }
+std::string subject(const Module& module, std::string_view name) {
+  return cat(quote(name), " of ", module.type_name());
+}
 
 /// @throws ValueError  unless `made` may stand for `wanted`
 void check_same(const char* what, const Module& by, const Tensor& made, const Tensor& wanted) {
@@ -201,6 +204,13 @@ bool keeps_shape(const Module& p) {
   return false;
 }
 
+/// The first type of this library in `list` that may not stand there; empty if there is none.
+std::string not_for_files(const ParametrizationList& list) {
+  for (const auto& [index, p] : list.children())
+    if (index != kChild && !keeps_shape(*p) && is_built_in(p->type_name())) return std::string(p->type_name());
+  return {};
+}
+
 void attach_below(Module& module, const std::string& path, const std::string& source, std::vector<Attached>& out) {
   const ModulePtr* all = module.children().find(kChild);
   if (all != nullptr && dynamic_cast<ModuleDict*>(all->get()) != nullptr) {
@@ -210,13 +220,12 @@ void attach_below(Module& module, const std::string& path, const std::string& so
       const auto& slots = list->is_buffer() ? module.own_buffers() : module.own_parameters();
       const Tensor* slot = slots.find(name);
       if (slot == nullptr || !slot->defined() || list->size() == 0)
-        throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no tensor '", name,
-                              "' to parametrize, or nothing to parametrize it with"));
-      for (const auto& [index, p] : list->children())
-        if (index != kChild && !keeps_shape(*p) && is_built_in(p->type_name()))
-          throw FormatError(cat("[load_model] ", source, ": ", p->type_name(), " as a parametrization of '", name,
-                                "': of this library's types only those that keep the shape may stand in a file"));
-      out.push_back({&module, path.empty() ? name : path + "." + name, name, slot->shape()});
+        throw FormatError(cat("[load_model] ", source, ": ", module.type_name(), " has no tensor ", quote(name),
+                              " to parametrize, or nothing to parametrize it with"));
+      if (const std::string type = not_for_files(*list); !type.empty())
+        throw FormatError(cat("[load_model] ", source, ": ", type, " as a parametrization of ", quote(name),
+                              ": of this library's types only those that keep the shape may stand in a file"));
+      out.push_back({&module, path.empty() ? name : path + "." + name, name, slot->shape(), slot->dtype()});
       module.derive(name, parametrized(name));
     }
   }
@@ -232,31 +241,36 @@ std::vector<Attached> attach_parametrizations(Module& root, const std::string& s
   return out;
 }
 
-void check_parametrizations(const std::vector<Attached>& all, const std::string& source) {
+std::string misfit(const ParametrizationList& list, const Shape& shape, Dtype dtype, bool compute) {
+  if (const std::string type = not_for_files(list); !type.empty())
+    return cat(type, " is none of this library's types that keep the shape");
+  bool known = list.is_tensor();
+  for (const auto& [index, p] : list.children()) known = known && (index == kChild || keeps_shape(*p));
+  if (!known && (list.unsafe() || !compute)) return {};
   NoGrad guard;
+  const Tensor made = known ? list.originals().at(0) : list.value();
+  for (const auto& [index, p] : list.children())
+    if (const auto* sparse = dynamic_cast<const FakeSparsity*>(p.get());
+        known && sparse != nullptr && sparse->mask().shape() != made.shape())
+      return cat("mask ", sparse->mask().shape(), " for a tensor of shape ", made.shape());
+  if (made.shape() != shape) return cat("it has shape ", made.shape(), " where the module needs ", shape);
+  if (is_floating(made.dtype()) != is_floating(dtype))
+    return cat("it is ", made.dtype(), " where the module needs ", dtype);
+  return {};
+}
+
+void check_parametrizations(const std::vector<Attached>& all, const std::string& source) {
   for (const Attached& a : all) {
-    const ParametrizationList& list = parametrizations_of(*a.module, a.name);
-    if (list.unsafe()) continue;
-    const auto fail = [&](const std::string& what) {
-      throw FormatError(cat("[load_model] ", source, ": '", a.path, "' cannot be computed: ", what));
-    };
-    bool known = list.is_tensor();
-    for (const auto& [index, p] : list.children()) {
-      known = known && (index == kChild || keeps_shape(*p));
-      const auto* sparse = dynamic_cast<const FakeSparsity*>(p.get());
-      if (sparse != nullptr && sparse->mask().shape() != a.shape)
-        fail(cat("mask ", sparse->mask().shape(), " for a tensor of shape ", a.shape));
-    }
+    std::string why;
     try {
-      const Shape shape = known ? list.originals().at(0).shape() : list.value().shape();
-      if (shape != a.shape) fail(cat("it has shape ", shape, " where the module needs ", a.shape));
-    } catch (const FormatError&) {
-      throw;
+      why = misfit(parametrizations_of(*a.module, a.name), a.shape, a.dtype, true);
     } catch (const LimitError&) {
       throw;
     } catch (const Error& e) {
-      fail(e.what());
+      why = e.what();
     }
+    if (!why.empty())
+      throw FormatError(cat("[load_model] ", source, ": ", quote(a.path), " cannot be computed: ", why));
   }
 }
 

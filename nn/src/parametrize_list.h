@@ -32,6 +32,7 @@ struct Attached {
   std::string path;  ///< of the tensor
   std::string name;
   Shape shape;
+  Dtype dtype;
 };
 
 /// Makes derived tensors of what the lists below `module` stand for, after a file brought modules and lists.
@@ -39,8 +40,15 @@ struct Attached {
 ///         any memory. FakeSparsity, activations and types that the program registered may stand there.
 std::vector<Attached> attach_parametrizations(Module& root, const std::string& source);
 
-/// Whether every one that was not registered as unsafe has the shape of what it stands for. Computes only what the
-/// program's own types compute. @throws FormatError
+/// Why `list` cannot stand in a file for a tensor of this shape and type; empty if it can. It must give the shape, and
+/// floating numbers where those belong. What was registered as unsafe need not, unless it is of this library's types
+/// alone: those change neither, so that a file which says otherwise lies.
+/// @param compute  where only the program's own types know, ask them; otherwise believe them
+[[nodiscard]] std::string misfit(const ParametrizationList& list, const Shape& shape, Dtype dtype, bool compute);
+
+/// Checks that every one suits what it stands for, as misfit() says. Computes only what the program's own types
+/// compute.
+/// @throws FormatError
 void check_parametrizations(const std::vector<Attached>& all, const std::string& source);
 
 }  // namespace coppice::nn::parametrize

@@ -1,5 +1,6 @@
 #include "coppice/nn/permanent.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/parametrize.h"
@@ -15,7 +16,9 @@ void make_permanent(Module& root) {
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
       if (is_masked(*m->second, *name)) burn_in_mask(*m->second, *name);
       else if (parametrize::is_parametrized(*m->second, *name)) parametrize::remove_parametrizations(*m->second, *name);
-      else throw StateError(cat("[make_permanent] '", *name, "' of ", m->second->type_name(), " is derived in another way"));
+      else
+        throw StateError(
+            cat("[make_permanent] ", quote(*name), " of ", m->second->type_name(), " is derived in another way"));
     }
   }
 }

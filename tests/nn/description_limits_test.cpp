@@ -10,9 +10,9 @@ using namespace coppice::test;
 
 namespace {
 
-std::string said(const std::string& text) {
+std::string said(const std::string& text, const Limits& limits = {}) {
   const nn::SkipInit no_random_numbers;
-  return outcome([&] { return nn::parse_architecture(text, "net.json"); });
+  return outcome([&] { return nn::parse_architecture(text, "net.json", limits); });
 }
 
 std::string sequential(const std::string& name, const std::string& modules) {
@@ -81,5 +81,38 @@ TEST_SUITE("nn/description_limits") {
       CHECK((refusal.starts_with("FormatError") || refusal.starts_with("LimitError")));
       CHECK(refusal.size() < (holds(refusal, "unknown arguments") ? 4000u : 1200u));
     }
+  }
+
+  TEST_CASE("values are counted against Limits::objects, those in lists and those that are lists") {
+    const std::string six = sequential("", R"({"type":"ReLU"})");  // two objects, a list, three texts
+    CHECK(said(six, {.objects = 6}) == "accepted");
+    const std::string refusal = said(six, {.objects = 5});
+    CHECK(refusal.starts_with("LimitError: [json] 'net.json': values must be at most 5; got 6"));
+    CHECK(holds(refusal, "(raise Limits::objects)"));
+    for (const char* item : {"[]", "{}", "1", "null", "true", "\"\"", "1.5", "-1", R"({"":[]})"}) {
+      CAPTURE(item);
+      CHECK(said("[" + times(1000, item) + "]", {.objects = 1000}).starts_with("LimitError"));
+      CHECK(said("[" + times(999, item) + "]", {.objects = 3000}).starts_with("FormatError"));
+    }
+  }
+
+  TEST_CASE("a list has at most 1000 numbers, and a tensor at most Limits::rank axes") {
+    const auto norm = [](int axes, bool affine) {
+      return R"({"type":"LayerNorm","args":{"elementwise_affine":)" + std::string(affine ? "true" : "false") +
+             R"(,"normalized_shape":[)" + times(axes, "1") + "]}}";
+    };
+    CHECK(said(norm(16, true)) == "accepted");
+    CHECK(said(norm(17, true), {.rank = 17}) == "accepted");
+    CHECK(holds(said(norm(17, true)),
+                "LimitError: [architecture] 'net.json': entry at the top (LayerNorm): axes of 'weight' must be at most "
+                "16; got 17 (raise Limits::rank)"));
+    CHECK(said(norm(1000, false)) == "accepted");
+    for (const int axes : {1001, 1'000'000}) {
+      const std::string refusal = said(norm(axes, false), {.rank = 1u << 30});
+      CHECK(refusal.starts_with("LimitError"));
+      CHECK(holds(refusal, cat("argument 'normalized_shape' must have at most 1000 items; got ", axes)));
+      CHECK(refusal.size() < 300);
+    }
+    CHECK(holds(said(R"({"type":"FakeSparsity","args":{"shape":[)" + times(17, "1") + "]}}"), "axes of 'mask'"));
   }
 }

@@ -318,4 +318,12 @@ TEST_SUITE("nn/masked") {
     handle.replace_(ones({2, 2}));
     CHECK(m.tensor("weight") == Tensor::of({{1, 0}, {0, 4}}));
   }
+
+  TEST_CASE("integers wrap around, as in PyTorch") {  // undefined otherwise: UndefinedBehaviorSanitizer tells
+    const auto row = []<class T>(std::vector<T> values) { return Tensor::from(values, Shape{2}); };
+    CHECK(apply_mask(row(std::vector<std::int64_t>{std::int64_t{1} << 62, 3}), row(std::vector<std::int64_t>{4, -1})) ==
+          row(std::vector<std::int64_t>{0, -3}));
+    CHECK(apply_mask(row(std::vector<std::int32_t>{INT32_MIN, 65537}), row(std::vector<std::int32_t>{-1, 65537})) ==
+          row(std::vector<std::int32_t>{INT32_MIN, 131073}));
+  }
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
 
@@ -168,5 +169,20 @@ TEST_SUITE("nn/optim") {
     CHECK_THROWS_AS(optimizer.set_lr(-1), ValueError);
     CHECK_THROWS_AS(optimizer.set_mask(parameter({1}), ones({1})), KeyError);
     CHECK_THROWS_AS(optimizer.set_mask(p, ones({2})), ShapeError);
+  }
+
+  TEST_CASE("100,000 parameters are held, found and told apart in a moment") {
+    TensorList many;
+    for (int i = 0; i < 100'000; ++i) many.push_back(ones({1}));
+    const Tensor none = zeros({1});
+    const auto begin = std::chrono::steady_clock::now();
+    SGD optimizer(many, {});
+    for (const Tensor& p : many) optimizer.set_mask(p, none);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));  // walks over all are 10^10 steps
+    CHECK(many.front().item() == 0);
+    CHECK(many.back().item() == 0);
+    many.push_back(many.front());
+    CHECK_THROWS_WITH_AS(SGD(many, {}), doctest::Contains("parameter 100000 is given twice"), ValueError);
+    CHECK_THROWS_AS(optimizer.set_mask(Tensor(), none), KeyError);
   }
 }

@@ -18,6 +18,15 @@ ModulePtr make() {
   return std::make_shared<P>();
 }
 
+/// A scalar, whatever it is given.
+class One final : public nn::Implements<One> {
+ public:
+  static constexpr std::string_view kType = "test.One";
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor&) const override { return Tensor::of(1); }
+};
+
 bool has_list(const Module& m) { return m.children().contains("parametrizations"); }
 
 /// One step of SGD on a loss that reads weight and bias.
@@ -244,5 +253,13 @@ TEST_SUITE("nn/parametrize") {
       CHECK(parametrizations_of(m, "weight").tensor("original1") == zeros({3, 3}));
       CHECK(m.tensor("weight") == start);
     }
+  }
+
+  TEST_CASE("a convolution says so when an unsafe parametrization gives its weight other axes") {
+    nn::Conv2d conv(2, 3, 3);
+    register_parametrization(conv, "weight", make<One>(), true);
+    CHECK_THROWS_WITH_AS((void)conv.arguments(), doctest::Contains("[Conv2d] weight must have 4 axes; got shape ()"),
+                         StateError);
+    CHECK_THROWS_AS((void)conv(zeros({1, 2, 5, 5})), Error);
   }
 }

@@ -1,7 +1,5 @@
 #include "coppice/nn/io/architecture.h"
 
-#include <algorithm>
-
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "io/module_json.h"
@@ -11,8 +9,8 @@ namespace coppice::nn {
 
 ModulePtr parse_architecture(std::string_view json, const std::string& file, const Limits& limits) {
   const std::string source = quote_path(file);
-  const JsonDocument document = parse_strict(json, source, std::min<std::uint64_t>(limits.nesting, 1000));
-  return module_from_json(*document, source, false);
+  const JsonDocument document = parse_strict(json, source, limits);
+  return module_from_json(*document, source, false, limits);
 }
 
 ModulePtr read_architecture(const std::filesystem::path& path, const Limits& limits) {

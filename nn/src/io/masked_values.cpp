@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/bits.h"
@@ -35,12 +36,21 @@ std::int64_t count_kept(const Tensor& mask) {
 
 }  // namespace
 
+std::size_t masks_on(const Module& module, std::string_view name) {
+  std::size_t count = 0;
+  while (mask_of(module, name) != nullptr) {
+    name.remove_suffix(5);
+    ++count;
+  }
+  return count;
+}
+
 bool can_drop_masked(const Module& module, std::string_view name) {
   const Tensor* mask = mask_of(module, name);
   const Tensor* original = module.own_parameters().find(name);
   if (mask == nullptr || original == nullptr || !is_floating(original->dtype()) || !is_binary(*mask)) return false;
   if (mask->shape() != original->shape())
-    throw ShapeError(cat("[save_model] mask ", mask->shape(), " for '", name, "' of shape ", original->shape()));
+    throw ShapeError(cat("[save_model] mask ", mask->shape(), " for ", quote(name), " of shape ", original->shape()));
   return dispatch(original->dtype(), [&]<class T>() {
     const auto values = original->data<T>();
     bool removed = false, finite = true;

@@ -1,7 +1,7 @@
 #include "coppice/nn/io/model_file.h"
 
-#include <algorithm>
 #include <map>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
@@ -16,6 +16,7 @@
 #include "coppice/nn/state_dict.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
+#include "io/save_check.h"
 #include "io/strict_json.h"
 #include "parametrize_list.h"
 
@@ -24,48 +25,46 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+/// Does `work` with what a file holds; what that breaks becomes a FormatError that begins with `where`.
+template <class F>
+auto naming(const std::string& where, F work) {
+  try {
+    return work();
+  } catch (const LimitError&) {  // of the caller, or of memory
+    throw;
+  } catch (const IoError&) {
+    throw;
+  } catch (const Error& e) {
+    throw FormatError(cat(where, ": ", e.what()));
+  }
+}
+
 /// Attaches the masks that an entry of the tree names; the tensors of the file fill them.
+/// @param path  of the module
 /// @param left  number of entries that the file could still hold the bits of: sizes in the tree may lie
-void attach_masks(Module& module, const json& entry, const std::string& source, std::uint64_t& left) {
+void attach_masks(Module& module, const json& entry, const std::string& path, const std::string& source,
+                  std::uint64_t& left) {
   if (!entry.contains("masked")) return;
   if (!entry["masked"].is_object())
     throw FormatError(cat("[load_model] ", source, ": \"masked\" must map names to steps"));
-  for (const auto& [key, steps] : entry["masked"].items()) {
+  for (const auto& [listed, steps] : entry["masked"].items()) {
+    const std::string& key = listed;  // Clang 14 cannot capture a structured binding
     const Tensor* own = module.own_parameters().find(key);
     if (own == nullptr || !own->defined())
       throw FormatError(
           cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key), " to mask"));
+    const std::string tensor = quote(path.empty() ? key : cat(path, ".", key));
+    if (masks_on(module, key) >= kMostMasks)
+      throw LimitError(cat("[load_model] ", source, ": ", tensor, ": a tensor may have at most ", kMostMasks,
+                           " masks one upon the other; got more"));
     const auto entries = static_cast<std::uint64_t>(own->numel());
     if (entries > left)
       throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
     left -= entries;
     auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source));
-    set_mask(module, key, Tensor::empty(own->shape(), own->dtype()), std::move(history));
+    naming(cat("[load_model] ", source, ": the mask of ", tensor),
+           [&] { set_mask(module, key, Tensor::empty(own->shape(), own->dtype()), std::move(history)); });
   }
-}
-
-/// A tensor that the registered type has not cannot be read back: where would it go?
-void check_slots(const Module& module, const std::string& path) {
-  if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr ||
-      dynamic_cast<const parametrize::ParametrizationList*>(&module) != nullptr)
-    return;
-  const SkipInit no_random_numbers;
-  const ModulePtr fresh = make_module(module.type_name(), module.arguments());
-  const auto check = [&](const std::string& name) {
-    for (const char* suffix : {"", "_orig", "_mask"}) {
-      const std::string end = suffix;
-      if (!name.ends_with(end)) continue;
-      const std::string base = name.substr(0, name.size() - end.size());
-      // Of a mask of a mask, weight_orig_orig, the base is masked itself.
-      if (fresh->has(base) || (!end.empty() && module.derived().contains(base))) return;
-    }
-    throw NotSupported(cat("[save_model] '", path, path.empty() ? "" : ".", name, "': a new ", module.type_name(),
-                           " has no such tensor, so nobody could load the file"));
-  };
-  for (const auto& [name, tensor] : module.own_parameters())
-    if (tensor.defined()) check(name);
-  for (const auto& [name, tensor] : module.own_buffers())
-    if (tensor.defined() && module.is_persistent(name)) check(name);
 }
 
 /// Whether a reader knows the type of this mask without being told: that of its original.
@@ -114,29 +113,33 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
   const NamedTensors own = node.empty() ? NamedTensors() : std::move(node.mapped());
   const std::string prefix = path.empty() ? "" : path + ".";
   if (auto* adopts = dynamic_cast<AdoptsTensors*>(&module)) {
-    try {
-      adopts->adopt(own);
-    } catch (const FormatError& e) {
-      throw FormatError(cat("[load_model] ", source, ": ", path.empty() ? "the top module" : "module " + quote(path),
-                            ": ", e.what()));
-    }
+    naming(cat("[load_model] ", source, ": ", path.empty() ? "the top module" : "module " + quote(path)),
+           [&] { adopts->adopt(own); });
   } else {
+    std::set<std::string> unfilled;  // masks whose numbers are whatever the memory held
     const auto take = [&](const std::string& name, const Tensor& slot) {
       const Tensor* given = own.find(name);
-      if (given == nullptr) return report.missing.push_back(prefix + name);
+      if (given == nullptr) {
+        if (is_mask_of_module(module, name)) unfilled.insert(name);
+        return report.missing.push_back(prefix + name);
+      }
       if (is_mask_of_module(module, name)) {
         // One entry has the shape of its own bits, and their value.
         const bool bits = given->dtype() == Dtype::u8 && (given->shape() != slot.shape() || slot.numel() == 1);
         const Dtype type = mask_type(own, name, slot.dtype());
         if (bits)
           budget.take(static_cast<std::uint64_t>(slot.numel()) * itemsize(type), cat("mask ", quote(prefix + name)));
-        const Tensor read = bits ? unpack_bits(*given, slot.shape(), type) : *given;
-        if (read.shape() != slot.shape())
+        const Tensor read = naming(cat("[load_model] ", source, ": ", quote(prefix + name)),
+                                   [&] { return bits ? unpack_bits(*given, slot.shape(), type) : *given; });
+        if (read.shape() != slot.shape()) {
+          unfilled.insert(name);
           return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
+        }
         Tensor mask = slot;
         mask.replace_(read);
       } else {
-        show(slot, prefix + name, with_masked_zeros(module, name, *given, budget), report);
+        const bool readable = !name.ends_with("_orig") || !unfilled.contains(name.substr(0, name.size() - 5) + "_mask");
+        show(slot, prefix + name, readable ? with_masked_zeros(module, name, *given, budget) : *given, report);
       }
     };
     const auto take_buffers = [&](bool masks) {
@@ -158,16 +161,16 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes, const SaveOptions& options) {
-  for (const auto& [where, module] : model.named_modules()) {
+  for (const auto& [where, module] : model.named_modules())
     if (!is_registered(module->type_name()))
-      throw KeyError(cat("[save_model] type '", module->type_name(), "' at '", where,
-                         "' is not registered: nobody could load the file"));
-    check_slots(*module, where);
-  }
+      throw KeyError(cat("[save_model] type ", quote(module->type_name()), " at ", quote(where),
+                         " is not registered: nobody could load the file"));
   json document;
   document["format"] = kModelFormat;
   document["producer"] = cat("coppice ", kVersion);
   document["model"] = module_to_json(model);
+  check_savable(model, document["model"]);
+  const std::string text = readable_text(document);
   NamedTensors tensors;
   for (const auto& [name, tensor] : all_tensors(model)) {
     const std::size_t dot = name.rfind('.');
@@ -179,7 +182,7 @@ void save_model(const Module& model, const std::filesystem::path& path,
     else tensors.add(name, tensor);
   }
   tensors.metadata() = {notes.begin(), notes.end()};
-  tensors.metadata()[kModelKey] = document.dump();
+  tensors.metadata()[kModelKey] = text;
   write_safetensors(path, tensors, {.checksums = true});
 }
 
@@ -191,8 +194,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
   const JsonDocument parsed =
-      parse_strict(tensors.metadata().at(kModelKey), cat(source, ", metadata '", kModelKey, "'"),
-                   std::min<std::uint64_t>(limits.nesting, 1000));
+      parse_strict(tensors.metadata().at(kModelKey), cat(source, ", metadata '", kModelKey, "'"), limits);
   const json& document = *parsed;
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
       !document.contains("model"))
@@ -201,9 +203,11 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
     throw FormatError(cat("[load_model] ", source, ": format version ", format, "; this library reads 1..",
                           kModelFormat));
   const SkipInit no_random_numbers;
-  ModulePtr model = module_from_json(document["model"], source, true);
+  ModulePtr model = module_from_json(document["model"], source, true, limits);
   std::uint64_t left = 8 * tensors.nbytes() + 8;
-  each_entry(*model, document["model"], [&](Module& m, const json& entry) { attach_masks(m, entry, source, left); });
+  each_entry(*model, document["model"], [&](Module& m, const json& entry, const std::string& path) {
+    attach_masks(m, entry, path, source, left);
+  });
   const auto attached = parametrize::attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
@@ -215,7 +219,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
     throw FormatError(printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n",
                                     to_string(report))));
   parametrize::check_parametrizations(attached, source);
-  each_entry(*model, document["model"], [&](Module& m, const json& entry) { restore_parameters(m, entry, source); });
+  each_entry(*model, document["model"],
+             [&](Module& m, const json& entry, const std::string&) { restore_parameters(m, entry, source); });
   model->eval();
   return model;
 }

@@ -14,13 +14,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// More than any network has, and little enough to be built in a moment.
-constexpr std::size_t kMostModules = 20'000;
-// One module of a few bytes may ask for thousands, as an LSTM of 1000 layers does.
-constexpr std::size_t kMostTensors = 100'000;
-// What Limits::name_bytes allows a tensor. A name stands in the path of every module below it.
-constexpr std::size_t kLongestName = 4096;
-
 Argument argument_from(const json& value, const std::string& where, const std::string& name) {
   if (value.is_null()) return std::monostate{};
   if (value.is_boolean()) return value.get<bool>();
@@ -30,6 +23,9 @@ Argument argument_from(const json& value, const std::string& where, const std::s
   if (value.is_number_float()) return value.get<double>();
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
+    if (value.size() > kMostItems)
+      throw LimitError(
+          cat(where, ": argument ", quote(name), " must have at most ", kMostItems, " items; got ", value.size()));
     std::vector<std::int64_t> list;
     for (const json& item : value) {
       const Argument one = argument_from(item, where, name);
@@ -59,6 +55,7 @@ json argument_to(const Argument& value) {
 struct Builder {
   const std::string& source;
   bool model_file;
+  std::uint64_t most_axes;
   mutable std::size_t modules = 0;  // listed so far
   mutable std::size_t tensors = 0;  // held by those that are built
 
@@ -88,10 +85,20 @@ struct Builder {
     } catch (const Error& e) {
       throw FormatError(cat(where, ": ", e.what()));
     }
+    check_axes(*module, where);
     if ((tensors += module->own_parameters().size() + module->own_buffers().size()) > kMostTensors)
       throw LimitError(cat(where, ": a tree with more than ", kMostTensors, " parameters and buffers"));
     if (entry.contains("modules")) add_children(entry["modules"], *module, path, where, name_bytes);
     return module;
+  }
+
+  /// Shapes in a description may be those of tensors that the file has not: no reader of tensors has seen them.
+  void check_axes(const Module& module, const std::string& where) const {
+    for (const auto* own : {&module.own_parameters(), &module.own_buffers()})
+      for (const auto& [name, tensor] : *own)
+        if (tensor.defined() && static_cast<std::uint64_t>(tensor.dim()) > most_axes)
+          throw LimitError(cat(where, ": axes of ", quote(name), " must be at most ", most_axes, "; got ", tensor.dim(),
+                               " (raise Limits::rank)"));
   }
 
   void add_children(const json& list, Module& module, const std::string& path, const std::string& where,
@@ -141,7 +148,8 @@ json module_to_json(const Module& module) {
   for (const auto& [name, derived] : module.derived()) {
     if (parametrize::is_parametrized(module, name)) continue;  // its list is a child
     if (!is_masked(module, name))
-      throw NotSupported(cat("[model file] '", name, "' of ", module.type_name(), " is derived in a way no file holds"));
+      throw NotSupported(
+          cat("[model file] ", quote(name), " of ", module.type_name(), " is derived in a way no file holds"));
     json steps = json::array();
     if (const auto origin = mask_origin(module, name))
       for (const MaskStep& step : origin->steps()) {
@@ -164,13 +172,13 @@ json module_to_json(const Module& module) {
   return entry;
 }
 
-void each_entry(Module& module, const json& entry, const std::function<void(Module&, const json&)>& visit) {
-  visit(module, entry);
+void each_entry(Module& module, const json& entry, const EntryVisitor& visit, const std::string& path) {
+  visit(module, entry, path);
   if (!entry.contains("modules")) return;
   const json& list = entry["modules"];
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string name = list[i].contains("name") ? list[i]["name"].get<std::string>() : cat(i);
-    each_entry(*module.child(name), list[i], visit);
+    each_entry(*module.child(name), list[i], visit, path.empty() ? name : path + "." + name);
   }
 }
 
@@ -211,9 +219,9 @@ std::vector<MaskStep> steps_from_json(const json& list, const std::string& sourc
   return steps;
 }
 
-ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file) {
+ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file, const Limits& limits) {
   try {
-    return Builder{source, model_file}.build(entry, "", 0);
+    return Builder{source, model_file, limits.rank}.build(entry, "", 0);
   } catch (const FormatError& e) {  // types, names and keys are texts of a stranger
     throw FormatError(printable(e.what()));
   } catch (const LimitError& e) {

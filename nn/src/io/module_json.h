@@ -5,17 +5,30 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "coppice/engine/io/limits.h"
 #include "coppice/nn/masked.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {
 
+// Bounds of a description that nobody can raise: more than any network has, and little enough to be built in a moment.
+inline constexpr std::size_t kMostModules = 20'000;
+// One module of a few bytes may ask for thousands, as an LSTM of 1000 layers does.
+inline constexpr std::size_t kMostTensors = 100'000;
+// What Limits::name_bytes allows a tensor. A name stands in the path of every module below it.
+inline constexpr std::size_t kLongestName = 4096;
+// Numbers of one argument. Shapes have a few; those of tensors are held to Limits::rank as well.
+inline constexpr std::size_t kMostItems = 1000;
+
 /// A module with its children; masks are listed under "masked" and attached by the reader of the tensors.
 [[nodiscard]] nlohmann::ordered_json module_to_json(const Module& module);
 
-/// Calls `visit` for a module built from `entry` and all below, with their entries.
-void each_entry(Module& module, const nlohmann::ordered_json& entry,
-                const std::function<void(Module&, const nlohmann::ordered_json&)>& visit);
+/// What each_entry() calls: a module, its entry, and its dotted path.
+using EntryVisitor = std::function<void(Module&, const nlohmann::ordered_json&, const std::string&)>;
+
+/// Calls `visit` for a module built from `entry` and all below; a module in two places is visited twice.
+void each_entry(Module& module, const nlohmann::ordered_json& entry, const EntryVisitor& visit,
+                const std::string& path = "");
 
 /// Gives the parameters the order that a model file lists, and freezes those that it names. @throws FormatError
 void restore_parameters(Module& module, const nlohmann::ordered_json& entry, const std::string& source);
@@ -25,8 +38,8 @@ void restore_parameters(Module& module, const nlohmann::ordered_json& entry, con
 
 /// @param where  entry and source, for messages
 /// @param model_file  allow the keys that only model files hold ("masked")
-/// @throws FormatError  naming the entry
+/// @throws FormatError  naming the entry; LimitError  beyond the bounds above or Limits::rank
 [[nodiscard]] ModulePtr module_from_json(const nlohmann::ordered_json& entry, const std::string& source,
-                                         bool model_file);
+                                         bool model_file, const Limits& limits);
 
 }  // namespace coppice::nn

@@ -1,5 +1,6 @@
 #include "io/strict_json.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -13,6 +14,8 @@ using json = nlohmann::ordered_json;
 
 // No object of ours comes near; the ordered objects of the JSON library find a key by a walk over all of them.
 constexpr std::size_t kMostKeys = 1000;
+// Whatever the caller allows: those who walk over the document call themselves for every level.
+constexpr std::uint64_t kDeepest = 1000;
 
 /// Builds the document from the parser's events.
 ///
@@ -20,11 +23,13 @@ constexpr std::size_t kMostKeys = 1000;
 /// and its destructors take memory: neither happens here, so that running out of memory at any moment is an exception.
 class Handler {
  public:
-  Handler(JsonDocument& root, const std::string& source, std::size_t depth)
-      : root_(root), source_(source), depth_(depth) {}
+  Handler(JsonDocument& root, const std::string& source, const Limits& limits)
+      : root_(root), source_(source), depth_(std::min(limits.nesting, kDeepest)), most_values_(limits.objects) {}
   ~Handler() {
-    for (Open& open : open_)
+    for (Open& open : open_) {
+      for (json& item : open.items) JsonDocument::take_apart(item);
       for (auto& [key, value] : open.members) JsonDocument::take_apart(value);
+    }
   }
   Handler(const Handler&) = delete;
   Handler& operator=(const Handler&) = delete;
@@ -61,7 +66,8 @@ class Handler {
  private:
   struct Open {
     json::value_t kind;
-    std::vector<std::pair<std::string, json>> members = {};
+    json::array_t items = {};                                // of a list: 16 bytes each, a third of a member
+    std::vector<std::pair<std::string, json>> members = {};  // of an object
     std::set<std::string> keys = {};
     std::string key = {};
   };
@@ -70,10 +76,18 @@ class Handler {
   json& slot_of(std::size_t level) {
     if (level == 0) return *root_;
     Open& parent = open_[level - 1];
+    if (parent.kind == json::value_t::array) return parent.items.emplace_back(nullptr);
     return parent.members.emplace_back(parent.key, nullptr).second;
+  }
+  /// Every value takes many times its text: 16 MB of empty lists took 0.7 GB.
+  void count() {
+    if (++values_ > most_values_)
+      throw LimitError(cat("[json] ", source_, ": values must be at most ", most_values_, "; got ", values_,
+                           " (raise Limits::objects)"));
   }
   template <class T>
   bool place(T&& value) {
+    count();
     slot_of(open_.size()) = json(std::forward<T>(value));
     return true;
   }
@@ -81,6 +95,7 @@ class Handler {
     if (open_.size() == depth_)
       throw LimitError(cat("[json] ", source_, ": nested deeper than ", depth_, " levels; got ", open_.size() + 1,
                            " (raise Limits::nesting)"));
+    count();
     open_.push_back({kind});
     return true;
   }
@@ -89,9 +104,7 @@ class Handler {
     json& target = slot_of(open_.size() - 1);
     target = json(done.kind);
     if (done.kind == json::value_t::array) {
-      auto& items = target.get_ref<json::array_t&>();
-      items.reserve(done.members.size());
-      for (auto& [key, value] : done.members) items.push_back(std::move(value));
+      target.get_ref<json::array_t&>().swap(done.items);
     } else {
       auto& members = target.get_ref<json::object_t&>();
       members.reserve(done.members.size());
@@ -103,7 +116,9 @@ class Handler {
 
   JsonDocument& root_;
   const std::string& source_;
-  std::size_t depth_;
+  std::uint64_t depth_;
+  std::uint64_t most_values_;
+  std::uint64_t values_ = 0;
   std::vector<Open> open_;
 };
 
@@ -122,12 +137,12 @@ void JsonDocument::take_apart(json& value) noexcept {
   }
 }
 
-JsonDocument parse_strict(std::string_view text, const std::string& source, std::size_t depth) {
+JsonDocument parse_strict(std::string_view text, const std::string& source, const Limits& limits) {
   // The parser would take NUL for the end of the text.
   if (const auto nul = text.find('\0'); nul != text.npos)
     throw FormatError(cat("[json] ", source, ": byte ", nul, " is NUL"));
   JsonDocument document;
-  Handler handler(document, source, depth);
+  Handler handler(document, source, limits);
   (void)json::sax_parse(text.begin(), text.end(), &handler);
   return document;
 }

@@ -1,9 +1,12 @@
 #pragma once
-// JSON from strangers: no key twice, bounded depth, errors with the file and the byte. Private to nn.
+// JSON from strangers: no key twice, bounded depth and number of values, errors with the file and the byte. Private to
+// nn.
 
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include "coppice/engine/io/limits.h"
 
 namespace coppice::nn {
 
@@ -27,7 +30,8 @@ class JsonDocument {
 };
 
 /// @param source  file or place, for messages
-/// @throws FormatError  naming source, byte and rule; LimitError  beyond `depth` levels or 1000 keys in an object
-[[nodiscard]] JsonDocument parse_strict(std::string_view text, const std::string& source, std::size_t depth = 64);
+/// @throws FormatError  naming source, byte and rule; LimitError  beyond Limits::nesting levels (1000 at most),
+///         Limits::objects values, or 1000 keys in an object
+[[nodiscard]] JsonDocument parse_strict(std::string_view text, const std::string& source, const Limits& limits);
 
 }  // namespace coppice::nn

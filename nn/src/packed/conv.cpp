@@ -1,14 +1,29 @@
 #include "coppice/nn/packed/conv.h"
 
+#include <algorithm>
+
 #include "coppice/engine/ops/packed.h"
 
 namespace coppice::nn {
+namespace {
+
+// A file of a few bytes may claim any size. These keep the product of channels and taps a number.
+constexpr std::int64_t kMostChannels = 1 << 30, kMostTaps = 1 << 15;
+
+bool sizes_fit(std::int64_t out, std::int64_t in, std::int64_t kh, std::int64_t kw) {
+  return std::min({out, in, kh, kw}) >= 1 && in <= kMostChannels && std::max(kh, kw) <= kMostTaps;
+}
+
+}  // namespace
+
+bool PackedConv2d::takes(const Shape& weight, const ConvOptions& options) {
+  return weight.rank() == 4 && options.groups == 1 && sizes_fit(weight[0], weight[1], weight[2], weight[3]);
+}
 
 PackedConv2d::PackedConv2d(const Arguments& a)
     : in_channels_(a.integer("in_channels")), out_channels_(a.integer("out_channels")) {
   const std::vector<std::int64_t> kernel = a.integers("kernel_size");
-  if (kernel.empty() || kernel.size() > 2 || kernel.front() < 1 || kernel.back() < 1 || in_channels_ < 1 ||
-      out_channels_ < 1 || kernel.front() > (1 << 15) || kernel.back() > (1 << 15) || in_channels_ > (1 << 30))
+  if (kernel.empty() || kernel.size() > 2 || !sizes_fit(out_channels_, in_channels_, kernel.front(), kernel.back()))
     throw ValueError(cat("[PackedConv2d] needs positive channels and a kernel of 1 or 2 positive numbers; got ",
                          in_channels_, ", ", out_channels_, " and ", kernel.size(), " numbers"));
   kernel_ = {kernel.front(), kernel.back()};

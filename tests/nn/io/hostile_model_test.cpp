@@ -150,7 +150,8 @@ TEST_SUITE("nn/io/hostile_model") {
       return load(masked(R"({"weight": []})"), tensors);
     };
     check_format_error(with_mask(ones({2}, Dtype::u8)), "needs uint8 (1,)");
-    check_format_error(with_mask(full({1}, 64, Dtype::u8)), "beyond the last");
+    check_format_error(with_mask(full({1}, 64, Dtype::u8)),
+                       "bad.safetensors': 'weight_mask': [unpack_bits] a bit beyond the last of 6");
     check_format_error(with_mask(ones({2, 3})), "weight_mask");
     check_format_error(with_mask(ones({1})), "weight_mask");
     CHECK(with_mask(ones({3, 2})) == "accepted");
@@ -185,6 +186,10 @@ TEST_SUITE("nn/io/hostile_model") {
     check_format_error(with("values", Tensor::of({5, 6, 7})), "values");
     check_format_error(with("extra", Tensor::of({5})), "extra");
     check_format_error(with("bias", Tensor::of({1, 2})), "takes no bias");
+    std::string crowded = entry("csr", "2", "2", "false");  // a child has the name of a member
+    crowded.insert(crowded.rfind("}}"), R"(, "modules": [{"type": "ReLU", "name": "values"}])");
+    check_format_error(load(crowded, good),
+                       "bad.safetensors': the top module: [register_buffer] PackedLinear already has 'values'");
     check_format_error(load(entry("csr", "2", "2", "true"), good), "needs a float32 bias");
     check_format_error(load(entry("csr", "2", "2", "false"), {}), "row_offsets");
     check_format_error(load(entry("dense", "2", "2", "false"), good), "format must be");
@@ -219,5 +224,55 @@ TEST_SUITE("nn/io/hostile_model") {
                             {{"pad", coppice::zeros({1 << 18})}}),
                        "too small for a mask");
     CHECK(peak_memory_kb() - before < 100'000);
+  }
+
+  TEST_CASE("a mask that is missing or has another shape says nothing about the values under it") {
+    // Its entries are whatever the memory held: bools among them may be neither 0 nor 1, which sanitizers find.
+    const auto original = [](const std::string& dtype) {
+      return with_model(R"({"type": "ParametrizationList", "masked": {"original": []},
+                            "args": {"original_shape": [8], "original_dtype": ")" +
+                        dtype + "\"}}");
+    };
+    for (const Dtype dtype : {Dtype::boolean, Dtype::f32, Dtype::i8}) {
+      CAPTURE(to_string(dtype));
+      const NamedTensors values{{"original_orig", ones({3}, dtype)}};
+      const std::string missing = load(original(to_string(dtype)), values);
+      check_format_error(missing, "missing: 'original_mask'");
+      check_format_error(missing, "shape of 'original_orig': given (3,), own (8,)");
+      NamedTensors other = values;
+      other.add("original_mask", ones({2, 2}, dtype));
+      const std::string mismatched = load(original(to_string(dtype)), other);
+      check_format_error(mismatched, "shape of 'original_mask': given (2, 2), own (8,)");
+      check_format_error(mismatched, "shape of 'original_orig': given (3,), own (8,)");
+    }
+  }
+
+  TEST_CASE("a tensor has at most eight masks, one upon the other") {
+    const auto stacked = [](int masks) {
+      std::string name = "weight", list;
+      NamedTensors tensors;
+      for (int i = 0; i < masks; ++i) {
+        list += cat(i == 0 ? "\"" : ", \"", name, "\": []");
+        tensors.add(name + "_mask", ones({1}, Dtype::u8));
+        name += "_orig";
+      }
+      tensors.add(name, ones({1, 1}));
+      return load(with_model(R"({"type": "Sequential", "modules": [{"type": "Linear", "name": "fc", "masked": {)" +
+                             list + R"(}, "args": {"in_features": 1, "out_features": 1, "bias": false}}]})"),
+                  [&] {
+                    NamedTensors below;
+                    for (const auto& [key, tensor] : tensors) below.add("fc." + key, tensor);
+                    return below;
+                  }());
+    };
+    CHECK(stacked(8) == "accepted");
+    for (const int masks : {9, 200}) {  // every one of them is computed through those below it
+      const std::string said = stacked(masks);
+      CAPTURE(said);
+      CHECK(said.starts_with("LimitError: [load_model] '"));
+      CHECK(said.find("bad.safetensors': 'fc.weight_orig_orig_orig") != said.npos);
+      CHECK(said.find("at most 8 masks") != said.npos);
+      CHECK(said.size() < 500);
+    }
   }
 }

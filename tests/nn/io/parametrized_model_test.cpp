@@ -237,8 +237,47 @@ TEST_SUITE("nn/io/parametrized_model") {
     refused(load(list_of(R"({"type": "Identity", "name": "0"})", "weight", R"("original_shape": [5, 7])"),
                  {{"parametrizations.weight.original", ones({5, 7})}}),
             "it has shape (5, 7) where the module needs (2, 3)");
+    // Types that keep the shape cannot change it, whatever the file says of them; and integers are no weights.
+    const auto unsafe = [](const std::string& shape) {
+      return R"("original_shape": )" + shape + R"(, "unsafe": true)";
+    };
+    const std::string identity = R"({"type": "Identity", "name": "0"})";
+    CHECK(load(list_of(identity, "weight", unsafe("[2, 3]")), {{"parametrizations.weight.original", ones({2, 3})}}) ==
+          "accepted");
+    refused(load(list_of(identity, "weight", unsafe("[5, 7]")), {{"parametrizations.weight.original", ones({5, 7})}}),
+            "'weight' cannot be computed: it has shape (5, 7) where the module needs (2, 3)");
+    refused(load(list_of(identity, "weight", unsafe("[]")), {{"parametrizations.weight.original", Tensor::of(1)}}),
+            "'weight' cannot be computed: it has shape () where the module needs (2, 3)");
+    refused(load(list_of(kMask, "weight", unsafe("[5, 7]")), {{"parametrizations.weight.original", ones({5, 7})},
+                                                              {"parametrizations.weight.0.mask", ones({2, 3})}}),
+            "mask (2, 3) for a tensor of shape (5, 7)");
+    refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [2, 3], "dtype": "int64"}, "name": "0"})",
+                         "weight", R"("original_shape": [2, 3], "original_dtype": "int64")"),
+                 {{"parametrizations.weight.original", full({2, 3}, 0x1p62, Dtype::i64)},
+                  {"parametrizations.weight.0.mask", full({2, 3}, 4, Dtype::i64)}}),
+            "'weight' cannot be computed: it is int64 where the module needs float32");
     refused(load(kMask, kTensors), "unexpected");
     refused(load(R"({"type": "ReLU", "name": "weight"})", kTensors), "unexpected");
     CHECK(load(list_of(kMask) + ", " + list_of(kMask), kTensors).starts_with("FormatError"));
+  }
+
+  TEST_CASE("names of a file reach messages with their control characters made visible, and files their name") {
+    const auto refused = [](const std::string& said, const std::string& fragment) {
+      CAPTURE(said);
+      CHECK(said.starts_with("FormatError: [load_model] '"));
+      CHECK(said.find("bad.safetensors'") != said.npos);
+      CHECK(said.find(fragment) != said.npos);
+      CHECK(said.find_first_of("\n\x1b") == said.npos);
+    };
+    const std::string name = R"(x\ncoppice: everything holds\u001b[8m)";
+    const std::string seen = R"('x\x0acoppice: everything holds\x1b[8m')";
+    refused(load(list_of(R"({"type": "Identity", "name": "0"})", name)), "Linear has no tensor " + seen);
+    // A mask whose name a child has.
+    refused(load(R"({"type": "ParametrizationList", "name": "weight", "args": {"original_shape": [2, 3]},
+                     "masked": {"original": []}, "modules": [{"type": "Identity", "name": "0"},
+                                                             {"type": "Identity", "name": "original_mask"}]})",
+                 {{"parametrizations.weight.original_orig", ones({2, 3})}}),
+            "the mask of 'parametrizations.weight.original': [set_mask] ParametrizationList already has "
+            "'original_orig' or 'original_mask'");
   }
 }

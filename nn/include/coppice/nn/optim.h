@@ -50,6 +50,7 @@ class Optimizer {
   void apply_mask(std::size_t i);
 
   TensorList parameters_;
+  std::unordered_map<const TensorImpl*, std::size_t> places_;  // in parameters_, which keeps the addresses its own
   TensorList masks_;
   double lr_;
 };

@@ -30,9 +30,10 @@ struct SaveOptions {
 /// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as
 /// two, and every module in eval mode.
 /// @param notes  further texts for the metadata, such as what was done to the model
-/// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, and for one
-/// that
-///         a new module of its type has not; KeyError  for an unregistered type
+/// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, for one that
+///         a new module of its type has not, and for children and parametrizations that load_model() refuses;
+///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor;
+///         KeyError  for an unregistered type; with nothing written
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 

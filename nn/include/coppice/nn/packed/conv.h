@@ -12,8 +12,11 @@ namespace coppice::nn {
 class PackedConv2d final : public Implements<PackedConv2d, PackedLayer> {
  public:
   static constexpr std::string_view kType = "PackedConv2d";
+  /// Whether a convolution has a packed form: one group, channels and kernels that are not empty, of at most 2^30
+  /// input channels and 2^15 taps along an axis. @param weight  [out, in, kh, kw]
+  [[nodiscard]] static bool takes(const Shape& weight, const ConvOptions& options);
   /// @param weight  [out, in, kh, kw] float32; @param bias  [out] or undefined
-  /// @throws NotSupported  for more than one group
+  /// @throws NotSupported  for more than one group; ValueError  for sizes that it does not take
   [[nodiscard]] static std::shared_ptr<PackedConv2d> from_dense(const Tensor& weight, const Tensor& bias,
                                                                 const ConvOptions& options, PackedFormat format);
   explicit PackedConv2d(const Arguments& a);

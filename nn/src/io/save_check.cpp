@@ -1,0 +1,128 @@
+#include "io/save_check.h"
+
+#include <limits>
+
+#include "coppice/engine/checked.h"
+#include "coppice/engine/error.h"
+#include "coppice/nn/init.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masked.h"
+#include "coppice/nn/registry.h"
+#include "io/masked_values.h"
+#include "io/module_json.h"
+#include "io/strict_json.h"
+#include "parametrize_list.h"
+
+namespace coppice::nn {
+namespace {
+
+using json = nlohmann::ordered_json;
+using parametrize::kChild, parametrize::ParametrizationList;
+
+std::string tensor_path(const std::string& path, std::string_view name) {
+  return quote(path.empty() ? std::string(name) : cat(path, ".", name));
+}
+
+std::string module_path(const std::string& path) { return path.empty() ? "the top module" : "module " + quote(path); }
+
+/// A tensor that the registered type has not, or not of this shape, cannot be read back: where would it go?
+void check_slots(const Module& module, const Module& fresh, const std::string& path) {
+  const auto check = [&](const std::string& name, const Tensor& tensor) {
+    for (const char* suffix : {"", "_orig", "_mask"}) {
+      const std::string end = suffix;
+      if (!name.ends_with(end)) continue;
+      const std::string base = name.substr(0, name.size() - end.size());
+      if (const Tensor slot = fresh.find_tensor(base); slot.defined() && slot.shape() != tensor.shape())
+        throw NotSupported(cat("[save_model] ", tensor_path(path, name), " has shape ", tensor.shape(), " where a new ",
+                               module.type_name(), " has ", slot.shape(), ", so nobody could load the file"));
+      // Of a mask of a mask, weight_orig_orig, the base is masked itself.
+      if (fresh.has(base) || (!end.empty() && module.derived().contains(base))) return;
+    }
+    throw NotSupported(cat("[save_model] ", tensor_path(path, name), ": a new ", module.type_name(),
+                           " has no such tensor, so nobody could load the file"));
+  };
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined()) check(name, tensor);
+  for (const auto& [name, tensor] : module.own_buffers())
+    if (tensor.defined() && module.is_persistent(name)) check(name, tensor);
+}
+
+/// Masks and parametrizations are put back onto the tensors of a fresh module.
+void check_derived(const Module& module, const Module& fresh, const std::string& path) {
+  for (const auto& [name, derived] : module.derived()) {
+    if (is_masked(module, name) && masks_on(module, name) >= kMostMasks)
+      throw ValueError(cat("[save_model] ", tensor_path(path, name), " may have at most ", kMostMasks,
+                           " masks one upon the other; got more"));
+    if (!parametrize::is_parametrized(module, name)) continue;
+    std::string_view base = name;
+    base.remove_suffix(5 * masks_on(module, name));
+    const Tensor slot = fresh.find_tensor(base);
+    const std::string why =
+        slot.defined() ? misfit(parametrize::parametrizations_of(module, name), slot.shape(), slot.dtype(), false)
+                       : cat("a new ", module.type_name(), " has no such tensor");
+    if (!why.empty())
+      throw NotSupported(cat("[save_model] nobody could load the parametrized ", tensor_path(path, name), ": ", why));
+  }
+}
+
+/// Children that a file adds to a layer with tensors of its own would not be called.
+void check_children(const Module& module, const Module& fresh, const std::string& path) {
+  const auto& children = module.children();
+  const bool parametrized = children.size() == 1 && children.contains(kChild);
+  if (!children.empty() && !parametrized && fresh.own_parameters().size() > 0 && is_built_in(module.type_name()) &&
+      dynamic_cast<const ParametrizationList*>(&module) == nullptr)
+    throw NotSupported(
+        cat("[save_model] ", module_path(path), ": a ", module.type_name(), " in a file takes no modules"));
+}
+
+void check_lists(const json& entry, const std::string& path) {
+  if (!entry.contains("args")) return;
+  for (const auto& [name, value] : entry["args"].items())
+    if (value.is_array() && value.size() > kMostItems)
+      throw ValueError(cat("[save_model] ", module_path(path), ": argument ", quote(name), " must have at most ",
+                           kMostItems, " items; got ", value.size()));
+}
+
+}  // namespace
+
+void check_savable(const Module& model, const json& description) {
+  std::size_t modules = 0, tensors = 0;
+  const SkipInit no_random_numbers;
+  each_entry(const_cast<Module&>(model), description, [&](Module& module, const json& entry, const std::string& path) {
+    check_lists(entry, path);
+    if (entry.contains("masked"))
+      for (const auto& [name, steps] : entry["masked"].items())
+        for (const json& step : steps) check_lists(step, path);
+    if (modules++ > kMostModules)  // the top one is not listed
+      throw ValueError(cat("[save_model] a file holds at most ", kMostModules, " modules; got more"));
+    if (path.size() > kLongestName)
+      throw ValueError(cat("[save_model] the path of a module must be at most ", kLongestName, " bytes; got ",
+                           path.size(), " for ", quote(path)));
+    if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr) return;
+    const ModulePtr fresh = make_module(module.type_name(), module.arguments());
+    if (dynamic_cast<const ParametrizationList*>(&module) == nullptr) check_slots(module, *fresh, path);
+    check_derived(module, *fresh, path);
+    check_children(module, *fresh, path);
+    if ((tensors += fresh->own_parameters().size() + fresh->own_buffers().size()) > kMostTensors)
+      throw ValueError(cat("[save_model] a file holds at most ", kMostTensors, " parameters and buffers; got more"));
+  });
+}
+
+std::string readable_text(const json& document) {
+  std::string text;
+  try {
+    text = document.dump();
+  } catch (const json::type_error& e) {
+    throw ValueError(cat("[save_model] names and texts must be UTF-8: ", quote(e.what())));
+  }
+  Limits most;  // what the caller of a reader may ask for
+  most.nesting = most.objects = std::numeric_limits<std::uint64_t>::max();
+  try {
+    (void)parse_strict(text, "the description of the modules", most);
+  } catch (const Error& e) {
+    throw ValueError(cat("[save_model] nobody could load the file: ", e.what()));
+  }
+  return text;
+}
+
+}  // namespace coppice::nn
