@@ -1,5 +1,6 @@
 #include "app.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/io/mapped_file.h"
 
@@ -65,19 +67,9 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   sub->add_flag("--json", json, "Results as one JSON document");
   sub->add_flag("-q,--quiet", quiet, "No notes or progress on stderr");
   sub->add_option("--threads", threads, "Threads to use (default: COPPICE_NUM_THREADS, else all processors)")
-      ->check(CLI::Range(1, 256));
-  const CLI::Validator whole(
-      [](std::string& text) {
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (error != std::errc() || end != text.data() + text.size())
-          return cat("must be a whole number in 0..", UINT64_MAX, "; got '", text, "'");
-        text = cat(value);  // the parser would read 010 as eight
-        return std::string();
-      },
-      "");
-  const auto limit = [&](const char* option, std::uint64_t& value, const char* what) {
-    return sub->add_option(option, value, what)->group("Limits")->transform(whole);
+      ->transform(whole(1, 256));
+  const auto limit = [&](const char* option, std::uint64_t& value, const char* what, std::uint64_t most = UINT64_MAX) {
+    sub->add_option(option, value, what)->group("Limits")->transform(whole(0, most));
   };
   limit("--limit-file-bytes", read.limits.file_bytes, "Largest file that is read");
   limit("--limit-header-bytes", read.limits.header_bytes,
@@ -85,9 +77,9 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   limit("--limit-tensors", read.limits.tensors, "Most tensors in a file");
   limit("--limit-rank", read.limits.rank, "Most axes of a tensor");
   limit("--limit-name-bytes", read.limits.name_bytes, "Longest name of a tensor");
-  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle, an index or a description of modules")
-      ->check(CLI::Range(0, 1000));
-  limit("--limit-objects", read.limits.objects, "Most values in a pickle");
+  limit("--limit-nesting", read.limits.nesting, "Deepest nesting of a pickle, an index or a description of modules",
+        1000);
+  limit("--limit-objects", read.limits.objects, "Most values in a pickle or description of modules");
   limit("--limit-shards", read.limits.shards, "Most files that the index of shards names");
   limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
   limit("--limit-inflate-ratio", read.limits.inflate_ratio, "Most times that a compressed member may grow");
@@ -101,10 +93,10 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
 
 void print(const std::string& line) { results += line + '\n'; }
 
-void print(const std::string& schema, const Json& document) {
+void print(const std::string& schema, Json document) {
   Json out;
   out["schema"] = schema;
-  out.update(document);
+  for (auto& [key, value] : document.items()) out[key] = std::move(value);  // may list a million tensors: no copy
   // Text from a file may be no UTF-8: show it replaced rather than fail.
   print(out.dump(2, ' ', false, Json::error_handler_t::replace));
 }
@@ -177,7 +169,20 @@ std::string fixed(double value, int digits) {
 
 std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
 
+bool replaceable(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return false;
+    throw IoError(cat("cannot write ", quote_path(path), ": ", std::strerror(errno)));  // such as a name too long
+  }
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))  // a link that leads nowhere is replaced
+    throw IoError(cat(quote_path(path), " must be a regular file to be replaced; it is ",
+                      S_ISDIR(info.st_mode) ? "a directory" : "a pipe, socket or device"));
+  return true;
+}
+
 void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force) {
+  if (output.empty()) throw UsageError("the output must have a name; got ''");
   std::error_code ignored;
   // By name too: an input may be a file that is written before the output.
   const std::filesystem::path place = std::filesystem::weakly_canonical(output, ignored);
@@ -185,9 +190,7 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
     if (std::filesystem::equivalent(output, input, ignored) ||
         (!place.empty() && place == std::filesystem::weakly_canonical(input, ignored)))
       throw UsageError(cat("the output '", output, "' is the input '", input, "': inputs are never overwritten"));
-  if (!force && std::filesystem::exists(std::filesystem::symlink_status(output, ignored)))
-    throw UsageError(cat("'", output, "' exists; pass --force to replace it"));
-  // Found now rather than after the work.
+  if (replaceable(output) && !force) throw UsageError(cat("'", output, "' exists; pass --force to replace it"));
   const std::filesystem::path folder = std::filesystem::path(output).parent_path();
   if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0)
     throw IoError(cat("cannot write into the folder of '", output, "': ", std::strerror(errno)));
@@ -222,6 +225,24 @@ CLI::Validator finite(double low, double high) {
             return cat("must be a number in ", low, "..", high, "; got '", text, "'");
           },
           cat("NUMBER in ", low, "..", high)};
+}
+
+CLI::Validator whole(std::int64_t low, std::uint64_t high) {
+  return {[low, high](std::string& text) -> std::string {
+            const char* const end = text.data() + text.size();
+            std::int64_t negative = 0;
+            std::uint64_t value = 0;
+            const bool below = text.starts_with('-');
+            const auto [at, error] =
+                below ? std::from_chars(text.data(), end, negative) : std::from_chars(text.data(), end, value);
+            const bool inside =
+                below ? negative >= low : value <= high && (low <= 0 || value >= static_cast<std::uint64_t>(low));
+            if (error != std::errc() || at != end || !inside)
+              return cat("must be a whole number in ", low, "..", high, "; got '", text, "'");
+            text = below ? cat(negative) : cat(value);  // without zeros in front
+            return {};
+          },
+          high < INT64_MAX ? cat("in ", low, "..", high) : std::string()};
 }
 
 void catch_shortened_files() {
@@ -266,7 +287,7 @@ void Progress::update(std::int64_t done, const std::string& detail) {
   if (!detail.empty()) std::cerr << "  " << detail;
   if (done > 0 && done < total_) {
     const double left = spent / static_cast<double>(done) * static_cast<double>(total_ - done);
-    std::cerr << "  " << static_cast<int>(left + 0.5) << " s left";
+    std::cerr << "  " << fixed(left, 0) << " s left";
   }
   std::cerr << std::flush;
 }

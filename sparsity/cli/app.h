@@ -42,7 +42,7 @@ struct App {
 /// Adds a line to the results; they reach stdout when the command is done.
 void print(const std::string& line);
 /// The results as one document; the schema's name stands first.
-void print(const std::string& schema, const Json& document);
+void print(const std::string& schema, Json document);
 /// Sends the results. @throws IoError  if stdout is closed or full
 void flush_results();
 /// A line on stderr, unless --quiet.
@@ -62,7 +62,11 @@ struct Table {
 /// "90.0 %"
 [[nodiscard]] std::string percent(double fraction);
 
-/// Refuses to overwrite: an input ever, an existing file without `force`. @throws UsageError
+/// Whether something stands at `path`, a link too. @throws IoError  for what no file replaces (a directory, pipe or
+/// device), and where nobody can tell
+[[nodiscard]] bool replaceable(const std::string& path);
+/// Refuses to overwrite: an input ever, an existing file without `force`. @throws UsageError; IoError  for an output
+/// that could not be written: now rather than after the work
 void check_output(const std::string& output, const std::vector<std::string>& inputs, bool force);
 
 /// Refuses names that promise another format than safetensors. @throws UsageError
@@ -73,6 +77,9 @@ void writes_safetensors(const std::string& output);
 void only_with(const CLI::Option& option, const std::string& what);
 /// A number in [low, high]; unlike CLI::Range it refuses NaN.
 [[nodiscard]] CLI::Validator finite(double low, double high);
+/// A whole decimal number in [low, high], for transform(). Every integer option has it: the parser alone reads 010 as
+/// eight, -1 as 2^64 - 1, and takes the nearest number for one that is too large.
+[[nodiscard]] CLI::Validator whole(std::int64_t low, std::uint64_t high);
 
 /// From here on a mapped file that somebody shortens ends the process with exit code 5 and a message that names it.
 void catch_shortened_files();

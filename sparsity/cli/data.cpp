@@ -5,7 +5,10 @@
 #include <charconv>
 #include <memory>
 
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/npy.h"
+#include "tensors.h"
 
 namespace coppice::cli {
 namespace {
@@ -64,6 +67,13 @@ Shape digits_shape(const nn::Module& model, std::int64_t n) {
   return {n, kPixels};
 }
 
+Shape shape_option(const std::vector<std::int64_t>& sizes) {
+  const std::vector<std::uint64_t> unsigned_sizes(sizes.begin(), sizes.end());
+  if (!checked_volume(unsigned_sizes, sizeof(float)))
+    throw UsageError("--shape must have less than 2^63 bytes of float32");
+  return Shape(sizes);
+}
+
 std::vector<std::string> data_files(const std::string& spec) {
   if (spec == "digits") return {};
   const std::size_t comma = spec.find(',');
@@ -80,7 +90,15 @@ sparsity::Dataset load_data(const App& app, const std::string& spec, Split split
   }
   const std::vector<std::string> files = data_files(spec);
   app.files.insert(app.files.end(), files.begin(), files.end());
-  return sparsity::make_dataset(read_npy(files[0], app.read), read_npy(files[1], app.read));
+  const Tensor x = read_npy(files[0], app.read), y = read_npy(files[1], app.read);
+  // Their header alone says how many they are, and a layer may make numbers of each place in them.
+  if (x.dim() > 0 && x.size(0) > 0 && x.numel() == 0)
+    throw ShapeError(cat("[dataset] the samples of ", quote_path(files[0]), " must hold values; got ", x.shape()));
+  if (y.dtype() != Dtype::i64)
+    MemoryBudget(Source{"dataset", files[1]}, app.read.limits, file_size(files[1]))
+        .take(checked_mul(static_cast<std::uint64_t>(y.numel()), sizeof(std::int64_t)).value_or(UINT64_MAX),
+              "classes as int64");
+  return sparsity::make_dataset(x, y);
 }
 
 }  // namespace coppice::cli

@@ -18,7 +18,8 @@ enum class Split { train, test };
 [[nodiscard]] sparsity::Dataset digits(Split split);
 
 /// `digits`, shaped for the model's first layer ([n, 1, 8, 8] for a convolution, [n, 8, 8] for an LSTM, else [n, 64]),
-/// or "X.npy,Y.npy". @throws UsageError  for anything else; IoError, FormatError, ShapeError, DtypeError
+/// or "X.npy,Y.npy". @throws UsageError  for anything else; IoError, FormatError, ShapeError (also for samples without
+/// values), DtypeError, LimitError
 [[nodiscard]] sparsity::Dataset load_data(const App& app, const std::string& spec, Split split,
                                           const nn::Module& model);
 
@@ -27,6 +28,9 @@ enum class Split { train, test };
 
 /// Input of `n` samples that the model's first layer takes, drawn from the digits' shapes where it fits.
 [[nodiscard]] Shape digits_shape(const nn::Module& model, std::int64_t n);
+
+/// The sizes of --shape as a shape. @throws UsageError  if memory cannot count its numbers
+[[nodiscard]] Shape shape_option(const std::vector<std::int64_t>& sizes);
 
 /// Files that the program carries inside.
 namespace embedded {

@@ -200,6 +200,8 @@ struct TopKeys {
 bool is_architecture(const App& app, const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return false;
+  // Too long for one: the length of a safetensors header can read as " {".
+  if (file_size(path) > app.read.limits.header_bytes) return false;
   char first = 0;
   if (!(std::ifstream(path) >> first) || first != '{') return false;
   const std::string text = read_text(path, Source{"verify", path}, app.read.limits);

@@ -82,6 +82,7 @@ Tensor mask_random_channels(const Tensor& like, std::int64_t count, std::int64_t
   if (count < 0 || count > units)
     throw ValueError(cat("[mask_random_channels] cannot prune ", count, " of ", units, " slices along axis ", dim));
   if (count == 0) return ones_like(like);
+  if (like.numel() == 0) return zeros_like(like);  // a shape of a few bytes may claim billions of empty slices
   const Tensor draws = rand({units}, Dtype::f32, &generator);
   if (ties == TieRule::lowest_index)
     return spread(select_masks({draws}, {.count = count, .magnitude = false})[0], like, axis);

@@ -1,20 +1,19 @@
 #include "coppice/sparsity/pack.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/cpu.h"
-#include "coppice/engine/create.h"
 #include "coppice/engine/ops/reduce.h"
-#include "coppice/engine/random.h"
 #include "coppice/nn/conv.h"
 #include "coppice/nn/linear.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/permanent.h"
+#include "pack_timing.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -23,20 +22,28 @@ namespace {
 struct Layer {
   std::string path;
   const nn::Module* module;
-  Shape input;  // without the batch axis
+  std::optional<Shape> input;  // without the batch axis; none where it would hold 2^40 values
 };
 
+/// Whether a packed layer can stand for this one.
 bool can_pack(const nn::Module& m) {
-  if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&m))
-    return conv->options().groups == 1 && m.tensor("weight").dtype() == Dtype::f32;
-  return dynamic_cast<const nn::Linear*>(&m) != nullptr && m.tensor("weight").dtype() == Dtype::f32;
+  const auto* conv = dynamic_cast<const nn::Conv2d*>(&m);
+  if (conv == nullptr && dynamic_cast<const nn::Linear*>(&m) == nullptr) return false;
+  const Tensor weight = m.tensor("weight"), bias = m.find_tensor("bias");
+  if (weight.dtype() != Dtype::f32 || (bias.defined() && bias.dtype() != Dtype::f32)) return false;
+  if (!m.children().empty()) return false;  // a program hung modules of its own into the layer: they would be lost
+  return conv == nullptr || nn::PackedConv2d::takes(weight.shape(), conv->options());
 }
 
 /// A sample of a size that makes sense when nothing is known: a vector, or an image of 64 positions.
-Shape default_input(const nn::Module& m) {
+std::optional<Shape> default_input(const nn::Module& m) {
   const Tensor w = m.tensor("weight");
-  if (w.dim() == 2) return {w.size(1)};
-  return {w.size(1), w.size(2) + 7, w.size(3) + 7};
+  if (w.dim() == 2) return Shape{w.size(1)};
+  const std::vector<std::int64_t>& dilation = dynamic_cast<const nn::Conv2d&>(m).options().dilation;
+  const std::int64_t height = (w.size(2) - 1) * dilation.front() + 8, width = (w.size(3) - 1) * dilation.back() + 8;
+  const double values = static_cast<double>(w.size(1)) * static_cast<double>(height) * static_cast<double>(width);
+  if (values > 0x1p40) return std::nullopt;
+  return Shape{w.size(1), height, width};
 }
 
 Shape without_batch(const Shape& shape) {
@@ -71,36 +78,6 @@ nn::ModulePtr packed_layer(const nn::Module& m, PackedFormat format) {
   return nn::PackedLinear::from_dense(weight, bias, format);
 }
 
-double microseconds(const nn::Module& m, const Tensor& x, int calls) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) (void)m(x);
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / calls;
-}
-
-/// Median time of one call of each module, measured in turn so that a slow moment hits all of them.
-std::vector<double> compare(const std::vector<const nn::Module*>& modules, const Tensor& x, int runs) {
-  std::vector<std::vector<double>> times(modules.size());
-  std::vector<int> calls;
-  for (const nn::Module* m : modules) {
-    (void)microseconds(*m, x, 1);
-    calls.push_back(std::clamp(static_cast<int>(100 / (microseconds(*m, x, 1) + 0.01)), 1, 50));
-  }
-  for (int run = 0; run < runs; ++run)
-    for (std::size_t i = 0; i < modules.size(); ++i) times[i].push_back(microseconds(*modules[i], x, calls[i]));
-  std::vector<double> medians;
-  for (auto& list : times) {
-    std::ranges::nth_element(list, list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2));
-    medians.push_back(list[list.size() / 2]);
-  }
-  return medians;
-}
-
-Shape with_batch(std::int64_t n, const Shape& sample) {
-  std::vector<std::int64_t> sizes(sample.begin(), sample.end());
-  sizes.insert(sizes.begin(), n);
-  return Shape(std::move(sizes));
-}
-
 std::string describe(const PackCandidate& c, std::int64_t dense_bytes) {
   char buffer[160];
   std::snprintf(buffer, sizeof buffer, "%s: %lld bytes (%.1f %% of dense)", std::string(name_of(c.format)).c_str(),
@@ -124,17 +101,17 @@ double size_share(const PackCandidate& c, const PackCandidate& dense) {
   return static_cast<double>(c.bytes) / static_cast<double>(dense.bytes);
 }
 
-void choose(PackDecision& d, const PackOptions& options) {
+void choose(PackDecision& d, const PackOptions& options, bool timed) {
   const PackCandidate& dense = d.candidates.front();
   const auto cost = [&](const PackCandidate& c) {
-    return size_share(c, dense) + (options.measure ? 2 * time_share(c, dense) : 0);
+    return size_share(c, dense) + (timed ? 2 * time_share(c, dense) : 0);
   };
   const PackCandidate* best = nullptr;
   const PackCandidate* smallest = nullptr;
   for (const PackCandidate& c : d.candidates) {
     if (c.format == PackedFormat::dense || c.bytes >= dense.bytes) continue;
     if (smallest == nullptr || c.bytes < smallest->bytes) smallest = &c;
-    if (options.measure && time_share(c, dense) > options.slowest) continue;
+    if (timed && time_share(c, dense) > options.slowest) continue;
     if (best == nullptr || cost(c) < cost(*best)) best = &c;
   }
   if (best != nullptr) {
@@ -145,6 +122,7 @@ void choose(PackDecision& d, const PackOptions& options) {
   } else {
     d.reason = "dense: every smaller format is slower, such as " + describe(*smallest, dense.bytes);
   }
+  if (options.measure && !timed && smallest != nullptr) d.reason += "; not timed: one input takes more than 256 MiB";
 }
 
 PackDecision decide(const Layer& layer, const PackOptions& options) {
@@ -155,38 +133,42 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
   d.elements = weight.numel();
   d.nonzeros = count_nonzero(weight);
   d.candidates.push_back({PackedFormat::dense, static_cast<std::int64_t>(weight.nbytes()), 0, 0});
-  std::vector<nn::ModulePtr> modules;
-  std::vector<const nn::Module*> racers{layer.module};
-  const Tensor matrix = weight.dim() == 2 ? weight.detach() : weight.detach().reshape({weight.size(0), -1});
-  for (const PackedFormat format : all_packed_formats()) {
-    if (format == PackedFormat::dense) continue;
-    const auto bytes = static_cast<std::int64_t>(PackedMatrix::pack(matrix, format).nbytes());
-    d.candidates.push_back({format, bytes, 0, 0});
-    modules.push_back(packed_layer(*layer.module, format));
-    racers.push_back(modules.back().get());
-  }
-  if (options.measure && weight.numel() > 0) {
-    Generator generator(0);
-    const std::vector<double> one = compare(racers, rand(with_batch(1, layer.input), Dtype::f32, &generator), options.runs);
-    const std::vector<double> many =
-        compare(racers, rand(with_batch(64, layer.input), Dtype::f32, &generator), options.runs);
-    for (std::size_t i = 0; i < d.candidates.size(); ++i) {
-      d.candidates[i].microseconds_1 = one[i];
-      d.candidates[i].microseconds_64 = many[i];
+  bool timed = false;
+  if (d.elements >
+      0) {  // the index of a format has an entry for each row, of which there may be billions without values
+    std::vector<nn::ModulePtr> modules;
+    std::vector<const nn::Module*> racers{layer.module};
+    for (const PackedFormat format : all_packed_formats()) {
+      if (format == PackedFormat::dense) continue;
+      const nn::ModulePtr packed = packed_layer(*layer.module, format);
+      const auto bytes = dynamic_cast<const nn::PackedLayer&>(*packed).weight().nbytes();
+      d.candidates.push_back({format, static_cast<std::int64_t>(bytes), 0, 0});
+      if (!options.measure) continue;
+      modules.push_back(packed);
+      racers.push_back(packed.get());
+    }
+    std::optional<std::vector<CallTimes>> times;
+    if (options.measure && layer.input) times = time_calls(*layer.module, racers, *layer.input, options.runs);
+    if (times) {
+      timed = true;
+      for (std::size_t i = 0; i < d.candidates.size(); ++i) {
+        d.candidates[i].microseconds_1 = (*times)[i].one;
+        d.candidates[i].microseconds_64 = (*times)[i].many;
+      }
     }
   }
-  choose(d, options);
+  choose(d, options, timed);
   return d;
 }
 
-/// Puts `replacement` wherever `old` stands: a shared module has several parents.
-void replace(nn::Module& root, const nn::Module* old, const nn::ModulePtr& replacement) {
-  for (const auto& [path, parent] : root.named_modules()) {
-    std::vector<std::string> names;
-    for (const auto& [name, child] : parent->children())
-      if (child.get() == old) names.push_back(name);
-    for (const std::string& name : names) parent->add_module(name, replacement);
-  }
+/// Where a module stands: the modules that hold it, each with its name there. A shared module has several.
+using Places = std::map<const nn::Module*, std::vector<std::pair<nn::Module*, std::string>>>;
+
+Places places_in(nn::Module& root) {
+  Places out;
+  for (const auto& [path, parent] : root.named_modules())
+    for (const auto& [name, child] : parent->children()) out[child.get()].emplace_back(parent, name);
+  return out;
 }
 
 }  // namespace
@@ -197,15 +179,18 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
   Packed out{model.clone(), {}};
   out.model->eval();
   nn::make_permanent(*out.model);
+  const Places places = places_in(*out.model);
   for (const Layer& layer : layers_of(*out.model, example)) {
-    const nn::ModulePtr alive = const_cast<nn::Module*>(layer.module)->shared_from_this();
     out.decisions.push_back(decide(layer, options));
     const PackDecision& d = out.decisions.back();
     if (d.chosen == PackedFormat::dense) continue;
     nn::ModulePtr replacement = packed_layer(*layer.module, d.chosen);
     replacement->eval();
-    if (layer.path.empty()) out.model = replacement;
-    else replace(*out.model, layer.module, replacement);
+    if (layer.path.empty()) {
+      out.model = replacement;
+      break;  // it has no modules
+    }
+    for (const auto& [parent, name] : places.at(layer.module)) parent->add_module(name, replacement);
   }
   return out;
 }

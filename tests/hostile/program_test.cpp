@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "hostile/child.h"
 #include "hostile/corpus.h"
 #include "hostile/small_run.h"
 #include "sparsity/program.h"
@@ -64,6 +65,91 @@ TEST_SUITE("hostile/program") {
     CHECK(!holds(json.out, "\x1b"));
   }
 
+  TEST_CASE("a few bytes that describe billions of empty rows, or inputs of gigabytes, cost little") {
+    const TempDir dir;
+    const auto model = [](const std::string& tree, const std::string& shape, const std::string& data) {
+      const Json about = {{"coppice.model", R"({"format":1,"producer":"x","model":)" + tree + "}"}};
+      return st(cat(R"({"__metadata__":)", about.dump(), R"(,"weight":{"dtype":"F32","shape":)", shape,
+                    R"(,"data_offsets":[0,)", data.size(), "]}}"),
+                data);
+    };
+    const auto linear = [&](const char* in, const char* out) {
+      return model(
+          cat(R"({"type":"Linear","args":{"in_features":)", in, R"(,"out_features":)", out, R"(,"bias":false}})"),
+          cat("[", out, ",", in, "]"), "");
+    };
+    const auto conv = [&](int channels, const char* kernel, const char* shape, const char* rest = "") {
+      return model(cat(R"({"type":"Conv2d","args":{"in_channels":)", channels, R"(,"out_channels":1,"kernel_size":)",
+                       kernel, rest, R"(,"bias":false}})"),
+                   shape, std::string(4'000'000, '\0'));
+    };
+    const std::string path = (dir / "in.safetensors").string(), out = (dir / "out.safetensors").string();
+    Conditions little;
+    if (!sanitized()) little.address_bytes = rlim_t{1} << 30;
+    const Words pack{"pack", path, "-o", out, "--force"}, by_bytes{"pack", path, "-o", out, "--force", "--no-measure"};
+    const auto prune = [&](const char* method) {
+      return Words{"prune", path, "--method", method, "--amount", "0.5", "--dim", "0", "--dry-run"};
+    };
+    struct Case {
+      const char* what;
+      std::string file;
+      std::vector<Words> commands;
+    };
+    const std::vector<Case> cases{
+        {"empty rows",
+         linear("0", "3000000000"),
+         {pack, by_bytes, prune("ln_structured"), prune("random_structured"), {"inspect", path}}},
+        {"empty columns", linear("15000000000", "0"), {pack, by_bytes, prune("ln_structured")}},
+        {"a million channels", conv(1'000'000, "1", "[1,1000000,1,1]"), {pack, by_bytes}},
+        {"a kernel that is a line", conv(1, "[1,1000000]", "[1,1,1,1000000]"), {pack, by_bytes}},
+        {"windows far apart", conv(250'000, "2", "[1,250000,2,2]", R"(,"dilation":2147483647)"), {pack, by_bytes}},
+        {"a frame of zeros", conv(1'000'000, "1", "[1,1000000,1,1]", R"(,"padding":2147483647)"), {pack, by_bytes}}};
+    for (const Case& c : cases) {
+      CAPTURE(c.what);
+      spill(path, c.file);
+      for (const Words& command : c.commands) {
+        CAPTURE(cat(command[0], " ", command.back()));
+        const Said said = run(command, little);
+        CAPTURE(said.err);
+        CHECK(said.code == 0);
+        if (command[0] == "pack") CHECK(run({"verify", out}, little).code == 0);
+      }
+    }
+  }
+
+  TEST_CASE("a list of 200,000 tensors takes memory for each name a few times, not dozens of times") {
+    if (sanitized()) return;  // its shadow memory would count
+    const TempDir dir;
+    const std::string path = (dir / "t.safetensors").string();
+    constexpr int kCount = 200'000;
+    std::string header = "{";
+    for (int i = 0; i < kCount; ++i)
+      header += cat(i == 0 ? "" : ",", "\"", i, R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})");
+    spill(path, st(header + "}"));
+    Conditions little;
+    little.address_bytes = rlim_t{600} << 20;
+    for (const bool json : {false, true}) {
+      CAPTURE(json);
+      const Said said = run(json ? Words{"inspect", path, "--json"} : Words{"inspect", path}, little);
+      CAPTURE(said.err);
+      CHECK(said.code == 0);
+      CHECK(holds(said.out, json ? "\"name\": \"199999\"" : "\n199999 "));
+    }
+  }
+
+  TEST_CASE("a header whose length reads as the beginning of a text makes no text of a file") {
+    const TempDir dir;
+    const std::string path = (dir / "t.safetensors").string();
+    constexpr std::size_t kBytes = std::size_t{17} << 20, kLength = 0x7B20;  // " {"
+    std::string header = cat(R"({"a":{"dtype":"U8","shape":[)", kBytes, R"(],"data_offsets":[0,)", kBytes, "]}}");
+    header.resize(kLength, ' ');
+    spill(path, st(header, std::string(kBytes, '\1')));
+    const Said said = run({"verify", path});
+    CAPTURE(said.err);
+    CHECK(said.code == 0);
+    CHECK(run({"inspect", path}).code == 0);
+  }
+
   TEST_CASE("H91, H94: amounts and schedules out of range are wrong usage") {
     const std::string mlp = (kData / "mlp_digits.pt").string();
     const std::string thirty_digits = "1" + std::string(30, '0');
@@ -74,8 +160,9 @@ TEST_SUITE("hostile/program") {
       CHECK(said.code == 2);
       CHECK(holds(said.err, "--amount: [Amount] a fraction must be in 0..1; got "));
     }
-    for (const Words& setting : {Words{"--ramp", "0"}, Words{"--ramp", "1.0000001"}, Words{"--ramp", "nan"},
-                                 Words{"--epochs", "0"}, Words{"--epochs", "-1"}, Words{"--batch", "0"}}) {
+    for (const Words& setting :
+         {Words{"--ramp", "0"}, Words{"--ramp", "1.0000001"}, Words{"--ramp", "nan"}, Words{"--epochs", "0"},
+          Words{"--epochs", "-1"}, Words{"--epochs", "9223372036854775807"}, Words{"--batch", "0"}}) {
       CAPTURE(setting[0]);
       CAPTURE(setting[1]);
       const TempDir dir;

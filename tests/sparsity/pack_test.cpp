@@ -175,6 +175,38 @@ TEST_SUITE("sparsity/pack") {
     CHECK((*pack(*tiny, kByBytes).model)(full({1, 8}, 1e30)) == tiny->tensor("bias").detach().reshape({1, 8}));
   }
 
+  TEST_CASE("layers with modules of their own and with a bias of another type stay dense") {
+    auto outer = layer(16, 16, 0.95);
+    outer->add_module("inner", layer(16, 16, 0.95));
+    const auto half = std::make_shared<nn::Linear>(16, 16);
+    half->erase("bias");
+    half->register_parameter("bias", zeros({16}, Dtype::f16));
+    const nn::Sequential model{outer, layer(16, 16, 0.95), half};
+    const Packed packed = pack(model, kByBytes);
+    REQUIRE(packed.decisions.size() == 2);
+    CHECK(packed.decisions[0].path == "0.inner");
+    CHECK(packed.decisions[1].path == "1");
+    CHECK(dynamic_cast<const nn::PackedLayer*>(packed.model->find_module("0.inner")) != nullptr);
+    CHECK(dynamic_cast<const nn::Linear*>(packed.model->find_module("0")) != nullptr);
+  }
+
+  TEST_CASE("a layer that stands in several places is packed in all of them") {
+    const auto shared = layer(16, 16, 0.95);
+    const nn::Sequential model{shared, std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{shared}),
+                               shared};
+    const Packed packed = pack(model, kByBytes);
+    REQUIRE(packed.decisions.size() == 1);
+    const auto* first = packed.model->find_module("0");
+    CHECK(dynamic_cast<const nn::PackedLayer*>(first) != nullptr);
+    CHECK(packed.model->find_module("1.0") == first);
+    CHECK(packed.model->find_module("2") == first);
+  }
+
+  TEST_CASE("windows of any distance can be timed without an example") {
+    const nn::ConvSettings settings{2, 8, {3}, {.dilation = {9, 5}}, false};
+    CHECK(pack(nn::Sequential{std::make_shared<nn::Conv2d>(settings)}, {.runs = 1}).decisions.size() == 1);
+  }
+
   TEST_CASE("an example that the model does not take is refused") {
     CHECK_THROWS_AS((void)pack(*small(), kByBytes, ones({1, 3, 6, 6})), ShapeError);
   }

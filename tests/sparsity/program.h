@@ -36,7 +36,8 @@ struct Said {
 /// Where a process is put.
 struct Conditions {
   enum class Out { kept, closed_pipe, full_device } out = Out::kept;
-  std::optional<rlim_t> file_bytes;  ///< no file may grow beyond
+  std::optional<rlim_t> file_bytes = {};     ///< no file may grow beyond
+  std::optional<rlim_t> address_bytes = {};  ///< memory that it may map, soon after its start
 };
 
 /// The running program. stdout and stderr go to files, so that it never waits for us.
@@ -76,6 +77,10 @@ class Child {
     posix_spawn_file_actions_destroy(&actions);
     if (pipe_ends[1] >= 0) ::close(pipe_ends[1]);
     REQUIRE(error == 0);
+    if (where.address_bytes) {
+      const rlimit low{*where.address_bytes, *where.address_bytes};
+      REQUIRE(::prlimit(pid_, RLIMIT_AS, &low, nullptr) == 0);
+    }
   }
   ~Child() {
     if (pid_ > 0) ::kill(pid_, SIGKILL), (void)wait();

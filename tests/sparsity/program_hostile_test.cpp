@@ -11,6 +11,8 @@
 #include "coppice/nn/embedding.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/linear.h"
+#include "coppice/nn/lstm.h"
+#include "hostile/child.h"
 #include "hostile/pickle.h"
 #include "program.h"
 
@@ -89,6 +91,103 @@ TEST_SUITE("sparsity/cli/hostile") {
     spill(dir / "none.npy", npy_of("<i8", "(0, 3)"));
     CHECK(run({"run", dir / "m.safetensors", dir / "none.npy", "-o", dir / "none-y.npy"}).code == 0);
     CHECK(read_npy(dir / "none-y.npy").shape() == Shape{0, 3, 4});
+  }
+
+  TEST_CASE("samples without a value of which a model makes gigabytes: exit code 4, before they are there") {
+    const TempDir dir;
+    nn::save_model(nn::EmbeddingBag(10, 4), dir / "bag.safetensors");
+    nn::save_model(nn::Linear(0, 4, false), dir / "linear.safetensors");
+    nn::save_model(nn::LSTM(nn::LstmSettings{.input_size = 3, .hidden_size = 5, .batch_first = true}),
+                   dir / "lstm.safetensors");
+    nn::save_model(nn::LSTM(nn::LstmSettings{.input_size = 3, .hidden_size = 5}), dir / "times.safetensors");
+    Conditions little;
+    if (!sanitized()) little.address_bytes = rlim_t{1} << 30;
+    const std::string x = (dir / "x.npy").string(), y = (dir / "y.npy").string();
+    const auto run_on = [&](const char* model, const char* type, const char* shape, const Words& more = {}) {
+      spill(x, npy_of(type, shape));
+      Words words{"run", dir / (std::string(model) + ".safetensors"), x, "-o", y, "--force"};
+      words.insert(words.end(), more.begin(), more.end());
+      std::filesystem::remove(y);
+      return run(words, little);
+    };
+    struct Row {
+      const char *model, *type, *shape;
+    };
+    for (const Row& row : {Row{"bag", "<i8", "(1000000000, 0)"}, Row{"linear", "<f4", "(1000000000, 0)"},
+                           Row{"linear", "<f4", "(1, 10000000000, 0)"}, Row{"lstm", "<f4", "(0, 2000000000, 3)"},
+                           Row{"times", "<f4", "(0, 2000000000, 3)"}}) {
+      CAPTURE(row.model);
+      CAPTURE(row.shape);
+      const Said said = run_on(row.model, row.type, row.shape);
+      CAPTURE(said.err);
+      CHECK(said.code == 4);
+      CHECK(holds(said.err, "Limits::extra_bytes"));
+      CHECK(holds(said.err, x));
+      CHECK(!std::filesystem::exists(y));
+    }
+    SUBCASE("states of an LSTM without a step are made for some samples at a time") {
+      CHECK(run_on("lstm", "<f4", "(1000000000, 0, 3)").code == 0);
+      CHECK(read_npy(y).shape() == Shape{1'000'000'000, 0, 5});
+    }
+    SUBCASE("the limit holds for the outputs to the byte, and --batch changes nothing") {
+      const std::string size = std::to_string(npy_of("<i8", "(1000000, 0)").size());
+      for (const char* batch : {"1", "1000", "9223372036854775807"}) {
+        CAPTURE(batch);
+        const Words just{"--batch", batch, "--limit-extra-bytes", std::to_string(16'000'000 - std::stoi(size))};
+        CHECK(run_on("bag", "<i8", "(1000000, 0)", just).code == 0);
+        CHECK(read_npy(y) == zeros({1'000'000, 4}));
+        const Words less{"--batch", batch, "--limit-extra-bytes", std::to_string(15'999'999 - std::stoi(size))};
+        const Said said = run_on("bag", "<i8", "(1000000, 0)", less);
+        CHECK(said.code == 4);
+        CHECK(holds(said.err, "the outputs of 1000000 samples"));
+        CHECK(holds(said.err, "16000000"));
+      }
+    }
+    SUBCASE("there is nothing to learn from them, or to count") {
+      spill(x, npy_of("<f4", "(3, 0)"));
+      write_npy(dir / "classes.npy", zeros({3}, Dtype::i64));
+      const Said said = run({"eval", dir / "linear.safetensors", "--data", x + "," + (dir / "classes.npy").string()});
+      CHECK(said.code == 3);
+      CHECK(holds(said.err, "must hold values; got (3, 0)"));
+    }
+  }
+
+  TEST_CASE("outputs of sound samples are bounded too, and classes that are widened") {
+    const TempDir dir;
+    const std::string x = (dir / "x.npy").string(), y = (dir / "y.npy").string();
+    write_npy(x, zeros({1000, 64}));
+    const Said outputs = run({"run", models().mlp, x, "-o", (dir / "out.npy").string(), "--limit-extra-bytes", "0"});
+    CHECK(outputs.code == 0);  // fewer than the samples: 40,000 bytes
+    write_npy(y, zeros({1000}, Dtype::u8));
+    const std::size_t size = std::filesystem::file_size(y);
+    const auto eval = [&](std::size_t extra) {
+      return run({"eval", models().mlp, "--data", x + "," + y, "--limit-extra-bytes", std::to_string(extra)});
+    };
+    CHECK(eval(8000 - size).code == 0);
+    const Said said = eval(7999 - size);
+    CAPTURE(said.err);
+    CHECK(said.code == 4);
+    CHECK(holds(said.err, "classes as int64"));
+    CHECK(holds(said.err, y));
+    write_npy(y, zeros({1000}, Dtype::i64));
+    CHECK(eval(0).code == 0);
+  }
+
+  TEST_CASE("memory that inspect has not: the message names the file") {
+    if (sanitized()) return;  // its shadow memory would count
+    const TempDir dir;
+    // 8 MB, of which the weight and its mask are 256 MB each.
+    const std::string model = model_of(
+        R"({"type":"Linear","args":{"in_features":8192,"out_features":8192,"bias":false},"masked":{"weight":[]},)"
+        R"("parameters":["weight_orig"]})",
+        {{"weight_orig", full({0}, 0)}, {"weight_mask", full({8 << 20}, 0, Dtype::u8)}}, dir);
+    CHECK(run({"inspect", model}).code == 0);
+    Conditions little;
+    little.address_bytes = rlim_t{450} << 20;
+    const Said said = run({"inspect", model, "--threads", "1"}, little);
+    CAPTURE(said.err);
+    CHECK(said.code == 4);
+    CHECK(holds(said.err, model));
   }
 
   TEST_CASE("H97: names of modules reach the terminal with their control characters made visible") {

@@ -155,6 +155,29 @@ TEST_SUITE("sparsity/cli/interrupt") {
       CHECK(entry.path().filename().string().find(".coppice-", 1) == std::string::npos);  // a temporary file
   }
 
+  TEST_CASE("Ctrl-C that reaches the demo's other process: exit code 130") {
+    const TempDir dir;
+    Child demo({"demo", (dir / "demo").string()});
+    const std::string list = cat("/proc/", static_cast<std::int64_t>(demo.pid()), "/task/",
+                                 static_cast<std::int64_t>(demo.pid()), "/children");
+    pid_t other = 0;
+    const auto deadline = Clock::now() + std::chrono::minutes(5);  // it trains first
+    while (Clock::now() < deadline && !(std::ifstream(list) >> other) &&
+           !std::filesystem::exists(dir / "demo" / "report.json"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const bool met = other != 0 && ::kill(other, SIGINT) == 0;
+    const Said said = demo.wait();
+    CAPTURE(said.err);
+    // It may have been done before the signal came.
+    if (met && said.code != 0) {
+      CHECK(said.code == 130);
+      CHECK(holds(said.err, "interrupted; the files so far are in "));
+      CHECK(said.out.empty());
+    } else {
+      CHECK(said.code == 0);
+    }
+  }
+
   TEST_CASE("Ctrl-C while training: exit code 130, no output, nothing left behind") {
     for (const int signal : {SIGINT, SIGTERM}) {
       const TempDir dir;

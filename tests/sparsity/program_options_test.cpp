@@ -1,5 +1,10 @@
 /// Options that have no effect, numbers that are none, folders of others, files that were packed before.
 #include "coppice/engine/io/safetensors.h"
+#include "coppice/nn/activation.h"
+#include "coppice/nn/container.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/linear.h"
+#include "coppice/nn/packed/linear.h"
 #include "program.h"
 
 using namespace coppice;
@@ -60,6 +65,87 @@ TEST_SUITE("sparsity/cli/options") {
       }
     refused(dir, {"prune", models().mlp, "--amount", "1", "--method", "ln_structured", "--n", "nan"}, "--n nan");
     CHECK(run({"inspect", models().mlp, "--threads", "257"}).code == 2);
+  }
+
+  TEST_CASE("integer options are whole decimal numbers inside their range, or wrong usage: no file is read") {
+    struct Option {
+      Words words;
+      const char *lowest, *below, *highest, *above;  ///< the numbers about the ends of the range
+    };
+    const char *most = "9223372036854775807", *beyond = "9223372036854775808";
+    const Words finetune{"finetune", "no", "-o", "o", "--data", "digits"};
+    const Words prune{"prune", "no", "--dry-run", "--amount", "1"};
+    const auto with = [](Words words, const char* option) {
+      words.emplace_back(option);
+      return words;
+    };
+    const std::vector<Option> options{
+        {with({"inspect", "no"}, "--threads"), "1", "0", "256", "257"},
+        {with({"inspect", "no"}, "--limit-nesting"), "0", "-1", "1000", "1001"},
+        {with({"inspect", "no"}, "--limit-rank"), "0", "-1", "18446744073709551615", "18446744073709551616"},
+        {with(prune, "--seed"), "0", "-1", "18446744073709551615", "18446744073709551616"},
+        {with({"prune", "no", "--dry-run", "--amount", "1", "--method", "ln_structured"}, "--dim"),
+         "-9223372036854775808", "-9223372036854775809", most, beyond},
+        {with(finetune, "--epochs"), "1", "0", "1000000000", "1000000001"},
+        {with(finetune, "--epochs"), "1", "-1", "1000000000", most},
+        {with(finetune, "--batch"), "1", "0", most, beyond},
+        {with(finetune, "--patience"), "0", "-1", most, beyond},
+        {with(finetune, "--seed"), "0", "-1", "18446744073709551615", "18446744073709551616"},
+        {with({"run", "no", "no.npy", "-o", "o.npy"}, "--batch"), "1", "0", most, beyond},
+        {with({"eval", "no", "--data", "digits"}, "--batch"), "1", "0", most, beyond},
+        {with({"bench", "no"}, "--rounds"), "1", "0", "100000", "100001"},
+        {with({"bench", "no"}, "--shape"), "1,0", "-1,3", "1,9223372036854775", beyond}};
+    const auto code = [](Words words, const std::string& value) {
+      words.push_back(value);
+      const Said said = run(words);
+      CAPTURE(said.err);
+      if (said.code == 2) CHECK(holds(said.err, words[words.size() - 2]));
+      return said.code;
+    };
+    for (const Option& o : options) {
+      CAPTURE(o.words[0]);
+      CAPTURE(o.words.back());
+      for (const std::string& value : {std::string(o.lowest), std::string(o.highest)}) {
+        CAPTURE(value);
+        CHECK(code(o.words, value) == 5);  // the model is not there
+      }
+      for (const std::string& value :
+           {std::string(o.below), std::string(o.above), std::string("99999999999999999999"), std::string("0x10"),
+            std::string("1e3"), std::string("1.5"), std::string("+1"), std::string(" 1"), std::string("one")}) {
+        CAPTURE(value);
+        CHECK(code(o.words, value) == 2);
+      }
+    }
+    CHECK(code({"bench", "no", "--shape"}, "1,4294967296,4294967296") == 2);
+    CHECK(run({"demo", "--data-only", "--seed", "-1"}).code == 2);
+    const Json ten = json_of({"prune", models().mlp, "--dry-run", "--amount", "1", "--seed", "010"});
+    CHECK(ten.at("seed") == 10);
+  }
+
+  TEST_CASE("models without the gradients that training needs: exit code 3 and the file") {
+    const TempDir dir;
+    const std::string model = (dir / "m.safetensors").string();
+    const auto check_refused = [&](const nn::Module& m) {
+      nn::save_model(m, model);
+      const Said said = run({"finetune", model, "-o", (dir / "out.safetensors").string(), "--data", "digits"});
+      CAPTURE(said.err);
+      CHECK(said.code == 3);
+      CHECK(holds(said.err, model));
+      CHECK(dir.size() == 1);
+    };
+    const auto packed = [](std::int64_t out, std::int64_t in) {
+      return nn::PackedLinear::from_dense(nn::Linear(in, out).tensor("weight"), Tensor(), PackedFormat::csr);
+    };
+    check_refused(nn::Sequential{std::make_shared<nn::Linear>(64, 20), std::make_shared<nn::ReLU>(), packed(10, 20)});
+    check_refused(*packed(10, 64));
+    nn::Linear frozen(64, 10);
+    frozen.requires_grad_(false);
+    check_refused(frozen);
+    // Nothing in front of a packed layer trains: it needs no gradient.
+    const nn::Sequential behind{packed(20, 64), std::make_shared<nn::ReLU>(), std::make_shared<nn::Linear>(20, 10)};
+    nn::save_model(behind, model);
+    const std::string out = (dir / "out.safetensors").string();
+    CHECK(run({"finetune", model, "-o", out, "--data", "digits", "--epochs", "1"}).code == 0);
   }
 
   TEST_CASE("an output whose name promises another format is refused") {

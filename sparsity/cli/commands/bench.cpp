@@ -16,16 +16,17 @@ struct Options {
   int rounds = 101;
 };
 
-/// Shape of `n` samples: what --shape says behind its first number, else what the built-in digits have.
-Shape input_shape(const Options& o, const nn::Module& model, std::int64_t n) {
-  if (o.shape.empty()) return digits_shape(model, n);
-  std::vector<std::int64_t> sizes = o.shape;
+constexpr std::int64_t kBatches[] = {1, 64};
+
+/// What --shape says behind its first number, of `n` samples.
+Shape shape_of(std::vector<std::int64_t> sizes, std::int64_t n) {
   sizes[0] = n;
-  return Shape(std::move(sizes));
+  return shape_option(sizes);
 }
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
+  if (!o.shape.empty()) (void)shape_of(o.shape, kBatches[1]);  // found before the models are read
   std::vector<std::string> files{o.model};
   if (!o.versus.empty()) files.push_back(o.versus);
   std::vector<nn::ModulePtr> models;
@@ -35,9 +36,10 @@ int run(const App& app, const Options& o) {
     racers.push_back(models.back().get());
   }
   std::vector<std::vector<Latency>> results;
-  for (const std::int64_t batch : {1, 64}) {
+  for (const std::int64_t batch : kBatches) {
     Generator generator(0);
-    results.push_back(measure(racers, rand(input_shape(o, *models[0], batch), Dtype::f32, &generator), o.rounds));
+    const Shape shape = o.shape.empty() ? digits_shape(*models[0], batch) : shape_of(o.shape, batch);
+    results.push_back(measure(racers, rand(shape, Dtype::f32, &generator), o.rounds));
   }
   Table table{{"model", "file bytes", "memory bytes", "b1 p50 ms", "p95", "b64 p50 ms", "p95"}, {}};
   Json list = Json::array();
@@ -74,8 +76,10 @@ void add_bench(App& app) {
                               "  coppice bench model.safetensors --shape 1,3,224,224 --threads 1");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("--vs", o->versus, "Another model to compare with");
-  sub->add_option("--shape", o->shape, "Shape of an input, batch first (default: that of the built-in digits)")->delimiter(',');
-  sub->add_option("--rounds", o->rounds, "Measurements of each")->check(CLI::Range(1, 100000))->capture_default_str();
+  sub->add_option("--shape", o->shape, "Shape of an input, batch first (default: that of the built-in digits)")
+      ->delimiter(',')
+      ->transform(whole(0, INT64_MAX));
+  sub->add_option("--rounds", o->rounds, "Measurements of each")->transform(whole(1, 100000))->capture_default_str();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }
 

@@ -1,7 +1,9 @@
 // The whole path on the built-in digits, from a checkpoint that PyTorch wrote to a packed file run by another process.
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "../data.h"
@@ -65,7 +67,7 @@ void prune(nn::Module& model, bool global) {
   nn::make_permanent(model);
 }
 
-/// Runs `coppice run` in a process of its own. @throws Error  if it fails
+/// Runs `coppice run` in a process of its own. @throws StateError  if it fails; Interrupted  if it or we were
 void run_elsewhere(const std::string& model, const std::string& input, const std::string& output) {
   std::vector<std::string> words{"coppice", "run", model, input, "-o", output, "--quiet", "--force", "--json"};
   std::vector<char*> argv;
@@ -78,8 +80,15 @@ void run_elsewhere(const std::string& model, const std::string& input, const std
   const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
-  if (error != 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    throw StateError(cat("[demo] 'coppice run ", model, "' failed in its own process"));
+  pid_t ended = -1;
+  while (error == 0 && (ended = waitpid(child, &status, 0)) < 0 && errno == EINTR) {
+  }
+  check_interrupt();
+  // Ctrl-C in a terminal goes to both processes, and may have come before the other one had a handler.
+  const int code = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : kFailed;
+  const int signal = ended > 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (code == kInterrupted || signal == SIGINT || signal == SIGTERM) throw Interrupted{};
+  if (code != kDone) throw StateError(cat("[demo] 'coppice run ", model, "' failed in its own process"));
 }
 
 std::int64_t correct_in(const Tensor& logits, const Tensor& classes) {
@@ -112,10 +121,10 @@ class Demo {
   /// Files that an earlier demo left may be replaced, those of anybody else may not.
   void claim_folder() {
     const std::filesystem::path mark = folder_ / ".coppice-demo";
-    if (!std::filesystem::exists(mark) && !o_.force)
-      for (const char* name : kFiles)
-        if (std::filesystem::exists(folder_ / name))
-          throw UsageError(cat("'", path(name), "' exists and is of no earlier demo; pass --force to replace it"));
+    const bool may = replaceable(mark.string()) || o_.force;
+    for (const char* name : kFiles)
+      if (replaceable(path(name)) && !may)
+        throw UsageError(cat("'", path(name), "' exists and is of no earlier demo; pass --force to replace it"));
     write_file(mark, std::string("Files of `coppice demo`; the next one replaces them.\n"));
   }
 
@@ -235,7 +244,8 @@ class Demo {
   }
 
   void report() {
-    write_file(path("report.json"), json().dump(2) + "\n");
+    // The folder's name need not be UTF-8.
+    write_file(path("report.json"), json().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     if (app_.json) return print("coppice.demo/1", json());
     const Entry& dense = entries_.front();
     const auto bytes = [](const Entry& e) { return static_cast<double>(file_size(e.file)); };
@@ -282,7 +292,7 @@ void add_demo(App& app) {
       "earlier demo in the folder are replaced.",
       "  coppice demo\n  coppice demo /tmp/digits --seed 7 --json");
   sub->add_option("DIR", o->folder, "Folder for the files")->capture_default_str();
-  sub->add_option("--seed", o->seed, "Seed of the fine-tuning")->capture_default_str();
+  sub->add_option("--seed", o->seed, "Seed of the fine-tuning")->transform(whole(0, UINT64_MAX))->capture_default_str();
   sub->add_flag("--force", o->force, "Replace files in DIR even if no earlier demo wrote them");
   sub->add_flag("--data-only", o->data_only, "Write the checkpoint, its architecture and the digits as .npy, and stop");
   sub->callback([&app, o] { app.action = [&app, o] { return Demo(app, *o).run(); }; });

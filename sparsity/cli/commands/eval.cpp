@@ -35,7 +35,7 @@ void add_eval(App& app) {
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in) or X.npy,Y.npy")->required();
   o->split_option = sub->add_option("--split", o->split, "Which part of the digits")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
-  sub->add_option("--batch", o->batch, "Samples at a time")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--batch", o->batch, "Samples at a time")->transform(whole(1, INT64_MAX))->capture_default_str();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masked.h"
 #include "coppice/sparsity/training/finetune.h"
@@ -13,12 +14,26 @@ namespace {
 struct Options {
   std::string model, output, data, optimizer = "adam";
   std::optional<double> sparsity;
-  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr;
+  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr, *checkpoint_option = nullptr;
   std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
   sparsity::FinetuneOptions train;
 };
+
+/// As sparsity::finetune. @throws NotSupported  for a model that has no gradients where training needs them: packed
+/// layers behind others, or nothing but frozen parameters. To the library it is a call at the wrong moment.
+template <class Progressed>
+sparsity::FinetuneReport train(const Options& o, nn::Module& model, const sparsity::Dataset& data,
+                               Progressed progressed) {
+  try {
+    return sparsity::finetune(
+        model, data, o.train, [&](const std::string& name, const Tensor& t) { return o.names.takes(name, t); },
+        progressed);
+  } catch (const StateError& e) {
+    throw NotSupported(cat(quote_path(o.model), " cannot be trained: ", e.what()));
+  }
+}
 
 Json row_json(const sparsity::EpochReport& r) {
   return {{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"sparsity", r.sparsity},
@@ -32,13 +47,16 @@ int run(const App& app, Options o) {
   for (std::string& file : files_behind(app, o.model)) inputs.push_back(std::move(file));
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
-  if (!o.checkpoint.empty()) {
+  if (o.checkpoint_option->count() > 0) {
     inputs.push_back(o.output);
     check_output(o.checkpoint, inputs, true);  // an existing one is gone on from
     o.train.checkpoint = o.checkpoint;
     o.train.read = app.read;
     std::error_code ignored;
-    if (std::filesystem::exists(o.checkpoint, ignored)) note(app, cat("going on from ", o.checkpoint));
+    if (std::filesystem::exists(o.checkpoint, ignored)) {
+      note(app, cat("going on from ", o.checkpoint));
+      app.files.push_back(o.checkpoint);
+    }
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
   if (!o.sparsity) only_with(*o.ramp_option, "--sparsity");
@@ -54,14 +72,12 @@ int run(const App& app, Options o) {
   const sparsity::Dataset data = load_data(app, o.data, Split::train, *model);
 
   Progress progress(app, "epoch", o.train.epochs);
-  const sparsity::FinetuneReport report = sparsity::finetune(
-      *model, data, o.train, [&](const std::string& name, const Tensor& t) { return o.names.takes(name, t); },
-      [&](const sparsity::EpochReport& r) {
-        progress.update(r.epoch, cat("loss ", fixed(r.train_loss, 4), "  zeros ", percent(r.sparsity), "  validation ",
-                                     r.validation.correct, "/", r.validation.count));
-        check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
-        return true;
-      });
+  const sparsity::FinetuneReport report = train(o, *model, data, [&](const sparsity::EpochReport& r) {
+    progress.update(r.epoch, cat("loss ", fixed(r.train_loss, 4), "  zeros ", percent(r.sparsity), "  validation ",
+                                 r.validation.correct, "/", r.validation.count));
+    check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
+    return true;
+  });
   if (!o.keep_masks)
     for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
   write_output(o.output, [&] { nn::save_model(*model, o.output, notes_of(input.tensors)); });
@@ -101,24 +117,31 @@ void add_finetune(App& app) {
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
   sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(finite(0, 1));
-  sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")->check(CLI::PositiveNumber)->capture_default_str();
-  sub->add_option("--batch", o->train.batch, "Samples per step")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")
+      ->transform(whole(1, sparsity::kMostEpochs))
+      ->capture_default_str();
+  sub->add_option("--batch", o->train.batch, "Samples per step")->transform(whole(1, INT64_MAX))->capture_default_str();
   sub->add_option("--lr", o->train.lr, "Learning rate")->check(finite(0, 1e6))->capture_default_str();
   sub->add_option("--optimizer", o->optimizer, "adam, adamw or sgd")
       ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
       ->capture_default_str();
   o->momentum_option = sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(finite(0, 1))->capture_default_str();
   sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")->check(finite(0, 1e6))->capture_default_str();
-  sub->add_option("--seed", o->train.seed, "Seed of order and split")->capture_default_str();
+  sub->add_option("--seed", o->train.seed, "Seed of order and split")
+      ->transform(whole(0, UINT64_MAX))
+      ->capture_default_str();
   sub->add_option("--validation", o->train.validation, "Share of the data that chooses the best epoch")
       ->check(finite(0, 0.9))
       ->capture_default_str();
-  sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")->capture_default_str();
+  sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")
+      ->transform(whole(0, INT64_MAX))
+      ->capture_default_str();
   o->ramp_option = sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
       ->check(finite(0.01, 1))
       ->capture_default_str();
-  sub->add_option("--checkpoint", o->checkpoint,
-                  "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");
+  o->checkpoint_option = sub->add_option(
+      "--checkpoint", o->checkpoint,
+      "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");
   o->names.add_options(sub);
   sub->add_flag("--keep-masks", o->keep_masks, "Write the masks too, so that later training keeps them apart from zeros");
   sub->add_flag("--force", o->force, "Replace an existing output");

@@ -49,7 +49,9 @@ int run(const App& app, const Options& o) {
   const std::int64_t masked = attach_masks(*model, tensors);
   nn::load_state_dict(*model, tensors);
   write_output(o.output, [&] {
-    nn::save_model(*model, o.output, {{"coppice.source", std::filesystem::path(o.weights).filename().string()}});
+    // Metadata is UTF-8; a name need not be.
+    nn::save_model(*model, o.output,
+                   {{"coppice.source", printable(std::filesystem::path(o.weights).filename().string())}});
   });
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json)

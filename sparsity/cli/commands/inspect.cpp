@@ -13,6 +13,7 @@ struct Options {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
+  app.files.push_back(o.file);
   const NamedTensors tensors = load_tensors(o.file, app.read);
   Table table{{"name", "dtype", "shape", "elements", "zeros", "share", "bytes"}, {}};
   Json list = Json::array();
@@ -22,7 +23,7 @@ int run(const App& app, const Options& o) {
     const double share = t.numel() == 0 ? 0 : static_cast<double>(zero) / static_cast<double>(t.numel());
     elements += t.numel();
     zeros += zero;
-    if (!app.json)
+    if (!app.json)  // of the two only what is shown: a million tensors are many lines
       table.rows.push_back({printable(name), to_string(t.dtype()), to_string(t.shape()), grouped(t.numel()),
                             grouped(zero), percent(share), grouped(static_cast<std::int64_t>(t.nbytes()))});
     if (app.json)
@@ -39,11 +40,17 @@ int run(const App& app, const Options& o) {
       nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
   const WeightCount count = model == nullptr ? WeightCount() : count_weights(*model);
   if (app.json) {
-    Json out{{"file", o.file}, {"model", model != nullptr}, {"tensors", list}, {"elements", elements}, {"zeros", zeros},
-             {"tensor_bytes", tensors.nbytes()}, {"file_bytes", file_bytes}, {"metadata", tensors.metadata()},
+    Json out{{"file", o.file},
+             {"model", model != nullptr},
+             {"tensors", std::move(list)},
+             {"elements", elements},
+             {"zeros", zeros},
+             {"tensor_bytes", tensors.nbytes()},
+             {"file_bytes", file_bytes},
+             {"metadata", tensors.metadata()},
              {"skipped", tensors.skipped()}};
     if (model != nullptr) out["weights"] = count.weights, out["weight_zeros"] = count.zeros;
-    print("coppice.inspect/1", out);
+    print("coppice.inspect/1", std::move(out));
     return kDone;
   }
   const double share = elements == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(elements);

@@ -2,6 +2,7 @@
 
 #include "../data.h"
 #include "../tensors.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
@@ -27,13 +28,17 @@ bool holds_packed(const nn::Module& model) {
 Tensor example_of(const App& app, const Options& o) {
   if (!o.input.empty()) {
     app.files.push_back(o.input);
-    return read_npy(o.input, app.read);
+    const Tensor example = read_npy(o.input, app.read);
+    if (example.numel() == 0)  // its header alone says how many samples they are
+      throw ShapeError(cat("[pack] the input in ", quote_path(o.input), " must hold values; got ", example.shape()));
+    return example;
   }
-  return o.shape.empty() ? Tensor() : zeros(Shape(o.shape));
+  return o.shape.empty() ? Tensor() : zeros(shape_option(o.shape));
 }
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
+  if (!o.shape.empty()) (void)shape_option(o.shape);
   if (o.no_measure) only_with(*o.shape_option, "measuring (not --no-measure)");
   std::vector<std::string> inputs = files_behind(app, o.model);
   inputs.push_back(o.input);
@@ -81,7 +86,10 @@ void add_pack(App& app) {
       "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
-  o->shape_option = sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")->delimiter(',');
+  o->shape_option =
+      sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")
+          ->delimiter(',')
+          ->transform(whole(0, INT64_MAX));
   sub->add_option("--input", o->input, "The same from an .npy file")->excludes("--shape");
   sub->add_flag("--no-measure", o->no_measure, "Choose by bytes alone: the same result on every machine");
   sub->add_flag("--force", o->force, "Replace an existing output");

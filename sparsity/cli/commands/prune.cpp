@@ -111,14 +111,23 @@ void report(const App& app, const Options& o, const std::vector<Row>& rows) {
     zeros += r.zeros;
     total += r.elements;
     const double share = r.elements == 0 ? 0 : static_cast<double>(r.zeros) / static_cast<double>(r.elements);
-    table.rows.push_back({printable(r.name), to_string(r.shape), grouped(r.zeros), grouped(r.elements), percent(share)});
-    list.push_back({{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}});
+    if (!app.json)
+      table.rows.push_back(
+          {printable(r.name), to_string(r.shape), grouped(r.zeros), grouped(r.elements), percent(share)});
+    if (app.json)
+      list.push_back({{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}});
   }
   const double share = total == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(total);
   if (app.json) {
-    print("coppice.prune/1", {{"output", o.dry_run ? Json() : Json(o.output)}, {"method", o.method},
-                              {"amount", o.amount}, {"seed", o.seed}, {"ties", o.ties}, {"tensors", list},
-                              {"zeros", zeros}, {"elements", total}, {"sparsity", share}});
+    print("coppice.prune/1", {{"output", o.dry_run ? Json() : Json(o.output)},
+                              {"method", o.method},
+                              {"amount", o.amount},
+                              {"seed", o.seed},
+                              {"ties", o.ties},
+                              {"tensors", std::move(list)},
+                              {"zeros", zeros},
+                              {"elements", total},
+                              {"sparsity", share}});
     return;
   }
   table.rows.push_back({"total", "", grouped(zeros), grouped(total), percent(share)});
@@ -182,8 +191,12 @@ void add_prune(App& app) {
                   "tensors together for the global methods")
       ->required();
   o->n_option = sub->add_option("--n", o->n, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")->capture_default_str();
-  o->dim_option = sub->add_option("--dim", o->dim, "Structured methods: the axis whose slices go")->capture_default_str();
-  sub->add_option("--seed", o->seed, "Random methods: torch.manual_seed of the stream")->capture_default_str();
+  o->dim_option = sub->add_option("--dim", o->dim, "Structured methods: the axis whose slices go")
+                      ->transform(whole(INT64_MIN, INT64_MAX))
+                      ->capture_default_str();
+  sub->add_option("--seed", o->seed, "Random methods: torch.manual_seed of the stream")
+      ->transform(whole(0, UINT64_MAX))
+      ->capture_default_str();
   sub->add_option("--ties", o->ties, "Which of equal scores goes: the lowest index, or what PyTorch takes")
       ->check(CLI::IsMember({"lowest", "pytorch"}))
       ->capture_default_str();

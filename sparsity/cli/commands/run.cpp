@@ -1,9 +1,13 @@
+#include <algorithm>
 #include <filesystem>
 
 #include "../tensors.h"
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/ops/shape_ops.h"
+#include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
 namespace {
@@ -13,6 +17,71 @@ struct Options {
   std::int64_t batch = 256;
   bool force = false;
 };
+
+/// The longest axis of all tensors of the layers that make something of samples without values.
+std::uint64_t widest(const nn::Module& model, bool no_samples) {
+  std::int64_t most = 0;
+  for (const auto& [path, module] : model.named_modules()) {
+    // Where there is no sample either, an LSTM still has a state for each sequence, or a step for each time.
+    if (no_samples && module->type_name() != "LSTM") continue;
+    for (const auto* own : {&module->own_parameters(), &module->own_buffers()})
+      for (const auto& [name, tensor] : *own)
+        if (tensor.defined())
+          for (const std::int64_t size : tensor.shape()) most = std::max(most, size);
+    if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(module))
+      most = std::max(most, packed->weight().rows());
+  }
+  return static_cast<std::uint64_t>(most);
+}
+
+/// Samples to run at a time: --batch, unless they hold no values. Then a header of 80 bytes names any number of them,
+/// and of places in each, of which a layer may make as many numbers as its longest axis.
+/// @throws LimitError  if a single sample may take more than the limits allow
+std::int64_t batch_of(const App& app, const Options& o, const nn::Module& model, const Tensor& x) {
+  if (x.numel() > 0) return o.batch;
+  constexpr std::int64_t kMany = 1 << 16;  // one by one they might be without end
+  std::uint64_t need = widest(model, x.size(0) == 0) * sizeof(float);
+  for (std::int64_t axis = 1; axis < x.dim(); ++axis)
+    if (x.size(axis) > 0) need = checked_mul(need, static_cast<std::uint64_t>(x.size(axis))).value_or(UINT64_MAX);
+  const std::uint64_t allowed = checked_add(app.read.limits.extra_bytes, file_size(o.input)).value_or(UINT64_MAX);
+  if (need > allowed)
+    Source{"run", o.input}.exceeded("extra_bytes", cat("memory for a sample without values, of samples ", x.shape()),
+                                    allowed, need);
+  const std::int64_t most = std::max(o.batch, kMany);
+  return need == 0 ? most
+                   : static_cast<std::int64_t>(
+                         std::clamp<std::uint64_t>(allowed / need, 1, static_cast<std::uint64_t>(most)));
+}
+
+/// The model's outputs of all samples.
+Tensor outputs(const App& app, const Options& o, const nn::Module& model, const Tensor& x) {
+  const std::int64_t samples = x.size(0), batch = batch_of(app, o, model, x);
+  NoGrad guard;
+  Progress progress(app, "sample", samples);
+  TensorList parts;
+  std::int64_t at = 0;
+  do {
+    const std::int64_t n = std::min(batch, samples - at);
+    Tensor y = model(narrow(x, 0, at, n));
+    if (at == 0 && n > 0) {  // the first tell what all will take
+      const std::uint64_t each = (y.nbytes() + static_cast<std::uint64_t>(n) - 1) / static_cast<std::uint64_t>(n);
+      MemoryBudget(Source{"run", o.input}, app.read.limits, file_size(o.input))
+          .take(checked_mul(each, static_cast<std::uint64_t>(samples)).value_or(UINT64_MAX),
+                cat("the outputs of ", samples, " samples"));
+    }
+    if (x.numel() == 0 && y.numel() == 0 && n < samples) {  // nothing comes of nothing, however often
+      if (y.dim() < 1 || y.size(0) != n)
+        throw ShapeError(
+            cat("[run] of ", n, " samples without values the model must give [", n, ", ...]; got ", y.shape()));
+      std::vector<std::int64_t> sizes(y.shape().begin(), y.shape().end());
+      sizes[0] = samples;
+      return Tensor::empty(Shape(std::move(sizes)), y.dtype());
+    }
+    parts.push_back(std::move(y));
+    progress.update(at += n);
+  } while (at < samples);
+  return cat_tensors(parts);
+}
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
@@ -26,18 +95,7 @@ int run(const App& app, const Options& o) {
   Tensor x = read_npy(o.input, app.read);
   if (x.dim() < 1) throw ShapeError(cat("'", o.input, "' must be [n, ...]; got ", x.shape()));
   if (x.dtype() == Dtype::f64) x = x.to(Dtype::f32);
-  NoGrad guard;
-  TensorList parts;
-  Progress progress(app, "sample", x.size(0));
-  // Samples without a value cost nothing together, but one by one they might be without end.
-  const std::int64_t batch = x.numel() == 0 ? std::max<std::int64_t>(x.size(0), 1) : o.batch;
-  for (std::int64_t at = 0; at < x.size(0) || at == 0; at += std::min(batch, x.size(0) - at)) {
-    const std::int64_t n = std::min(batch, x.size(0) - at);
-    parts.push_back((*model)(narrow(x, 0, at, n)));
-    progress.update(at + n);
-    if (x.size(0) == 0) break;
-  }
-  const Tensor y = cat_tensors(parts);
+  const Tensor y = outputs(app, o, *model, x);
   write_output(o.output, [&] { write_npy(o.output, y); });
   if (app.json)
     print("coppice.run/1", {{"output", o.output}, {"samples", x.size(0)},
@@ -57,7 +115,7 @@ void add_run(App& app) {
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("INPUT", o->input, "Samples: .npy, [n, ...] as the model takes them")->required();
   sub->add_option("-o,--output", o->output, ".npy file to write")->required();
-  sub->add_option("--batch", o->batch, "Samples at a time")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--batch", o->batch, "Samples at a time")->transform(whole(1, INT64_MAX))->capture_default_str();
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

@@ -4,6 +4,7 @@
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/random.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "settings.h"
@@ -18,6 +19,13 @@ std::int64_t units(const Method& method, const Tensor& scores, const Shape& mask
   if (scores.shape() != mask)
     throw ShapeError(cat("[", method.type_name(), "] scores ", scores.shape(), " and mask ", mask));
   return scores.size(resolve_axis("prune", *method.dim(), scores.dim()));
+}
+
+/// Scores with one slice along `dim`, where the slices are empty: a shape of a few bytes may claim billions of them,
+/// and there is nothing to rank.
+Tensor one_if_empty(const Tensor& scores, std::int64_t dim) {
+  const std::int64_t axis = resolve_axis("prune", dim, scores.dim());
+  return scores.numel() == 0 && scores.size(axis) > 1 ? narrow(scores, axis, 0, 1) : scores;
 }
 
 /// The mask of the slices joined with the one before, in the type of the scores; the one before itself if no slice goes.
@@ -63,8 +71,10 @@ nn::Arguments LnStructured::arguments() const {
 Tensor LnStructured::slices(const Tensor& scores, const Shape& mask) const {
   const std::int64_t count = amount_.of(units(*this, scores, mask));
   const Tensor ranked = is_floating(scores.dtype()) ? scores : scores.to(Dtype::f64);
-  const Tensor norms = channel_norms(ranked, n_, dim_);  // also where nothing goes: a bad norm is refused
-  return count == 0 ? Tensor() : mask_channels(scores, norms, count, dim_, ties_);
+  // Also where nothing goes: a bad norm is refused.
+  const Tensor norms = channel_norms(one_if_empty(ranked, dim_), n_, dim_);
+  if (count == 0) return {};
+  return scores.numel() == 0 ? zeros_like(scores) : mask_channels(scores, norms, count, dim_, ties_);
 }
 
 Tensor LnStructured::compute_mask(const Tensor& scores, const Tensor& default_mask) const {

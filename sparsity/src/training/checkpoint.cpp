@@ -2,6 +2,8 @@
 
 #include <cstring>
 #include <map>
+#include <type_traits>
+#include <variant>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/safetensors.h"
@@ -55,6 +57,47 @@ template <class T>
 std::string fingerprint(const T& what) {
   Fingerprint f;
   f.add(what);
+  return f.text();
+}
+
+std::string text_of(const nn::Argument& value) {
+  return std::visit(
+      []<class T>(const T& v) {
+        if constexpr (std::is_same_v<T, std::monostate>) {
+          return std::string();
+        } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+          std::string out;
+          for (const std::int64_t n : v) out += cat(n, ',');
+          return out;
+        } else {
+          return cat(v);
+        }
+      },
+      value);
+}
+
+/// What the tensors do not show: types, settings and names of the modules, which tensors are one, which are frozen.
+std::string fingerprint_of_modules(const nn::Module& model) {
+  Fingerprint f;
+  const auto count = [&](std::size_t n) { f.add(cat(n)); };  // so that no list passes for the next one
+  for (const auto& [path, module] : model.named_modules()) {
+    f.add(path);
+    f.add(module->type_name());
+    const nn::Arguments arguments = module->arguments();
+    for (const auto& [name, value] : arguments) {
+      f.add(name);
+      count(value.index());
+      f.add(text_of(value));
+    }
+    count(module->derived().size());
+    for (const auto& [name, derived] : module->derived()) f.add(name);
+    count(module->children().size());
+    for (const auto& [name, child] : module->children()) f.add(name);
+  }
+  for (const auto& [name, parameter] : model.named_parameters()) {  // each tensor once, under its first name
+    f.add(name);
+    count(parameter.requires_grad() ? 1 : 0);
+  }
   return f.text();
 }
 
@@ -140,6 +183,7 @@ NamedTensors best_of(const NamedTensors& all, const nn::Module& model, const Sou
 
 std::string recipe_of(const nn::Module& model, const Dataset& data, const FinetuneOptions& o) {
   return cat("{\"model\":", json_word(fingerprint(nn::all_tensors(model))),
+             ",\"modules\":", json_word(fingerprint_of_modules(model)),
              ",\"data\":", json_word(fingerprint(data.x) + fingerprint(data.y)), ",\"epochs\":", json_number(o.epochs),
              ",\"batch\":", json_number(o.batch), ",\"lr\":", json_number(o.lr),
              ",\"optimizer\":", json_word(name_of(o.optimizer)), ",\"momentum\":", json_number(o.momentum),

@@ -9,7 +9,8 @@
 
 namespace coppice::sparsity {
 
-/// What a run depends on beside its state: options, and fingerprints of the model and the data, as JSON.
+/// What a run depends on beside its state: options, and fingerprints of the model's tensors, of its modules (types,
+/// settings, names, what is frozen) and of the data, as JSON.
 [[nodiscard]] std::string recipe_of(const nn::Module& model, const Dataset& data, const FinetuneOptions& options);
 
 /// Atomic. @throws IoError

@@ -24,6 +24,7 @@ Dataset make_dataset(const Tensor& x, const Tensor& y) {
 }
 
 Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) {
+  if (batch < 1) throw ValueError(cat("[evaluate] batch must be at least 1; got ", batch));
   // Listed now: a destructor may not ask for memory.
   struct Restore {
     std::vector<std::pair<nn::Module*, bool>> modes;

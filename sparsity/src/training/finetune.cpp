@@ -19,7 +19,7 @@ void check(const FinetuneOptions& o, const Dataset& data) {
   const auto need = [](bool holds, const char* rule, double got) {
     if (!holds) throw ValueError(cat("[finetune] ", rule, "; got ", got));
   };
-  need(o.epochs >= 1, "epochs must be at least 1", static_cast<double>(o.epochs));
+  need(o.epochs >= 1 && o.epochs <= kMostEpochs, "epochs must be in 1..1,000,000,000", static_cast<double>(o.epochs));
   need(o.batch >= 1, "batch must be at least 1", static_cast<double>(o.batch));
   need(o.validation >= 0 && o.validation < 1, "validation must be in [0, 1)", o.validation);
   need(o.patience >= 0, "patience must be at least 0", static_cast<double>(o.patience));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/softmax.h"
 #include "coppice/nn/state_dict.h"
@@ -78,10 +79,13 @@ TrainingRun::TrainingRun(nn::Module& model, const FinetuneOptions& o, const Weig
   for (const nn::MaskedSlot& s : slots_) optimizer_->set_mask(s.original, s.mask);
   const std::int64_t steps = steps_per_epoch();
   const auto ramp_epochs = std::max<std::int64_t>(1, static_cast<std::int64_t>(o.ramp * static_cast<double>(o.epochs)));
+  const auto ramp_steps = static_cast<std::int64_t>(std::min<std::uint64_t>(
+      checked_mul(static_cast<std::uint64_t>(ramp_epochs), static_cast<std::uint64_t>(steps)).value_or(UINT64_MAX),
+      INT64_MAX));
   schedule_ = {.initial = sparsity_of(slots_),
                .final = o.sparsity.value_or(0),
                .begin = 0,
-               .end = std::max<std::int64_t>(1, ramp_epochs * steps - 1),
+               .end = std::max<std::int64_t>(1, ramp_steps - 1),
                .every = std::max<std::int64_t>(1, steps / o.updates_per_epoch)};
   ramping_ = o.sparsity.has_value();
   if (ramping_ && slots_.empty()) throw ValueError("[finetune] a sparsity is wanted, but no weight is chosen to be pruned");

@@ -14,11 +14,12 @@ using nn::Linear;
 namespace {
 
 /// With dropout, so that the default generator takes part, and batch norm, whose buffers do.
-nn::ModulePtr net() {
+nn::ModulePtr net(double dropout = 0.25, nn::ModulePtr activation = std::make_shared<nn::ReLU>(), double eps = 1e-5) {
   manual_seed(0);
   return std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
-      std::make_shared<Linear>(4, 12), std::make_shared<nn::BatchNorm1d>(nn::BatchNormSettings{.features = 12}),
-      std::make_shared<nn::ReLU>(), std::make_shared<nn::Dropout>(0.25), std::make_shared<Linear>(12, 3)});
+      std::make_shared<Linear>(4, 12),
+      std::make_shared<nn::BatchNorm1d>(nn::BatchNormSettings{.features = 12, .eps = eps}), std::move(activation),
+      std::make_shared<nn::Dropout>(dropout), std::make_shared<Linear>(12, 3)});
 }
 
 Dataset points(std::int64_t n = 100) {
@@ -153,6 +154,16 @@ TEST_SUITE("sparsity/training/checkpoint") {
       stranger->child("0")->tensor("weight").fill_(1);
       refused(resume(bent(good), options(), stranger), "belongs to another run: model was");
     }
+    SUBCASE("the same tensors in other modules, or with others of them frozen") {
+      const std::string words = "belongs to another run: modules was";
+      refused(resume(bent(good), options(), net(0.5)), words);
+      refused(resume(bent(good), options(), net(0.25, std::make_shared<nn::Tanh>())), words);
+      refused(resume(bent(good), options(), net(0.25, std::make_shared<nn::ReLU>(), 1e-3)), words);
+      const nn::ModulePtr frozen = net();
+      frozen->child("0")->tensor("bias").requires_grad_(false);
+      refused(resume(bent(good), options(), frozen), words);
+      CHECK(resume(bent(good), options(), net()->clone()) == "accepted");
+    }
     SUBCASE("no checkpoint, no safetensors, a folder") {
       write_safetensors(dir / "plain.safetensors", {{"a", ones({1})}});
       refused(resume(dir / "plain.safetensors"),
@@ -227,6 +238,7 @@ TEST_SUITE("sparsity/training/checkpoint") {
     refused(with_metadata("\"format\":1", std::string("\"format\":1\0", 11)), "must not be NUL");
     refused(with_metadata("\"recipe\":{", "\"recipe\":7,\"x\":{"), "must have an object \"recipe\"; it is '7'");
     refused(with_metadata("\"batch\":16,", ""), "batch was not there and is 16");
+    CHECK(good.metadata().at("coppice.finetune").size() < 500);  // however many modules there are: 4096 is the most
   }
 
   TEST_CASE("a model whose masks are a parametrization's trains and resumes, the masks staying as they are") {

@@ -49,6 +49,8 @@ TEST_SUITE("sparsity/training/dataset") {
       CHECK(e.loss == doctest::Approx((first + second + third) / 3));
     }
     CHECK(evaluate(model, d.subset({})).accuracy() == 0);
+    for (const std::int64_t batch : {std::int64_t{0}, std::int64_t{-1}})
+      CHECK_THROWS_AS((void)evaluate(model, d, batch), ValueError);
   }
 
   TEST_CASE("the model runs in eval mode, without gradients, and gets its mode back even after an error") {

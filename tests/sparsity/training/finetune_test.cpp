@@ -70,6 +70,16 @@ TEST_SUITE("sparsity/training/finetune") {
     CHECK(same(*all, *more));
   }
 
+  TEST_CASE("a ramp over the most epochs begins like any other") {
+    FinetuneOptions o;
+    o.epochs = kMostEpochs, o.ramp = 1, o.batch = 1, o.sparsity = 0.5;
+    const auto model = net();
+    const auto stop = [](const EpochReport&) { return false; };
+    const FinetuneReport report = finetune(*model, points(20), o, is_prunable, stop);
+    REQUIRE(report.epochs.size() == 1);
+    CHECK(report.epochs[0].sparsity < 0.01);
+  }
+
   TEST_CASE("existing zeros stay zero under every optimiser, other weights move, biases are free") {
     using Optimizer = FinetuneOptions::Optimizer;
     for (const Optimizer optimizer : {Optimizer::adam, Optimizer::adamw, Optimizer::sgd}) {
@@ -261,6 +271,8 @@ TEST_SUITE("sparsity/training/finetune") {
       CHECK_THROWS_AS(finetune(*model, data, o), ValueError);
     };
     refused([](auto& o) { o.epochs = 0; });
+    refused([](auto& o) { o.epochs = kMostEpochs + 1; });
+    refused([](auto& o) { o.epochs = INT64_MAX, o.ramp = 1, o.sparsity = 0.5; });
     refused([](auto& o) { o.batch = 0; });
     refused([](auto& o) { o.lr = -1; });
     refused([](auto& o) { o.momentum = -1, o.optimizer = FinetuneOptions::Optimizer::sgd; });

@@ -38,7 +38,7 @@ namespace coppice::sparsity {
 
 /// Zeros in `count` slices along `dim` drawn at random: one uniform float32 per slice, the `count` smallest go.
 /// TieRule::pytorch prunes every slice whose draw is not above the threshold, as PyTorch: more than `count` where
-/// draws are equal. Source: RandomStructured.compute_mask
+/// draws are equal. Empty slices take no draw, where PyTorch draws. Source: RandomStructured.compute_mask
 [[nodiscard]] Tensor mask_random_channels(const Tensor& like, std::int64_t count, std::int64_t dim,
                                           Generator& generator, TieRule ties = TieRule::lowest_index);
 

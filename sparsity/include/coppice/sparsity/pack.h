@@ -15,7 +15,7 @@ struct PackOptions {
   bool measure = true;
   /// A format may take this share of the dense layer's time at most, as the mean over both batch sizes.
   double slowest = 1.1;
-  /// Median over this many runs, in which the candidates take turns.
+  /// Median over this many runs, in which the candidates take turns; fewer, but 3, where all take more than 2 seconds.
   int runs = 15;
 };
 
@@ -42,10 +42,13 @@ struct Packed {
   std::vector<PackDecision> decisions;
 };
 
-/// A copy of `model` with every Linear and every Conv2d of one group in the format that is smallest and fastest: the
-/// least sum of its share of the dense bytes and twice its share of the dense time (mean over batch 1 and 64) among the
-/// formats that are smaller and at most a tenth slower than dense; dense where there is none. Masks are burned in,
-/// subnormals become 0.
+/// A copy of `model` with every float32 Linear and every float32 Conv2d of one group in the format that is smallest and
+/// fastest: the least sum of its share of the dense bytes and twice its share of the dense time (mean over batch 1 and
+/// 64) among the formats that are smaller and at most a tenth slower than dense; dense where there is none, and for
+/// layers that hold modules of their own. Masks are burned in, subnormals become 0.
+///
+/// Timing takes at most 256 MiB for a layer: where batch 64 needs more, a smaller batch is timed and its time
+/// multiplied; where one sample needs more, the smallest format is taken and the reason says so.
 ///
 /// @param example  one input of the model, [n, ...], from which the sizes inside convolutions are learnt; when
 ///                 undefined, convolutions are timed on 64 positions

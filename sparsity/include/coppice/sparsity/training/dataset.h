@@ -31,7 +31,9 @@ struct Evaluation {
 };
 
 /// Runs the model in eval mode (its mode is restored) over all samples, `batch` at a time, without gradients.
-/// @throws ShapeError  if the outputs are not [n, classes]; IndexError  for a class that the model does not have
+/// @throws ValueError  for a batch below 1; ShapeError  if the outputs are not [n, classes]; IndexError  for a class
+/// that
+///         the model does not have
 [[nodiscard]] Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch = 256);
 
 }  // namespace coppice::sparsity

@@ -14,8 +14,11 @@
 
 namespace coppice::sparsity {
 
+/// Steps of so many epochs can be counted.
+inline constexpr std::int64_t kMostEpochs = 1'000'000'000;
+
 struct FinetuneOptions {
-  std::int64_t epochs = 30;
+  std::int64_t epochs = 30;  ///< 1 .. kMostEpochs
   std::int64_t batch = 64;
   double lr = 1e-3;
   enum class Optimizer { adam, adamw, sgd } optimizer = Optimizer::adam;
