@@ -91,9 +91,10 @@ TEST_SUITE("hostile/program") {
       return Words{"prune", path, "--method", method, "--amount", "0.5", "--dim", "0", "--dry-run"};
     };
     struct Case {
-      const char* what;
+      std::string what;
       std::string file;
       std::vector<Words> commands;
+      int code = 0;
     };
     const std::vector<Case> cases{
         {"empty rows",
@@ -101,7 +102,7 @@ TEST_SUITE("hostile/program") {
          {pack, by_bytes, prune("ln_structured"), prune("random_structured"), {"inspect", path}}},
         {"empty columns", linear("15000000000", "0"), {pack, by_bytes, prune("ln_structured")}},
         {"a million channels", conv(1'000'000, "1", "[1,1000000,1,1]"), {pack, by_bytes}},
-        {"a kernel that is a line", conv(1, "[1,1000000]", "[1,1,1,1000000]"), {pack, by_bytes}},
+        {"a kernel that is a line", conv(1, "[1,1000000]", "[1,1,1,1000000]"), {pack, by_bytes}, 3},  // no format
         {"windows far apart", conv(250'000, "2", "[1,250000,2,2]", R"(,"dilation":2147483647)"), {pack, by_bytes}},
         {"a frame of zeros", conv(1'000'000, "1", "[1,1000000,1,1]", R"(,"padding":2147483647)"), {pack, by_bytes}}};
     for (const Case& c : cases) {
@@ -111,8 +112,8 @@ TEST_SUITE("hostile/program") {
         CAPTURE(cat(command[0], " ", command.back()));
         const Said said = run(command, little);
         CAPTURE(said.err);
-        CHECK(said.code == 0);
-        if (command[0] == "pack") CHECK(run({"verify", out}, little).code == 0);
+        CHECK(said.code == c.code);
+        if (command[0] == "pack" && c.code == 0) CHECK(run({"verify", out}, little).code == 0);
       }
     }
   }
@@ -204,8 +205,8 @@ TEST_SUITE("hostile/program") {
   TEST_CASE("what is no file is an input/output error") {
     const TempDir dir;
     REQUIRE(::mkfifo((dir / "pipe.pt").c_str(), 0600) == 0);
-    for (const std::string& path : {dir.path().string(), (dir / "pipe.pt").string(), std::string("/dev/zero"),
-                                    (dir / "absent.pt").string()}) {
+    for (const std::string& path :
+         {dir.path().string(), (dir / "pipe.pt").string(), std::string("/dev/zero"), (dir / "absent.pt").string()}) {
       CAPTURE(path);
       const Said said = run({"verify", path});
       CHECK(said.code == 5);
