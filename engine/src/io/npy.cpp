@@ -7,6 +7,18 @@
 #include "io/zip.h"
 
 namespace coppice {
+namespace {
+
+/// The source of what stands in a member. Bytes of an inflated one are counted from its beginning, as they stand
+/// nowhere in the file.
+Source inside(const Source& archive, const ZipMember& member) {
+  Source out = archive;  // a second name, in quotes like the first
+  out.file += cat("', in the ", member.deflated ? "inflated " : "", "member '",
+                  member.name.size() <= 120 ? member.name : "….npy");
+  return out;
+}
+
+}  // namespace
 
 Tensor read_npy(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_npy", path.string()};
@@ -35,7 +47,8 @@ NamedTensors read_npz(const std::filesystem::path& path, const ReadOptions& opti
       continue;
     }
     const std::string name = member.name.substr(0, member.name.size() - 4);
-    out.add(name, npy_tensor(source, name, zip.contents(member, budget), member.data_offset, options.limits, budget));
+    out.add(name, npy_tensor(inside(source, member), name, zip.contents(member, budget),
+                             member.deflated ? 0 : member.data_offset, options.limits, budget));
   }
   return out;
 }
