@@ -134,8 +134,8 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
   d.nonzeros = count_nonzero(weight);
   d.candidates.push_back({PackedFormat::dense, static_cast<std::int64_t>(weight.nbytes()), 0, 0});
   bool timed = false;
-  if (d.elements >
-      0) {  // the index of a format has an entry for each row, of which there may be billions without values
+  // The index of a format has an entry for each row, of which there may be billions without values.
+  if (d.elements > 0) {
     std::vector<nn::ModulePtr> modules;
     std::vector<const nn::Module*> racers{layer.module};
     for (const PackedFormat format : all_packed_formats()) {

@@ -26,7 +26,7 @@ int run(const App& app, const Options& o) {
     if (!app.json)  // of the two only what is shown: a million tensors are many lines
       table.rows.push_back({printable(name), to_string(t.dtype()), to_string(t.shape()), grouped(t.numel()),
                             grouped(zero), percent(share), grouped(static_cast<std::int64_t>(t.nbytes()))});
-    if (app.json)
+    else
       list.push_back({{"name", name},
                       {"dtype", to_string(t.dtype())},
                       {"shape", std::vector<std::int64_t>(t.shape().begin(), t.shape().end())},

@@ -114,7 +114,7 @@ void report(const App& app, const Options& o, const std::vector<Row>& rows) {
     if (!app.json)
       table.rows.push_back(
           {printable(r.name), to_string(r.shape), grouped(r.zeros), grouped(r.elements), percent(share)});
-    if (app.json)
+    else
       list.push_back({{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}});
   }
   const double share = total == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(total);
