@@ -7,19 +7,6 @@
 #include "io/zip.h"
 
 namespace coppice {
-namespace {
-
-/// The source of what stands in a member. Bytes of an inflated one are counted from its beginning, as they stand
-/// nowhere in the file.
-Source inside(const Source& archive, const ZipMember& member) {
-  Source out = archive;  // a second name, in quotes like the first
-  out.file += cat("', in the ", member.deflated ? "inflated " : "", "member '",
-                  member.name.size() <= 120 ? member.name : "….npy");
-  return out;
-}
-
-}  // namespace
-
 Tensor read_npy(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_npy", path.string()};
   const auto file = MappedFile::open(path, source, options);

@@ -65,11 +65,7 @@ NamedTensors read_zip(const std::shared_ptr<MappedFile>& file, const Source& sou
     source.exceeded("header_bytes", "bytes of the pickle", options.limits.header_bytes, pickle_member->bytes);
 
   const auto pickle_bytes = zip.contents(*pickle_member, budget);
-  Source place = source;
-  if (pickle_member->deflated) {  // its bytes stand nowhere in the file: a second name, in quotes like the first
-    const std::string& name = pickle_member->name;
-    place.file += cat("', in the inflated member '", name.size() <= 120 ? name : "…/data.pkl");
-  }
+  const Source place = pickle_member->deflated ? inside(source, *pickle_member) : source;
   ByteReader reader({pickle_bytes->data(), pickle_bytes->bytes()}, place,
                     pickle_member->deflated ? 0 : pickle_member->data_offset);
   PickleReader pickle(reader, options.limits);

@@ -35,6 +35,16 @@ std::span<const std::byte> extra_field(std::span<const std::byte> extra, std::ui
 
 }  // namespace
 
+Source inside(const Source& archive, const ZipMember& member) {
+  constexpr std::size_t kShown = 120;
+  const std::string& name = member.name;
+  const std::size_t last = std::min(name.rfind('/'), name.size());
+  const std::string shown = name.size() <= kShown ? name : name.size() - last <= kShown ? "…" + name.substr(last) : "…";
+  Source out = archive;  // a second name, in quotes like the first
+  out.file += cat("', in the ", member.deflated ? "inflated " : "", "member '", shown);
+  return out;
+}
+
 ZipReader::ZipReader(std::shared_ptr<MappedFile> file, Source source, const ReadOptions& options)
     : file_(std::move(file)), source_(std::move(source)), options_(options) {
   const Directory directory = find_directory();
