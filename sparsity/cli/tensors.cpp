@@ -7,6 +7,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/io/json.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
@@ -171,28 +172,25 @@ std::vector<std::string> files_behind(const App& app, const std::string& path) {
 
 namespace {
 
-/// Notes keys of the top object. The names and signatures are those of nlohmann::json_sax.
-struct TopKeys {
+/// Notes keys of the top object. The reader that is chosen says what is wrong with the text.
+class TopKeys final : public JsonReceiver {
+ public:
+  struct TooDeep {};
   bool type = false, weight_map = false;
-  int depth = 0;
 
-  bool null() { return true; }
-  bool boolean(bool) { return true; }
-  bool number_integer(std::int64_t) { return true; }
-  bool number_unsigned(std::uint64_t) { return true; }
-  bool number_float(double, const std::string&) { return true; }
-  bool string(std::string&) { return true; }
-  bool binary(std::vector<std::uint8_t>&) { return true; }
-  bool key(std::string& text) {
-    type = type || (depth == 1 && text == "type");
-    weight_map = weight_map || (depth == 1 && text == "weight_map");
-    return true;
+ private:
+  void scalar(JsonScalar) override {}
+  void key(const std::string& text) override {
+    type = type || (depth() == 1 && text == "type");
+    weight_map = weight_map || (depth() == 1 && text == "weight_map");
   }
-  bool start_object(std::size_t) { return ++depth > 0; }
-  bool end_object() { return --depth >= 0; }
-  bool start_array(std::size_t) { return ++depth > 0; }
-  bool end_array() { return --depth >= 0; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
+  void open(bool) override {
+    constexpr std::size_t kDeep = 1000;  // what stands below decides nothing
+    if (depth() == kDeep) throw TooDeep{};
+  }
+  void close(bool) override {}
+  void twice(const std::string&) override {}
+  void malformed(std::uint64_t, const std::string&) override {}
 };
 
 }  // namespace
@@ -206,15 +204,20 @@ bool is_architecture(const App& app, const std::string& path) {
   if (!(std::ifstream(path) >> first) || first != '{') return false;
   const std::string text = read_text(path, Source{"verify", path}, app.read.limits);
   TopKeys keys;
-  (void)nlohmann::json::sax_parse(text, &keys);  // the reader that is chosen says what is wrong
+  try {
+    keys.read(text);
+  } catch (const TopKeys::TooDeep&) {
+  }
   return keys.type && !keys.weight_map;
 }
 
 std::string printable(const std::string& name) {
   std::string out;
   for (const char c : coppice::printable(name)) {  // which keeps newlines
-    if (c == '\n') out += "\\x0a";
-    else out += c;
+    if (c == '\n')
+      out += "\\x0a";
+    else
+      out += c;
   }
   return out;
 }

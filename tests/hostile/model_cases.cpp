@@ -21,9 +21,8 @@ std::string model_file(const std::string& model, const std::vector<Piece>& tenso
   header["__metadata__"]["coppice.model"] = model;
   std::string data;
   for (const Piece& t : tensors) {
-    header[t.name] = {{"dtype", t.dtype},
-                      {"shape", t.shape},
-                      {"data_offsets", {data.size(), data.size() + t.data.size()}}};
+    header[t.name] = {
+        {"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {data.size(), data.size() + t.data.size()}}};
     data += t.data;
   }
   return st(header.dump(), data);
@@ -249,7 +248,7 @@ std::vector<Hostile> architecture_cases() {
       {"H95 17 MB", std::string(17u << 20, ' '), "LimitError", "16777216"},
       {"H95 no JSON", "import os", "FormatError", "[json]"},
       {"H95 cut short", linear("2").substr(0, 30), "FormatError", ", byte 30: must be JSON: 'parse error"},
-      {"H95 text behind a NUL", "{\"type\": \"ReLU\"}\0{}"s, "FormatError", "byte 16 is NUL"},
+      {"H95 text behind a NUL", "{\"type\": \"ReLU\"}\0{}"s, "FormatError", "byte 16: contains NUL"},
       {"H95 empty", "", "FormatError", "[json]"},
       {"H95 not UTF-8", "{\"type\": \"\xFF\"}", "FormatError", "[json]"},
       {"H95 a key twice", R"({"type": "ReLU", "type": "ReLU"})", "FormatError", "appears twice"},

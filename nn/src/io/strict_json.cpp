@@ -1,11 +1,12 @@
 #include "io/strict_json.h"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/io/json.h"
 
 namespace coppice::nn {
 namespace {
@@ -17,65 +18,79 @@ constexpr std::size_t kMostKeys = 1000;
 // Whatever the caller allows: those who walk over the document call themselves for every level.
 constexpr std::uint64_t kDeepest = 1000;
 
-/// Builds the document from the parser's events.
+/// Builds the document.
 ///
 /// A container is made when its last value is known. The library's ordered objects copy their values when they grow,
 /// and its destructors take memory: neither happens here, so that running out of memory at any moment is an exception.
-class Handler {
+class DocumentReceiver final : public JsonReceiver {
  public:
-  Handler(JsonDocument& root, const std::string& source, const Limits& limits)
+  DocumentReceiver(JsonDocument& root, const std::string& source, const Limits& limits)
       : root_(root), source_(source), depth_(std::min(limits.nesting, kDeepest)), most_values_(limits.objects) {}
-  ~Handler() {
-    for (Open& open : open_) {
+  ~DocumentReceiver() override {
+    for (Open& open : building_) {
       for (json& item : open.items) JsonDocument::take_apart(item);
       for (auto& [key, value] : open.members) JsonDocument::take_apart(value);
     }
   }
-  Handler(const Handler&) = delete;
-  Handler& operator=(const Handler&) = delete;
-
-  // The names and signatures are those of nlohmann::json_sax.
-  bool null() { return place(nullptr); }
-  bool boolean(bool value) { return place(value); }
-  bool number_integer(std::int64_t value) { return place(value); }
-  bool number_unsigned(std::uint64_t value) { return place(value); }
-  bool number_float(double value, const std::string&) { return place(value); }
-  bool string(std::string& value) { return place(std::move(value)); }
-  bool binary(std::vector<std::uint8_t>&) { return false; }  // not in JSON
-
-  bool start_object(std::size_t) { return open(json::value_t::object); }
-  bool end_object() { return close(); }
-  bool start_array(std::size_t) { return open(json::value_t::array); }
-  bool end_array() { return close(); }
-
-  bool key(std::string& text) {
-    std::set<std::string>& seen = open_.back().keys;
-    if (seen.size() == kMostKeys)
-      throw LimitError(cat("[json] ", source_, ": an object has more than ", kMostKeys, " keys"));
-    if (!seen.insert(text).second)
-      throw FormatError(cat("[json] ", source_, ": key ", quote(text), " appears twice in an object"));
-    open_.back().key = text;
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    const JsonComplaint complaint = json_complaint(position, error.what());
-    throw FormatError(cat("[json] ", source_, ", byte ", complaint.byte, ": must be JSON: ", complaint.reason));
-  }
+  DocumentReceiver(const DocumentReceiver&) = delete;
+  DocumentReceiver& operator=(const DocumentReceiver&) = delete;
 
  private:
+  void scalar(JsonScalar value) override {
+    count();
+    json& slot = slot_of(building_.size());
+    std::visit(
+        [&slot]<class T>(T& v) {
+          if constexpr (std::is_same_v<T, JsonReal>)
+            slot = v.value;
+          else
+            slot = std::move(v);
+        },
+        value);
+  }
+  void key(const std::string& text) override {
+    if (building_.back().members.size() == kMostKeys)
+      throw LimitError(cat("[json] ", source_, ": an object has more than ", kMostKeys, " keys"));
+    building_.back().key = text;
+  }
+  void twice(const std::string& text) override {
+    throw FormatError(cat("[json] ", source_, ": key ", quote(text), " appears twice in an object"));
+  }
+  void open(bool list) override {
+    if (building_.size() == depth_)
+      throw LimitError(cat("[json] ", source_, ": nested deeper than ", depth_, " levels; got ", building_.size() + 1,
+                           " (raise Limits::nesting)"));
+    count();
+    building_.push_back({list ? json::value_t::array : json::value_t::object});
+  }
+  void close(bool) override {
+    Open& done = building_.back();
+    json& target = slot_of(building_.size() - 1);
+    target = json(done.kind);
+    if (done.kind == json::value_t::array) {
+      target.get_ref<json::array_t&>().swap(done.items);
+    } else {
+      auto& members = target.get_ref<json::object_t&>();
+      members.reserve(done.members.size());
+      for (auto& [key, value] : done.members) members.emplace_back(std::move(key), std::move(value));
+    }
+    building_.pop_back();
+  }
+  void malformed(std::uint64_t byte, const std::string& rule) override {
+    throw FormatError(cat("[json] ", source_, ", byte ", byte, ": ", rule));
+  }
+
   struct Open {
     json::value_t kind;
     json::array_t items = {};                                // of a list: 16 bytes each, a third of a member
     std::vector<std::pair<std::string, json>> members = {};  // of an object
-    std::set<std::string> keys = {};
     std::string key = {};
   };
 
   /// The place of the next value below that many open containers, null so far.
   json& slot_of(std::size_t level) {
     if (level == 0) return *root_;
-    Open& parent = open_[level - 1];
+    Open& parent = building_[level - 1];
     if (parent.kind == json::value_t::array) return parent.items.emplace_back(nullptr);
     return parent.members.emplace_back(parent.key, nullptr).second;
   }
@@ -85,41 +100,12 @@ class Handler {
       throw LimitError(cat("[json] ", source_, ": values must be at most ", most_values_, "; got ", values_,
                            " (raise Limits::objects)"));
   }
-  template <class T>
-  bool place(T&& value) {
-    count();
-    slot_of(open_.size()) = json(std::forward<T>(value));
-    return true;
-  }
-  bool open(json::value_t kind) {
-    if (open_.size() == depth_)
-      throw LimitError(cat("[json] ", source_, ": nested deeper than ", depth_, " levels; got ", open_.size() + 1,
-                           " (raise Limits::nesting)"));
-    count();
-    open_.push_back({kind});
-    return true;
-  }
-  bool close() {
-    Open& done = open_.back();
-    json& target = slot_of(open_.size() - 1);
-    target = json(done.kind);
-    if (done.kind == json::value_t::array) {
-      target.get_ref<json::array_t&>().swap(done.items);
-    } else {
-      auto& members = target.get_ref<json::object_t&>();
-      members.reserve(done.members.size());
-      for (auto& [key, value] : done.members) members.emplace_back(std::move(key), std::move(value));
-    }
-    open_.pop_back();
-    return true;
-  }
-
   JsonDocument& root_;
   const std::string& source_;
   std::uint64_t depth_;
   std::uint64_t most_values_;
   std::uint64_t values_ = 0;
-  std::vector<Open> open_;
+  std::vector<Open> building_;
 };
 
 }  // namespace
@@ -138,12 +124,8 @@ void JsonDocument::take_apart(json& value) noexcept {
 }
 
 JsonDocument parse_strict(std::string_view text, const std::string& source, const Limits& limits) {
-  // The parser would take NUL for the end of the text.
-  if (const auto nul = text.find('\0'); nul != text.npos)
-    throw FormatError(cat("[json] ", source, ": byte ", nul, " is NUL"));
   JsonDocument document;
-  Handler handler(document, source, limits);
-  (void)json::sax_parse(text.begin(), text.end(), &handler);
+  DocumentReceiver(document, source, limits).read(text);
   return document;
 }
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "coppice/engine/checked.h"
+#include "coppice/engine/io/json.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/state_dict.h"
 #include "flat_json.h"
@@ -132,8 +133,9 @@ void set_words(Generator& g, const Tensor& t) {
 Tensor table(const FinetuneReport& report) {
   std::vector<double> values;
   for (const EpochReport& r : report.epochs)
-    for (const double v : {static_cast<double>(r.epoch), r.train_loss, r.sparsity, static_cast<double>(r.validation.correct),
-                           static_cast<double>(r.validation.count), r.validation.loss, r.best ? 1.0 : 0.0})
+    for (const double v :
+         {static_cast<double>(r.epoch), r.train_loss, r.sparsity, static_cast<double>(r.validation.correct),
+          static_cast<double>(r.validation.count), r.validation.loss, r.best ? 1.0 : 0.0})
       values.push_back(v);
   return Tensor::from(values, {static_cast<std::int64_t>(report.epochs.size()), kColumns});
 }
@@ -182,15 +184,21 @@ NamedTensors best_of(const NamedTensors& all, const nn::Module& model, const Sou
 }  // namespace
 
 std::string recipe_of(const nn::Module& model, const Dataset& data, const FinetuneOptions& o) {
-  return cat("{\"model\":", json_word(fingerprint(nn::all_tensors(model))),
-             ",\"modules\":", json_word(fingerprint_of_modules(model)),
-             ",\"data\":", json_word(fingerprint(data.x) + fingerprint(data.y)), ",\"epochs\":", json_number(o.epochs),
-             ",\"batch\":", json_number(o.batch), ",\"lr\":", json_number(o.lr),
-             ",\"optimizer\":", json_word(name_of(o.optimizer)), ",\"momentum\":", json_number(o.momentum),
-             ",\"weight_decay\":", json_number(o.weight_decay), ",\"seed\":", json_number(o.seed),
-             ",\"validation\":", json_number(o.validation), ",\"patience\":", json_number(o.patience),
-             ",\"sparsity\":", o.sparsity ? json_number(*o.sparsity) : "null", ",\"ramp\":", json_number(o.ramp),
-             ",\"updates_per_epoch\":", json_number(o.updates_per_epoch), "}");
+  JsonWriter out;
+  out.open_object();
+  out.key("model").value(fingerprint(nn::all_tensors(model)));
+  out.key("modules").value(fingerprint_of_modules(model));
+  out.key("data").value(fingerprint(data.x) + fingerprint(data.y));
+  out.key("epochs").value(o.epochs).key("batch").value(o.batch).key("lr").value(o.lr);
+  out.key("optimizer").value(name_of(o.optimizer)).key("momentum").value(o.momentum);
+  out.key("weight_decay").value(o.weight_decay).key("seed").value(o.seed);
+  out.key("validation").value(o.validation).key("patience").value(o.patience);
+  if (out.key("sparsity"); o.sparsity)
+    out.value(*o.sparsity);
+  else
+    out.value(nullptr);
+  out.key("ramp").value(o.ramp).key("updates_per_epoch").value(o.updates_per_epoch);
+  return out.close_object().text();
 }
 
 void save_checkpoint(const std::filesystem::path& path, const std::string& recipe, TrainingRun& run) {
@@ -202,7 +210,8 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& recip
   all.add("random.default", words(default_generator()));
   all.add("report", table(run.state().report));
   all.add("step", Tensor::from(std::vector<std::int64_t>{run.state().step}, {}));
-  all.metadata()[kKey] = cat("{\"format\":", kFormat, ",\"recipe\":", recipe, "}");
+  all.metadata()[kKey] =
+      JsonWriter().open_object().key("format").value(kFormat).key("recipe").json(recipe).close_object().text();
   write_safetensors(path, all, {.checksums = true});
 }
 

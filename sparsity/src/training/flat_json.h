@@ -1,11 +1,10 @@
 #pragma once
-// JSON of two levels, read and written without building a document: the JSON library's takes memory in its destructor,
-// and running out of it there would end the process. Private to sparsity.
+// JSON of two levels, read without building a document: the JSON library's takes memory in its destructor, and running
+// out of it there would end the process. Private to sparsity.
 
 #include <map>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 #include "coppice/engine/checked.h"
 
@@ -17,17 +16,5 @@ namespace coppice::sparsity {
 /// @throws FormatError  for other syntax, lists, a third level, a key twice, NUL, and more than 4096 bytes
 [[nodiscard]] std::map<std::string, std::string> read_flat_json(std::string_view text, std::string_view what,
                                                                 const Source& source);
-
-/// A number as JSON writes it. Equal numbers have equal texts; a floating one keeps its point.
-template <class T>
-requires std::is_arithmetic_v<T>
-[[nodiscard]] std::string json_number(T value) {
-  std::string text = cat(value);
-  if (std::is_floating_point_v<T> && text.find_first_of(".e") == text.npos) text += ".0";
-  return text;
-}
-
-/// A text in quotes that needs no escapes.
-[[nodiscard]] inline std::string json_word(std::string_view plain) { return cat('"', plain, '"'); }
 
 }  // namespace coppice::sparsity

@@ -1,4 +1,4 @@
-#include "../../../engine/src/io/crc32.h"
+#include "../../../engine/src/io/file/crc32.h"
 
 #include <doctest/doctest.h>
 

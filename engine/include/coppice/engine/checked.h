@@ -37,14 +37,6 @@ namespace coppice {
 /// `text` whole, for terminals: the same characters as \xNN, but for newlines.
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// What the JSON library complained of: the byte, and its words without its own tag and what it had read last.
-struct JsonComplaint {
-  std::uint64_t byte = 0;
-  std::string reason;  ///< in quotes, as quote() makes it
-};
-/// @param position  of the library: the byte that it stopped at, from 1
-[[nodiscard]] JsonComplaint json_complaint(std::size_t position, std::string_view what);
-
 /// Who reads which file: the opening words of every message about it.
 struct Source {
   std::string op;    ///< the operation, such as "read_npy"

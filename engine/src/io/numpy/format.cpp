@@ -1,4 +1,4 @@
-#include "io/npy_format.h"
+#include "io/numpy/format.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/place.h"
+#include "io/file/place.h"
 
 // Source: numpy/lib/format.py. The header is a Python literal; the grammar here knows dictionaries of three keys only.
 namespace coppice {

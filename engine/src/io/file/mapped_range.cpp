@@ -1,4 +1,4 @@
-#include "io/mapped_range.h"
+#include "io/file/mapped_range.h"
 
 #include <algorithm>
 #include <cstdint>

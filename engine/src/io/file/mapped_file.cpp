@@ -10,8 +10,8 @@
 #include <system_error>
 
 #include "coppice/engine/checked.h"
-#include "io/file_handle.h"
-#include "io/mapped_range.h"
+#include "io/file/file_handle.h"
+#include "io/file/mapped_range.h"
 
 namespace coppice {
 namespace {

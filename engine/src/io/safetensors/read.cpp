@@ -3,12 +3,12 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/safetensors.h"
-#include "io/crc32.h"
-#include "io/place.h"
-#include "io/safetensors_checksums.h"
-#include "io/safetensors_dtypes.h"
-#include "io/safetensors_file.h"
-#include "io/safetensors_json.h"
+#include "io/file/crc32.h"
+#include "io/file/place.h"
+#include "io/safetensors/checksums.h"
+#include "io/safetensors/dtypes.h"
+#include "io/safetensors/file.h"
+#include "io/safetensors/header.h"
 
 // The order of the checks is that of the reference: safetensors/src/tensor.rs, SafeTensors::read_metadata and
 // Metadata::validate.
@@ -122,8 +122,7 @@ NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptio
   return safetensors_in(MappedFile::open(path, source, options), source, options);
 }
 
-NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Source& source,
-                            const ReadOptions& options) {
+NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Source& source, const ReadOptions& options) {
   SafetensorsHeader header = checked_header(*file, source, options);
   compare_checksums(header, file->bytes(), source);
   MemoryBudget budget(source, options.limits, file->bytes().size());

@@ -3,8 +3,8 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/mapped_file.h"
-#include "io/npy_format.h"
-#include "io/zip.h"
+#include "io/numpy/format.h"
+#include "io/zip/zip.h"
 
 namespace coppice {
 Tensor read_npy(const std::filesystem::path& path, const ReadOptions& options) {

@@ -108,11 +108,6 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-JsonComplaint json_complaint(std::size_t position, std::string_view what) {
-  if (const auto bracket = what.find("] "); bracket != what.npos) what.remove_prefix(bracket + 2);
-  return {position == 0 ? 0 : position - 1, quote(what.substr(0, what.find("; last read")))};
-}
-
 std::string Source::at(std::uint64_t offset) const {
   return cat("[", op, "] ", quote_path(file), ", byte ", offset, ": ");
 }

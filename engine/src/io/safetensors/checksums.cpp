@@ -1,11 +1,11 @@
-#include "io/safetensors_checksums.h"
+#include "io/safetensors/checksums.h"
 
 #include <algorithm>
 #include <charconv>
 #include <span>
 
 #include "coppice/engine/io/safetensors.h"
-#include "io/crc32.h"
+#include "io/file/crc32.h"
 
 namespace coppice {
 namespace {

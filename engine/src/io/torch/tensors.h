@@ -9,7 +9,7 @@
 
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/named_tensors.h"
-#include "io/pickle.h"
+#include "io/torch/pickle.h"
 
 namespace coppice {
 

@@ -28,8 +28,8 @@ struct ZipMember {
   bool deflated = false;
 };
 
-/// The source of what stands in a member, for messages. Bytes of an inflated one are counted from its beginning, as they
-/// stand nowhere in the file.
+/// The source of what stands in a member, for messages. Bytes of an inflated one are counted from its beginning, as
+/// they stand nowhere in the file.
 [[nodiscard]] Source inside(const Source& archive, const ZipMember& member);
 
 /// Directory and members of an archive; everything is checked before the constructor returns, except checksums and

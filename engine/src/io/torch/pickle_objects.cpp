@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "io/pickle.h"
+#include "io/torch/pickle.h"
 
 namespace coppice {
 namespace {

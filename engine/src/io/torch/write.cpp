@@ -4,7 +4,7 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/torch_file.h"
-#include "io/zip.h"
+#include "io/zip/zip.h"
 
 namespace coppice {
 namespace {

@@ -1,4 +1,4 @@
-#include "io/zip.h"
+#include "io/zip/zip.h"
 
 #include <libdeflate.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 
 #include "coppice/engine/checked.h"
-#include "io/crc32.h"
+#include "io/file/crc32.h"
 
 // Source of the layout: PKWARE APPNOTE 6.3.10, sections 4.3 (records) and 4.5.3 (zip64 sizes).
 namespace coppice {

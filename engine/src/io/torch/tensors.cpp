@@ -1,10 +1,10 @@
-#include "io/torch_tensors.h"
+#include "io/torch/tensors.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "coppice/engine/checked.h"
-#include "io/place.h"
+#include "io/file/place.h"
 
 namespace coppice {
 namespace {
@@ -66,8 +66,8 @@ std::size_t TensorCollector::walk(PickleRef ref, const std::string& path) {
   if (++visited_ > limits_.objects)
     source_.exceeded("objects", "values named by the pickle", limits_.objects, visited_);
   if (visited_ > kMostPaths * (pickle_.size() + 100))
-    source_.reject("the pickle has ", pickle_.size(), " values, and more than ", visited_ - 1, " paths lead to them (near ",
-                   quote(path), ")");
+    source_.reject("the pickle has ", pickle_.size(), " values, and more than ", visited_ - 1,
+                   " paths lead to them (near ", quote(path), ")");
   const PickleValue& value = pickle_.value(ref);
   if (value.kind == PickleKind::tensor || value.kind == PickleKind::unsupported) {
     add(value, path);

@@ -1,4 +1,4 @@
-#include "io/place.h"
+#include "io/file/place.h"
 
 #include <algorithm>
 #include <cstring>

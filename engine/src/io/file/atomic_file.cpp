@@ -15,7 +15,7 @@
 #include <memory>
 
 #include "coppice/engine/checked.h"
-#include "io/file_handle.h"
+#include "io/file/file_handle.h"
 
 namespace coppice {
 namespace {

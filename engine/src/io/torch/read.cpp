@@ -6,9 +6,9 @@
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/torch_file.h"
 #include "io/magic.h"
-#include "io/pickle.h"
-#include "io/torch_tensors.h"
-#include "io/zip.h"
+#include "io/torch/pickle.h"
+#include "io/torch/tensors.h"
+#include "io/zip/zip.h"
 
 namespace coppice {
 namespace {

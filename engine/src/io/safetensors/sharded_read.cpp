@@ -5,8 +5,8 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
-#include "io/file_handle.h"
-#include "io/safetensors_file.h"
+#include "io/file/file_handle.h"
+#include "io/safetensors/file.h"
 
 namespace coppice {
 namespace {
@@ -75,8 +75,10 @@ NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& 
     if (count > options.limits.tensors)
       source.exceeded("tensors", "tensors of all shards so far", options.limits.tensors, count);
     out.compared() += tensors.compared();
-    if (i == 0) out.metadata() = tensors.metadata();
-    else keep_common(out.metadata(), tensors.metadata());
+    if (i == 0)
+      out.metadata() = tensors.metadata();
+    else
+      keep_common(out.metadata(), tensors.metadata());
     for (const auto& [name, tensor] : tensors) {
       const auto place = shard_of.find(name);
       if (place == shard_of.end()) {

@@ -1,4 +1,4 @@
-#include "io/crc32.h"
+#include "io/file/crc32.h"
 
 #include <libdeflate.h>
 

@@ -1,6 +1,6 @@
 #include "coppice/engine/error.h"
-#include "io/crc32.h"
-#include "io/zip.h"
+#include "io/file/crc32.h"
+#include "io/zip/zip.h"
 
 namespace coppice {
 namespace {

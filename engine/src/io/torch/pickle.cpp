@@ -1,4 +1,4 @@
-#include "io/pickle.h"
+#include "io/torch/pickle.h"
 
 #include <algorithm>
 
@@ -51,9 +51,9 @@ bool PickleReader::step() {
   const auto boolean = [](bool b) { return PickleValue{.kind = PickleKind::boolean, .integer = b}; };
   opcode_ = next(1).u8("opcode");
   switch (opcode_) {
-    case '.': return false;                                                            // STOP
-    case '(':                                                                          // MARK
-      charge(1);  // eight bytes for one of the file
+    case '.': return false;  // STOP
+    case '(':                // MARK
+      charge(1);             // eight bytes for one of the file
       marks_.push_back(stack_.size());
       break;
     case 'N': push(PickleValue{}); break;                                              // NONE

@@ -3,11 +3,11 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/json.h"
 #include "coppice/engine/io/safetensors.h"
-#include "io/crc32.h"
-#include "io/safetensors_checksums.h"
-#include "io/safetensors_dtypes.h"
-#include "io/safetensors_json.h"
+#include "io/file/crc32.h"
+#include "io/safetensors/checksums.h"
+#include "io/safetensors/dtypes.h"
 
 namespace coppice {
 namespace {
@@ -20,10 +20,15 @@ auto row_of(Dtype dtype) {
   return std::ranges::find(kSafetensorsDtypes, std::optional(dtype), &SafetensorsDtype::dtype);
 }
 
-std::string checked_name(const std::string& name, bool of_tensor) {
+const std::string& checked_text(const std::string& text) {
+  if (!is_utf8(text)) throw ValueError(cat("[", kOp, "] names and metadata must be UTF-8; got ", quote(text)));
+  return text;
+}
+
+const std::string& checked_name(const std::string& name, bool of_tensor) {
   if (name.find('\0') != name.npos || (of_tensor && name == "__metadata__"))
     throw ValueError(cat("[", kOp, "] ", quote(name), " cannot name a tensor or metadata in this format"));
-  return json_string(name, kOp);
+  return checked_text(name);
 }
 
 /// Positions of the tensors in the order of their data.
@@ -58,22 +63,23 @@ std::string checksums_of(const NamedTensors& tensors) {
 
 std::string header_text(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
                         const std::vector<std::uint64_t>& begins) {
-  std::string out = "{";
+  JsonWriter out;
+  out.open_object();
   if (!metadata.empty()) {
-    out += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) out += cat(checked_name(key, false), ":", json_string(value, kOp), ",");
-    out.back() = '}';
-    out += ',';
+    out.key("__metadata__").open_object();
+    for (const auto& [key, value] : metadata) out.key(checked_name(key, false)).value(checked_text(value));
+    out.close_object();
   }
   std::size_t i = 0;
   for (const auto& [name, tensor] : tensors) {
-    out += cat(checked_name(name, true), ":{\"dtype\":\"", row_of(tensor.dtype())->name, "\",\"shape\":[");
-    for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) out += cat(axis > 0 ? "," : "", tensor.size(axis));
+    out.key(checked_name(name, true)).open_object().key("dtype").value(row_of(tensor.dtype())->name);
+    out.key("shape").open_list();
+    for (const std::int64_t size : tensor.shape()) out.value(size);
     const std::uint64_t begin = begins[i++];
-    out += cat("],\"data_offsets\":[", begin, ",", begin + tensor.nbytes(), "]},");
+    out.close_list().key("data_offsets").open_list().value(begin).value(begin + tensor.nbytes()).close_list();
+    out.close_object();
   }
-  if (out.back() == ',') out.pop_back();
-  return out += "}";
+  return out.close_object().text();
 }
 
 }  // namespace

@@ -17,7 +17,6 @@ struct RawEntry {
   std::string dtype;
   std::vector<std::uint64_t> shape;
   std::vector<std::uint64_t> offsets;
-  bool has_dtype = false;
   bool has_shape = false;
   bool has_offsets = false;
 };
@@ -31,8 +30,5 @@ struct RawHeader {
 /// object is allowed, as in the reference implementation.
 /// @throws FormatError, LimitError
 [[nodiscard]] RawHeader parse_safetensors_json(std::string_view json, const Source& source, const Limits& limits);
-
-/// `text` as a JSON string. @throws ValueError  if it is not UTF-8
-[[nodiscard]] std::string json_string(std::string_view text, const char* op);
 
 }  // namespace coppice
