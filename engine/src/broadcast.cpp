@@ -9,7 +9,7 @@
 #include <xtensor/xnoalias.hpp>
 
 #include "coppice/engine/ops/reduce.h"
-#include "kernels/sparse.h"
+#include "kernels/levels.h"
 
 namespace coppice {
 namespace {
@@ -63,7 +63,8 @@ Tensor expand(const Tensor& t, const Shape& shape) {
       const auto* from = reinterpret_cast<const U*>(t.bytes());
       auto* to = reinterpret_cast<U*>(y.mutable_bytes());
       const std::int64_t n = t.numel();
-      if (n == 1) std::fill_n(to, shape.numel(), *from);
+      if (n == 1)
+        std::fill_n(to, shape.numel(), *from);
       else
         for (std::int64_t i = 0; i < shape.numel(); i += n) std::copy_n(from, n, to + i);
       return;
@@ -90,8 +91,8 @@ Tensor permuted(const Tensor& t, std::span<const std::int64_t> axes) {
   Tensor y = Tensor::empty(Shape(sizes), t.dtype());
   if (t.numel() == 0) return y;
   if (t.dim() == 2 && axes[0] == 1 && itemsize(t.dtype()) == 4) {  // in vector blocks; moves bits, whatever they mean
-    kernels::sparse_kernels().transpose(reinterpret_cast<const float*>(t.bytes()), t.size(0), t.size(1), t.size(1),
-                                        reinterpret_cast<float*>(y.mutable_bytes()), t.size(0));
+    kernels::in_use().dense.transpose(reinterpret_cast<const float*>(t.bytes()), t.size(0), t.size(1), t.size(1),
+                                      reinterpret_cast<float*>(y.mutable_bytes()), t.size(0));
     return y;
   }
   by_size(t.dtype(), [&]<class U>() {

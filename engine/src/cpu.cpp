@@ -1,5 +1,6 @@
 #include "coppice/engine/cpu.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 
@@ -15,27 +16,53 @@
 namespace coppice {
 namespace {
 
+/// A level: its name, the word for it in COPPICE_CPU_LEVEL, and whether this processor runs it. A level of a build is
+/// one of these; the build file has its compiler flags.
+struct Row {
+  CpuLevel level;
+  std::string_view name, word;
+  bool (*runs)();
+};
+
+#if COPPICE_X86
+bool has_v3() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+bool has_v4() {
+  return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#else
+bool has_v3() { return false; }
+bool has_v4() { return false; }
+#endif
+
+/// In rising order: each level includes those before it.
+constexpr Row kRows[] = {
+    {CpuLevel::baseline, "baseline", "", [] { return true; }},
+    {CpuLevel::v2, "x86-64-v2", "v2", [] { return COPPICE_X86 != 0; }},
+    {CpuLevel::v3, "x86-64-v3", "v3", has_v3},
+    {CpuLevel::v4, "x86-64-v4", "v4", has_v4},
+};
+
 CpuLevel detect() {
 #if COPPICE_X86
   __builtin_cpu_init();
-  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                  __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vl");
-  return v4 ? CpuLevel::v4 : v3 ? CpuLevel::v3 : CpuLevel::v2;
-#else
-  return CpuLevel::baseline;
 #endif
+  CpuLevel best = CpuLevel::baseline;
+  for (const Row& row : kRows)
+    if (row.runs()) best = row.level;
+  return best;
 }
 
 CpuLevel from_environment() {
   const CpuLevel best = best_cpu_level();
   const char* text = std::getenv("COPPICE_CPU_LEVEL");
   if (text == nullptr || best == CpuLevel::baseline) return best;
-  const std::string_view word = text;
-  const CpuLevel wanted = word == "v2" ? CpuLevel::v2 : word == "v3" ? CpuLevel::v3 : CpuLevel::v4;
-  return wanted < best ? wanted : best;
+  for (const Row& row : kRows)
+    if (row.word == text && !row.word.empty()) return std::min(row.level, best);
+  return best;
 }
 
 std::atomic<CpuLevel>& current() {
@@ -65,13 +92,9 @@ void write_control(std::uint64_t) {}
 }  // namespace
 
 std::string_view name_of(CpuLevel level) {
-  switch (level) {
-    case CpuLevel::v2: return "x86-64-v2";
-    case CpuLevel::v3: return "x86-64-v3";
-    case CpuLevel::v4: return "x86-64-v4";
-    case CpuLevel::baseline: break;
-  }
-  return "baseline";
+  for (const Row& row : kRows)
+    if (row.level == level) return row.name;
+  return kRows[0].name;
 }
 
 CpuLevel best_cpu_level() {
@@ -84,8 +107,8 @@ CpuLevel cpu_level() { return current().load(std::memory_order_relaxed); }
 void set_cpu_level(CpuLevel level) {
   const CpuLevel best = best_cpu_level();
   if (level > best || (level == CpuLevel::baseline && best != CpuLevel::baseline))
-    throw ValueError(cat("[set_cpu_level] this processor has no level ", name_of(level), "; its best is ",
-                         name_of(best)));
+    throw ValueError(
+        cat("[set_cpu_level] this processor has no level ", name_of(level), "; its best is ", name_of(best)));
   current().store(level, std::memory_order_relaxed);
 }
 

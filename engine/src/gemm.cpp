@@ -6,23 +6,10 @@
 #include <new>
 
 #include "blas.h"
-#include "coppice/engine/cpu.h"
 #include "coppice/engine/parallel.h"
-#include "kernels/kernels.h"
+#include "kernels/levels.h"
 
 namespace coppice::kernels {
-
-const DenseKernels& dense_kernels() {
-#if defined(__x86_64__) && !defined(COPPICE_NO_DISPATCH)
-  switch (cpu_level()) {
-    case CpuLevel::v4: return kDense_v4;
-    case CpuLevel::v3: return kDense_v3;
-    default: return kDense_v2;
-  }
-#else
-  return kDense_baseline;
-#endif
-}
 
 namespace {
 
@@ -41,7 +28,9 @@ void* scratch() {
 }
 
 void run_own(const DenseKernels& kernels, const Gemm<float>& p) { kernels.gemm_f32(p, static_cast<float*>(scratch())); }
-void run_own(const DenseKernels& kernels, const Gemm<double>& p) { kernels.gemm_f64(p, static_cast<double*>(scratch())); }
+void run_own(const DenseKernels& kernels, const Gemm<double>& p) {
+  kernels.gemm_f64(p, static_cast<double*>(scratch()));
+}
 
 template <class T>
 void run(const DenseKernels& kernels, const Gemm<T>& p) {
@@ -68,9 +57,12 @@ Tile tile_of(const Gemm<T>& p) {
   };
   // Fewer than 16 tiles balance badly: halve the longer side while the halves are worth a task.
   while ((p.m + t.rows - 1) / t.rows * ((p.n + t.cols - 1) / t.cols) < 16) {
-    if (t.cols >= t.rows && t.cols >= 64 && worth(t.rows, t.cols / 2)) t.cols = (t.cols / 2 + 31) / 32 * 32;
-    else if (t.rows > t.cols && t.rows >= 48 && worth(t.rows / 2, t.cols)) t.rows = (t.rows / 2 + 11) / 12 * 12;
-    else break;
+    if (t.cols >= t.rows && t.cols >= 64 && worth(t.rows, t.cols / 2))
+      t.cols = (t.cols / 2 + 31) / 32 * 32;
+    else if (t.rows > t.cols && t.rows >= 48 && worth(t.rows / 2, t.cols))
+      t.rows = (t.rows / 2 + 11) / 12 * 12;
+    else
+      break;
   }
   // A grid that is not worth its tasks at all becomes one tile.
   if (!worth(t.rows, t.cols)) {
@@ -83,7 +75,7 @@ Tile tile_of(const Gemm<T>& p) {
 template <class T>
 void parallel_gemm(const Gemm<T>& p) {
   if (p.m <= 0 || p.n <= 0) return;
-  const DenseKernels& kernels = dense_kernels();
+  const DenseKernels& kernels = in_use().dense;
   const Tile tile = tile_of(p);
   const std::int64_t down = (p.m + tile.rows - 1) / tile.rows;
   const std::int64_t across = (p.n + tile.cols - 1) / tile.cols;
@@ -107,15 +99,7 @@ void parallel_gemm(const Gemm<T>& p) {
 
 void gemm(const Gemm<float>& p) { parallel_gemm(p); }
 void gemm(const Gemm<double>& p) { parallel_gemm(p); }
-void gemm_serial(const Gemm<float>& p) { run(dense_kernels(), p); }
-void gemm_serial(const Gemm<double>& p) { run(dense_kernels(), p); }
-
-void vexp(const float* x, float* y, std::int64_t n) { dense_kernels().vexp(x, y, n); }
-void vtanh(const float* x, float* y, std::int64_t n) { dense_kernels().vtanh(x, y, n); }
-void vsigmoid(const float* x, float* y, std::int64_t n) { dense_kernels().vsigmoid(x, y, n); }
-
-void lstm_cell(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden) {
-  dense_kernels().lstm_cell(gates, c_prev, c, h, acts, hidden);
-}
+void gemm_serial(const Gemm<float>& p) { run(in_use().dense, p); }
+void gemm_serial(const Gemm<double>& p) { run(in_use().dense, p); }
 
 }  // namespace coppice::kernels

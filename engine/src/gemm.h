@@ -1,5 +1,5 @@
 #pragma once
-/// Dense products and element-wise functions, compiled for several instruction-set levels and chosen at run time.
+/// Dense products: what one is, and how it is spread over threads.
 
 #include <cstdint>
 
@@ -33,17 +33,5 @@ void gemm(const Gemm<double>& p);
 /// The same on the calling thread, for use inside a parallel body. Bits may differ from gemm().
 void gemm_serial(const Gemm<float>& p);
 void gemm_serial(const Gemm<double>& p);
-
-/// Element-wise, serial; in place is allowed. Within 2e-7 relative of the exact value (results below the smallest
-/// normal number may be 0); inf and NaN as in <cmath>.
-void vexp(const float* x, float* y, std::int64_t n);
-void vtanh(const float* x, float* y, std::int64_t n);
-void vsigmoid(const float* x, float* y, std::int64_t n);
-
-/// One LSTM cell for one sample: i, f, o = sigmoid, g = tanh; c = f c_prev + i g; h = o tanh(c).
-/// @param gates   [4 * hidden] pre-activations in the order i, f, g, o
-/// @param c       [hidden], may be c_prev
-/// @param acts    [4 * hidden] receives the activated gates for the backward pass, or null
-void lstm_cell(const float* gates, const float* c_prev, float* c, float* h, float* acts, std::int64_t hidden);
 
 }  // namespace coppice::kernels

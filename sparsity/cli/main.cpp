@@ -10,6 +10,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/version.h"
+#include "coppice/engine/warn.h"
 
 namespace {
 
@@ -80,6 +81,7 @@ int main(int argc, char** argv) {
   catch_shortened_files();
   catch_interrupt();
   App app;
+  set_warning_sink([&app](const std::string& text) { note(app, "warning: " + coppice::printable(text)); });
   app.parser.name("coppice");
   app.parser.set_version_flag("--version", cat("coppice ", kVersion));
   app.parser.require_subcommand(1);

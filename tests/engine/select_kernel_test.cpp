@@ -1,4 +1,4 @@
-#include "../../engine/src/kernels/select.h"
+#include "../../engine/src/select/select.h"
 
 #include <doctest/doctest.h>
 
@@ -15,7 +15,7 @@
 #include "coppice/engine/random.h"
 
 using namespace coppice;
-using namespace coppice::kernels;
+using namespace coppice::selection;
 
 namespace {
 
@@ -43,7 +43,8 @@ bool before(T a, T b, Ranking r) {  // strict rank order of values
 
 /// Mask by a stable sort of positions.
 template <class T>
-std::vector<float> reference(const std::vector<T>& v, std::int64_t k, Ranking r, const std::vector<float>& eligible = {}) {
+std::vector<float> reference(const std::vector<T>& v, std::int64_t k, Ranking r,
+                             const std::vector<float>& eligible = {}) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < v.size(); ++i)
     if (eligible.empty() || eligible[i] != 0) order.push_back(i);
@@ -140,8 +141,8 @@ TEST_SUITE("engine/select_kernel") {
     std::vector<Half> m2(2);
     std::vector<std::uint8_t> m3(2);
     const std::vector<Scores> in{scores_of(h), scores_of(b), scores_of(i), scores_of(d)};
-    const std::vector<MaskOut> out{{m1.data(), Dtype::f32}, {m2.data(), Dtype::f16}, {m3.data(), Dtype::boolean},
-                                   {m4.data(), Dtype::f32}};
+    const std::vector<MaskOut> out{
+        {m1.data(), Dtype::f32}, {m2.data(), Dtype::f16}, {m3.data(), Dtype::boolean}, {m4.data(), Dtype::f32}};
     const Cut cut = find_cut(in, 4, {});
     CHECK(value_of(cut, in) == 0.5);
     write_masks(in, cut, out);
@@ -188,7 +189,8 @@ TEST_SUITE("engine/select_kernel") {
       inputs[1][i] = std::round(inputs[0][i] * 8);  // the bracket of the sample overflows
       inputs[2][i] = -0.5f;
       inputs[3][i] = static_cast<float>(i) * 1e-6f;
-      inputs[4][i] = i % 1000 == 0 ? inputs[0][i] : std::bit_cast<float>(0x3f800000u + static_cast<std::uint32_t>(i % 3));
+      inputs[4][i] =
+          i % 1000 == 0 ? inputs[0][i] : std::bit_cast<float>(0x3f800000u + static_cast<std::uint32_t>(i % 3));
     }
     for (const auto& v : inputs)
       for (const double share : {0.0001, 0.5, 0.9, 1.0}) {

@@ -30,7 +30,7 @@ std::string resumed(test::SmallRun& run) {
     } catch (const ValueError& error) {
       // Weights may be any numbers.
       said = error.what();
-      fuzz::require(said.starts_with("[finetune] the loss became "), "a checkpoint was refused with a ValueError");
+      fuzz::require(said.starts_with("[Trainer] the loss became "), "a checkpoint was refused with a ValueError");
     } catch (const Error& error) {
       said = error.what();
       throw;
@@ -53,7 +53,7 @@ std::string attempt(const std::string& bytes, bool verify) {
   if (!said.empty()) {
     fuzz::require_same(copies(*run.model), fresh);
     // A loss that is no number is met after the random state of the checkpoint came into force.
-    fuzz::require(said.starts_with("[finetune] the loss") || default_generator().state() == random,
+    fuzz::require(said.starts_with("[Trainer] the loss") || default_generator().state() == random,
                   "a refused checkpoint changed the random numbers");
     return said;
   }

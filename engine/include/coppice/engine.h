@@ -9,6 +9,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/io/json.h"
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -36,3 +37,4 @@
 #include "coppice/engine/tensor.h"
 #include "coppice/engine/tie_rule.h"
 #include "coppice/engine/version.h"
+#include "coppice/engine/warn.h"

@@ -38,6 +38,17 @@ bool NamedTensors::erase(std::string_view name) {
   return true;
 }
 
+void NamedTensors::add_all(const std::string& prefix, const NamedTensors& others) {
+  for (const auto& [name, tensor] : others) add(prefix + name, tensor);
+}
+
+NamedTensors NamedTensors::below(std::string_view prefix) const {
+  NamedTensors out;
+  for (const auto& [name, tensor] : entries_)
+    if (name.starts_with(prefix)) out.add(name.substr(prefix.size()), tensor);
+  return out;
+}
+
 const Tensor* NamedTensors::find(std::string_view name) const {
   const auto place = index_.find(name);
   return place == index_.end() ? nullptr : &entries_[place->second].second;

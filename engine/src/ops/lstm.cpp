@@ -10,6 +10,7 @@
 #include "coppice/engine/ops/linalg.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/shape_ops.h"
+#include "functions.h"
 #include "gemm.h"
 #include "ops/map.h"
 
@@ -90,8 +91,8 @@ LstmResult forward(const Sizes& s, const Tensor& x, const Tensor& h0, const Tens
                    bool reverse, Trace* trace) {
   Tensor bias = w.bias_ih.defined() ? w.bias_ih.detach() : Tensor();
   if (w.bias_hh.defined()) bias = bias.defined() ? bias.clone().add_(w.bias_hh.detach()) : w.bias_hh.detach();
-  Tensor gates = linear(x.detach().reshape(Shape{s.t * s.n, s.in}), w.ih.detach(), bias)
-                     .reshape(Shape{s.t, s.n, 4 * s.hidden});
+  Tensor gates =
+      linear(x.detach().reshape(Shape{s.t * s.n, s.in}), w.ih.detach(), bias).reshape(Shape{s.t, s.n, 4 * s.hidden});
   const Dtype dtype = x.dtype();
   LstmResult r{Tensor::empty({s.t, s.n, s.out}, dtype), h0.detach().clone(), c0.detach().clone()};
   Tensor raw = s.projected ? Tensor::empty({1, s.n, s.hidden}, dtype) : Tensor();
@@ -178,7 +179,8 @@ GradList backward(const Sizes& s, const Kept& k, bool reverse, const GradList& d
   if (s.t > 0)
     starts = reverse ? cat_tensors({narrow(k.output(), 0, 1, s.t - 1), first})
                      : cat_tensors({first, narrow(k.output(), 0, 0, s.t - 1)});
-  else starts = narrow(first, 0, 0, 0);
+  else
+    starts = narrow(first, 0, 0, 0);
   const Tensor dbias = has_ih || has_hh ? sum(flat, {0}) : Tensor();
   return {matmul(flat, k.ih()).reshape(k.x().shape()),
           dh,
@@ -216,11 +218,11 @@ LstmResult lstm_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const
     }
     if (!keep) return r;
     const Kept kept{Saved(x), Saved(h0), Saved(c0), Saved(w.ih), Saved(w.hh), Saved(w.hr), Saved(r.output), trace};
-    const TensorList ys = with_grad(
-        TensorList{r.output, r.h, r.c}, {x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr},
-        [s, kept, reverse, has_ih = w.bias_ih.defined(), has_hh = w.bias_hh.defined()](const GradList& dys) {
-          return backward<T>(s, kept, reverse, dys, has_ih, has_hh);
-        });
+    const TensorList ys =
+        with_grad(TensorList{r.output, r.h, r.c}, {x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr},
+                  [s, kept, reverse, has_ih = w.bias_ih.defined(), has_hh = w.bias_hh.defined()](const GradList& dys) {
+                    return backward<T>(s, kept, reverse, dys, has_ih, has_hh);
+                  });
     return LstmResult{ys[0], ys[1], ys[2]};
   });
 }

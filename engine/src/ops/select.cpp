@@ -5,8 +5,8 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/shape_ops.h"
-#include "kernels/select.h"
 #include "ops/map.h"
+#include "select/select.h"
 
 namespace coppice {
 namespace {
@@ -98,15 +98,16 @@ Selected topk(const Tensor& t, std::int64_t k, std::int64_t axis, bool largest, 
     throw ValueError(cat("[topk] k must be in 0..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
   return choose(lines, k, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
     if (ties == TieRule::lowest_index) return ordered(line, lines.size, k, largest);
-    const kernels::Scores scores{line, dtype_of<T>, lines.size};
-    return kernels::pytorch_topk({&scores, 1}, k, {.magnitude = false, .largest = largest});
+    const selection::Scores scores{line, dtype_of<T>, lines.size};
+    return selection::pytorch_topk({&scores, 1}, k, {.magnitude = false, .largest = largest});
   });
 }
 
 Selected kthvalue(const Tensor& t, std::int64_t k, std::int64_t axis) {
   const Lines lines("kthvalue", t, axis);
   if (k < 1 || k > lines.size)
-    throw ValueError(cat("[kthvalue] k must be in 1..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
+    throw ValueError(
+        cat("[kthvalue] k must be in 1..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
   const Selected all = choose(lines, 1, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
     std::vector<std::int64_t> order(static_cast<std::size_t>(lines.size));
     std::iota(order.begin(), order.end(), 0);
@@ -136,8 +137,8 @@ TensorList select_masks(const TensorList& scores, const MaskRequest& request, co
 
 namespace {
 
-std::vector<kernels::Scores> ranked(const TensorList& scores) {
-  std::vector<kernels::Scores> out;
+std::vector<selection::Scores> ranked(const TensorList& scores) {
+  std::vector<selection::Scores> out;
   for (const Tensor& s : scores) out.push_back({s.bytes(), s.dtype(), s.numel()});
   return out;
 }
@@ -150,10 +151,10 @@ void check_sizes(const char* op, const TensorList& written, const TensorList& sc
       throw ShapeError(cat("[", op, "] scores ", scores[i].shape(), " for a tensor of shape ", written[i].shape()));
 }
 
-void write(std::span<const kernels::Scores> in, const TensorList& out, const MaskRequest& r, bool in_place) {
-  std::vector<kernels::MaskOut> to;
+void write(std::span<const selection::Scores> in, const TensorList& out, const MaskRequest& r, bool in_place) {
+  std::vector<selection::MaskOut> to;
   for (const Tensor& t : out) to.push_back({t.storage()->data() + t.storage_offset(), t.dtype(), in_place});
-  kernels::select_masks(in, r.count, {r.magnitude, r.largest}, r.ties, to);
+  selection::select_masks(in, r.count, {r.magnitude, r.largest}, r.ties, to);
   for (const Tensor& t : out) t.storage()->bump_version();
 }
 
@@ -163,7 +164,7 @@ void select_masks_(TensorList masks, const TensorList& scores, const MaskRequest
   check_sizes("select_masks", masks, scores);
   if (!eligible.empty() && eligible.size() != scores.size())
     throw ShapeError(cat("[select_masks] ", scores.size(), " tensors of scores and ", eligible.size(), " masks"));
-  std::vector<kernels::Scores> in = ranked(scores);
+  std::vector<selection::Scores> in = ranked(scores);
   for (std::size_t i = 0; i < eligible.size(); ++i) {
     if (!eligible[i].defined()) continue;
     if (eligible[i].shape() != scores[i].shape())

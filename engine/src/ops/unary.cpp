@@ -6,7 +6,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/random.h"
-#include "gemm.h"
+#include "functions.h"
 #include "ops/map.h"
 
 namespace coppice {
@@ -31,9 +31,8 @@ Tensor same_type(const Tensor& x, F f) {
   NoGrad guard;
   Tensor y = Tensor::empty(x.shape(), inner);
   const Tensor from = x.to(inner);
-  detail::dispatch_compute(inner, [&]<class T>() {
-    detail::map_into<T, T>(from, y, [f](T v) { return static_cast<T>(f(v)); });
-  });
+  detail::dispatch_compute(
+      inner, [&]<class T>() { detail::map_into<T, T>(from, y, [f](T v) { return static_cast<T>(f(v)); }); });
   return y.to(x.dtype());
 }
 
@@ -44,8 +43,7 @@ Tensor vectorised(const Tensor& x, void (*kernel)(const float*, float*, std::int
   Tensor y = Tensor::empty(x.shape());
   const float* from = x.data<float>().data();
   float* to = y.mutable_data<float>().data();
-  parallel_for(x.numel(), detail::kElementGrain / 4,
-               [=](Rows r) { kernel(from + r.begin, to + r.begin, r.size()); });
+  parallel_for(x.numel(), detail::kElementGrain / 4, [=](Rows r) { kernel(from + r.begin, to + r.begin, r.size()); });
   return y;
 }
 
@@ -93,22 +91,25 @@ Tensor mul(const Tensor& a, double b) {
   if (!is_floating(a.dtype()) && b != std::trunc(b)) return mul(a.to(Dtype::f32), b);
   return with_grad(same_type(a,
                              [b]<class T>(T v) {
-                               if constexpr (std::is_floating_point_v<T>) return v * static_cast<T>(b);
-                               else return convert<T>(convert<double>(v) * b);
+                               if constexpr (std::is_floating_point_v<T>)
+                                 return v * static_cast<T>(b);
+                               else
+                                 return convert<T>(convert<double>(v) * b);
                              }),
                    {a}, [b](const Tensor& dy) { return GradList{mul(dy, b)}; });
 }
 
 Tensor neg(const Tensor& x) {
   if (x.dtype() == Dtype::boolean) throw DtypeError("[neg] a bool tensor has no negative; use logical_not");
-  return with_grad(same_type(x, [](auto v) { return -v; }), {x},
-                   [](const Tensor& dy) { return GradList{neg(dy)}; });
+  return with_grad(same_type(x, [](auto v) { return -v; }), {x}, [](const Tensor& dy) { return GradList{neg(dy)}; });
 }
 
 Tensor abs(const Tensor& x) {
   Tensor y = same_type(x, []<class T>(T v) {
-    if constexpr (std::is_unsigned_v<T>) return v;
-    else return v < 0 ? static_cast<T>(-v) : (v == 0 ? T{} : v);
+    if constexpr (std::is_unsigned_v<T>)
+      return v;
+    else
+      return v < 0 ? static_cast<T>(-v) : (v == 0 ? T{} : v);
   });
   return with_slope(y, x, x, []<class T>(T g, T v) { return v > 0 ? g : v < 0 ? -g : v == 0 ? T(0) : g * v; });
 }
@@ -150,7 +151,8 @@ Tensor gelu(const Tensor& x, bool tanh_form) {
 Tensor clamp(const Tensor& x, double low, double high) {
   if (std::isnan(low) || std::isnan(high)) throw ValueError("[clamp] a limit is NaN");
   Tensor y = same_type(x, [low, high]<class T>(T v) {
-    if constexpr (std::is_same_v<T, bool>) return v;
+    if constexpr (std::is_same_v<T, bool>)
+      return v;
     else {
       const double w = static_cast<double>(v);
       return w > high ? convert<T>(high) : w < low ? convert<T>(std::min(low, high)) : v;

@@ -2,6 +2,7 @@
 
 #include "coppice/engine/error.h"
 #include "formats.h"
+#include "kernels/levels.h"
 
 namespace coppice::sparse {
 
@@ -57,7 +58,7 @@ void expand_bitmask(const Members& members, std::int64_t cols, std::int64_t begi
   const std::uint8_t* bits = members[0].second.data<std::uint8_t>().data();
   const std::int32_t* offset = members[1].second.data<std::int32_t>().data();
   const std::span<const float> values = members[2].second.data<float>();
-  const auto expand = kernels::sparse_kernels().expand;
+  const auto expand = kernels::in_use().sparse.expand;
   for (std::int64_t r = begin; r < end; ++r, out += cols)
     expand(bits + r * bytes, values.data() + offset[r], values.data() + values.size(), cols, out);
 }

@@ -5,8 +5,8 @@
 #include <limits>
 #include <span>
 
-#include "../kernels/sparse.h"
 #include "coppice/engine/sparse/packed_matrix.h"
+#include "kernels/sparse/sparse.h"
 
 namespace coppice::sparse {
 

@@ -2,38 +2,22 @@
 #include <algorithm>
 
 #include "../gemm.h"
-#include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "formats.h"
+#include "kernels/levels.h"
 
 namespace coppice {
-
-namespace kernels {
-
-const SparseKernels& sparse_kernels() {
-#if defined(__x86_64__) && !defined(COPPICE_NO_DISPATCH)
-  switch (cpu_level()) {
-    case CpuLevel::v4: return kSparse_v4;
-    case CpuLevel::v3: return kSparse_v3;
-    default: return kSparse_v2;
-  }
-#else
-  return kSparse_baseline;
-#endif
-}
-
-}  // namespace kernels
 
 namespace {
 
 using kernels::PackedView;
 
-constexpr std::int64_t kTile = 64;                  // samples that share one pass over the weights
-constexpr std::int64_t kChunkRows = 64;             // rows whose results are transposed together, in the cache
-constexpr std::int64_t kTaskProducts = 1'000'000;   // about 20 µs
-constexpr std::int64_t kPackColumns = 1024;         // of a task that transposes samples
-constexpr std::int64_t kPanel = 16;                 // rows of a bitmask that are expanded at a time
+constexpr std::int64_t kTile = 64;                 // samples that share one pass over the weights
+constexpr std::int64_t kChunkRows = 64;            // rows whose results are transposed together, in the cache
+constexpr std::int64_t kTaskProducts = 1'000'000;  // about 20 µs
+constexpr std::int64_t kPackColumns = 1024;        // of a task that transposes samples
+constexpr std::int64_t kPanel = 16;                // rows of a bitmask that are expanded at a time
 
 /// From this batch on samples are transposed and run side by side (bench/spmm_bench).
 std::int64_t spmm_batch(std::int64_t height) { return height == 1 ? 4 : 6; }
@@ -59,12 +43,12 @@ void one_by_one(const PackedView& w, const float* x, std::int64_t batch, const f
   const std::int64_t groups = groups_of(w), grain = groups_per_task(w, batch);
   parallel_for(groups, grain, [&](Rows range) {
     for (std::int64_t s = 0; s < batch; ++s)
-      kernels::sparse_kernels().spmv(w, x + s * w.cols, bias, y + s * w.rows, range.begin, range.end);
+      kernels::in_use().sparse.spmv(w, x + s * w.cols, bias, y + s * w.rows, range.begin, range.end);
   });
 }
 
 void side_by_side(const PackedView& w, const float* x, std::int64_t batch, const float* bias, float* y) {
-  const kernels::SparseKernels& kernel = kernels::sparse_kernels();
+  const kernels::Kernels& kernels = kernels::in_use();
   const std::int64_t tiles = (batch + kTile - 1) / kTile;
   const std::int64_t stride = tiles > 1 ? kTile : (batch + 15) / 16 * 16;
   // Samples along the lines of [tile][cols][stride]: one broadcast weight meets a vector of samples.
@@ -75,7 +59,7 @@ void side_by_side(const PackedView& w, const float* x, std::int64_t batch, const
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const std::int64_t s = i / strips * kTile, c = i % strips * kPackColumns;
       const std::int64_t n = std::min(kTile, batch - s), cols = std::min(kPackColumns, w.cols - c);
-      kernel.transpose(x + s * w.cols + c, n, cols, w.cols, xt + (i / strips * w.cols + c) * stride, stride);
+      kernels.dense.transpose(x + s * w.cols + c, n, cols, w.cols, xt + (i / strips * w.cols + c) * stride, stride);
     }
   });
   const std::int64_t groups = groups_of(w), grain = groups_per_task(w, std::min(batch, kTile));
@@ -90,8 +74,8 @@ void side_by_side(const PackedView& w, const float* x, std::int64_t batch, const
       for (std::int64_t g = i % parts * grain; g < end; g += chunk) {
         const std::int64_t stop = std::min(g + chunk, end), row = g * w.height;
         const std::int64_t rows = std::min(stop * w.height, w.rows) - row;
-        kernel.spmm(w, in, stride, n, bias, results, kTile, g, stop);
-        kernel.transpose(results, rows, n, kTile, y + s * w.rows + row, w.rows);
+        kernels.sparse.spmm(w, in, stride, n, bias, results, kTile, g, stop);
+        kernels.dense.transpose(results, rows, n, kTile, y + s * w.rows + row, w.rows);
       }
     }
   });
@@ -112,8 +96,16 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
   const float* in = x.data<float>().data();
   float* out = y.mutable_data<float>().data();
   const float* b = bias.defined() ? bias.data<float>().data() : nullptr;
-  kernels::Gemm<float> product{.m = batch, .n = rows_, .k = cols_, .a = in, .lda = cols_, .ldb = cols_,
-                               .trans_b = true, .c = out, .ldc = rows_, .row_bias = b};
+  kernels::Gemm<float> product{.m = batch,
+                               .n = rows_,
+                               .k = cols_,
+                               .a = in,
+                               .lda = cols_,
+                               .ldb = cols_,
+                               .trans_b = true,
+                               .c = out,
+                               .ldc = rows_,
+                               .row_bias = b};
   if (format_ == PackedFormat::dense) {
     product.b = member("values").data<float>().data();
     kernels::gemm(product);
@@ -135,23 +127,24 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
     });
   } else {
     const PackedView view = sparse::view_blocks(members_, rows_, cols_, sparse::block_height(format_));
-    if (batch < spmm_batch(view.height)) one_by_one(view, in, batch, b, out);
-    else side_by_side(view, in, batch, b, out);
+    if (batch < spmm_batch(view.height))
+      one_by_one(view, in, batch, b, out);
+    else
+      side_by_side(view, in, batch, b, out);
   }
   return y;
 }
 
 void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<float> y,
                             std::span<const float> bias) const {
-  if (n < 0 || std::ssize(x) != cols_ * n || std::ssize(y) != rows_ * n ||
-      (!bias.empty() && std::ssize(bias) != rows_))
+  if (n < 0 || std::ssize(x) != cols_ * n || std::ssize(y) != rows_ * n || (!bias.empty() && std::ssize(bias) != rows_))
     throw ShapeError(cat("[PackedMatrix::multiply] needs x: [", cols_, ", n], y: [", rows_, ", n], bias: [", rows_,
                          "] or empty with n = ", n, "; got ", x.size(), ", ", y.size(), " and ", bias.size(),
                          " elements"));
   if (y.empty()) return;
   const float* b = bias.empty() ? nullptr : bias.data();
-  kernels::Gemm<float> product{.m = rows_, .n = n, .k = cols_, .lda = cols_, .b = x.data(), .ldb = n, .c = y.data(),
-                               .ldc = n, .col_bias = b};
+  kernels::Gemm<float> product{
+      .m = rows_, .n = n, .k = cols_, .lda = cols_, .b = x.data(), .ldb = n, .c = y.data(), .ldc = n, .col_bias = b};
   if (format_ == PackedFormat::dense) {
     product.a = member("values").data<float>().data();
     kernels::gemm_serial(product);
@@ -169,7 +162,7 @@ void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<
     }
   } else {
     const PackedView view = sparse::view_blocks(members_, rows_, cols_, sparse::block_height(format_));
-    kernels::sparse_kernels().spmm(view, x.data(), n, n, b, y.data(), n, 0, groups_of(view));
+    kernels::in_use().sparse.spmm(view, x.data(), n, n, b, y.data(), n, 0, groups_of(view));
   }
 }
 

@@ -1,12 +1,19 @@
 #include "coppice/sparsity/training/finetune.h"
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
+#include <utility>
 
-#include "checkpoint.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/optim.h"
 #include "coppice/nn/state_dict.h"
-#include "training_run.h"
+#include "coppice/sparsity/training/callbacks/checkpoint.h"
+#include "coppice/sparsity/training/trainer.h"
+#include "recipe.h"
+#include "report_tensors.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -37,44 +44,90 @@ void check_finite(const std::string& what, const Tensor& t) {
   dispatch(t.dtype(), [&]<class T>() {
     for (const T value : t.data<T>())
       if (const auto v = convert<double>(value); !std::isfinite(v))
-        throw ValueError(cat("[finetune] ", what, " holds ", std::isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", "; training needs finite numbers"));
+        throw ValueError(cat("[finetune] ", what, " holds ",
+                             std::isnan(v) ? "nan"
+                             : v > 0       ? "inf"
+                                           : "-inf",
+                             "; training needs finite numbers"));
   });
 }
 
-}  // namespace
-
-bool is_prunable(const std::string& path, const Tensor& weight) {
-  const std::size_t dot = path.rfind('.');
-  return is_floating(weight.dtype()) && weight.dim() >= 2 &&
-         path.compare(dot == std::string::npos ? 0 : dot + 1, 6, "weight") == 0;
+std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Module& model, const FinetuneOptions& o) {
+  switch (o.optimizer) {
+    case FinetuneOptions::Optimizer::sgd:
+      return std::make_unique<nn::SGD>(
+          model.parameters(), nn::SgdOptions{.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
+    case FinetuneOptions::Optimizer::adamw:
+      return std::make_unique<nn::AdamW>(model.parameters(),
+                                         nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+    case FinetuneOptions::Optimizer::adam: break;
+  }
+  return std::make_unique<nn::Adam>(model.parameters(), nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
 }
+
+/// The schedule of the options, if a sparsity is wanted.
+/// @param steps  of an epoch
+std::optional<CubicSchedule> schedule_of(const FinetuneOptions& o, std::int64_t steps, double initial) {
+  if (!o.sparsity) return std::nullopt;
+  const auto ramp_epochs = std::max<std::int64_t>(1, static_cast<std::int64_t>(o.ramp * static_cast<double>(o.epochs)));
+  const std::uint64_t ramp_steps =
+      checked_mul(static_cast<std::uint64_t>(ramp_epochs), static_cast<std::uint64_t>(steps)).value_or(INT64_MAX);
+  return CubicSchedule{
+      .initial = initial,
+      .final = *o.sparsity,
+      .begin = 0,
+      .end = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min<std::uint64_t>(ramp_steps, INT64_MAX)) - 1),
+      .every = std::max<std::int64_t>(1, steps / o.updates_per_epoch)};
+}
+
+/// Tells the caller of every epoch, who may end the training.
+class Watch final : public Callback {
+ public:
+  explicit Watch(std::function<void(TrainContext&)> look) : look_(std::move(look)) {}
+  void on_train_epoch_end(TrainContext& context) override { look_(context); }
+
+ private:
+  std::function<void(TrainContext&)> look_;
+};
+
+}  // namespace
 
 FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& o, const WeightFilter& filter,
                         const std::function<bool(const EpochReport&)>& progress) {
   check(o, train);
   for (const auto& [name, tensor] : nn::all_tensors(model)) check_finite(cat("'", name, "'"), tensor);
   check_finite("the data", train.x);
-  const bool saving = !o.checkpoint.empty();
-  const std::string recipe = saving ? recipe_of(model, train, o) : "";
-  Generator generator(o.seed);
-  const std::vector<std::int64_t> order = generator.permutation(train.size());
-  const std::int64_t held = held_back(o, train);
-  const Dataset validation = held > 0 ? train.subset({order.begin(), order.begin() + held}) : train;
-  const Dataset data = held > 0 ? train.subset({order.begin() + held, order.end()}) : train;
+  const std::string recipe = o.checkpoint.empty() ? "" : recipe_of(model, train, o);
 
   // Training happens on a copy: whatever fails, the model is as it was.
   const nn::ModulePtr copy = model.clone();
-  TrainingRun run(*copy, o, filter, data, validation, generator);
-  // What cannot be looked at is not there either, or cannot be written, which the first save says.
-  std::error_code ignored;
-  if (saving && std::filesystem::exists(o.checkpoint, ignored))
-    resume_checkpoint(o.checkpoint, recipe, o.epochs, o.read, run);
-  while (!run.done()) {
-    const EpochReport& row = run.run_epoch();
-    if (saving) save_checkpoint(o.checkpoint, recipe, run);
-    if (progress && !progress(row)) break;
+  const std::vector<nn::MaskedSlot> slots = attach_masks(*copy, filter);
+  const std::unique_ptr<nn::Optimizer> optimizer = make_optimizer(*copy, o);
+  Trainer trainer({.epochs = o.epochs, .batch = o.batch, .seed = o.seed});
+  const std::vector<std::int64_t> order = trainer.generator().permutation(train.size());
+  const std::int64_t held = held_back(o, train);
+  const Dataset validation = held > 0 ? train.subset({order.begin(), order.begin() + held}) : train;
+  const Dataset data = held > 0 ? train.subset({order.begin() + held, order.end()}) : train;
+  const std::int64_t batch = std::min(o.batch, data.size());
+  const std::int64_t steps = (data.size() + batch - 1) / batch;
+
+  const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, steps, sparsity_of(slots)));
+  const auto best = std::make_shared<BestEpoch>([&](nn::Module& m) { return evaluate(m, validation); },
+                                                [&](const TrainContext& at) { return gradual->arrived(at); });
+  trainer.add(gradual).add(best).add(std::make_shared<EarlyStop>(best, o.patience));
+  if (!o.checkpoint.empty()) {
+    const auto checkpoint = std::make_shared<Checkpoint>(o.checkpoint, recipe, o.read);
+    checkpoint->add(part_of(best, steps, o.epochs, o.checkpoint));
+    trainer.add(checkpoint);
   }
-  const FinetuneReport report = run.finish();
+  trainer.add(std::make_shared<Watch>([&](TrainContext& context) {
+    if (progress && !progress(best->rows().back())) context.stop = true;
+  }));
+  trainer.fit(*copy, *optimizer, data);
+
+  FinetuneReport report{.epochs = best->rows(), .best_epoch = best->best_epoch()};
+  report.stopped_early = static_cast<std::int64_t>(report.epochs.size()) < o.epochs;
+  if (report.best_epoch == 0) report.best_epoch = report.epochs.back().epoch;
   const NamedTensors trained = nn::all_tensors(*copy);
   const auto modules = model.named_modules();
   (void)attach_masks(model, filter);  // where zeros are: the weights that the model computes with stay the same

@@ -22,6 +22,19 @@ TEST_SUITE("engine/io/named_tensors") {
     CHECK(t.find("b") == nullptr);
   }
 
+  TEST_CASE("maps are joined under a prefix and taken apart again") {
+    NamedTensors t{{"a", Tensor::of(1)}};
+    t.add_all("model.", {{"a", Tensor::of(2)}, {"b", Tensor::of(3)}});
+    CHECK(t.names() == std::vector<std::string>{"a", "model.a", "model.b"});
+    CHECK(t.below("model.").names() == std::vector<std::string>{"a", "b"});
+    CHECK(t.below("model.").at("a").item() == 2);
+    CHECK(t.below("x").empty());
+    CHECK(outcome([&] {
+            t.add_all("model.", {{"b", Tensor::of(3)}});
+            return 0;
+          }).starts_with("KeyError"));
+  }
+
   TEST_CASE("a name exists once, and what is absent is named") {
     NamedTensors t{{"w", Tensor::of(1)}};
     CHECK(outcome([&] {

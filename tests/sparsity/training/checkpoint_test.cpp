@@ -51,7 +51,8 @@ bool train(nn::Module& model, const FinetuneOptions& o, int stop) {
 }
 
 /// What resuming says to this checkpoint, and that the model is untouched if it is refused.
-std::string resume(const std::filesystem::path& checkpoint, FinetuneOptions o = options(), nn::ModulePtr model = net()) {
+std::string resume(const std::filesystem::path& checkpoint, FinetuneOptions o = options(),
+                   nn::ModulePtr model = net()) {
   o.checkpoint = checkpoint;
   const nn::ModulePtr before = model->clone();
   const std::string said = outcome([&] { return finetune(*model, points(), o).best_epoch; });
@@ -206,7 +207,8 @@ TEST_SUITE("sparsity/training/checkpoint") {
     refused(with_tensors(instead("model.0.weight_mask", ones({4, 12}))), "shape of '0.weight_mask'");
     refused(with_tensors(instead("optimizer.0.exp_avg", ones({3}))), "has shape (3,)");
     refused(with_tensors(instead("optimizer.0.exp_avg", good.at("optimizer.0.exp_avg").to(Dtype::f64))), "is float64");
-    refused(with_tensors(instead("step", Tensor::from(std::vector<std::int64_t>{1'000'000}, {}))), "step 1000000 after 3 epochs");
+    refused(with_tensors(instead("step", Tensor::from(std::vector<std::int64_t>{1'000'000}, {}))),
+            "step 1000000 after 3 epochs");
     refused(with_tensors(instead("report", coppice::zeros({9, 7}).to(Dtype::f64))), "does not fit 6 epochs");
     refused(with_tensors(instead("report", coppice::zeros({3, 7}).to(Dtype::f64))), "row 0 of the report is no epoch");
     refused(with_tensors(instead("random.order", full({630}, 1e9, Dtype::i64))), "state");
@@ -235,7 +237,7 @@ TEST_SUITE("sparsity/training/checkpoint") {
     refused(with_metadata("\"format\":1", "\"format\":1,\"format\":1"), "key 'format' stands twice");
     refused(with_metadata("\"format\":1", "\"format\":1,\"" + std::string(5000, 'x') + "\":1"), "at most 4096 bytes");
     refused(with_metadata("\"format\":1", "\"format\":1,"), "must be JSON");
-    refused(with_metadata("\"format\":1", std::string("\"format\":1\0", 11)), "must not be NUL");
+    refused(with_metadata("\"format\":1", std::string("\"format\":1\0", 11)), "contains NUL");
     refused(with_metadata("\"recipe\":{", "\"recipe\":7,\"x\":{"), "must have an object \"recipe\"; it is '7'");
     refused(with_metadata("\"batch\":16,", ""), "batch was not there and is 16");
     CHECK(good.metadata().at("coppice.finetune").size() < 500);  // however many modules there are: 4096 is the most

@@ -1,6 +1,8 @@
 #pragma once
 /// What the processor offers, and how its float unit treats subnormal numbers.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 #include <string_view>
 

@@ -1,6 +1,8 @@
 #pragma once
 /// Element types, their conversions, and the step from a type known at run time to a template argument.
 
+#include "coppice/engine/cxx20.h"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>

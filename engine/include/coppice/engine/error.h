@@ -4,6 +4,8 @@
 /// Every failure that a caller can cause or meet is one of these classes. Messages open with the operation in
 /// brackets, show the values (both shapes), and name the rule that was broken.
 
+#include "coppice/engine/cxx20.h"
+
 #include <charconv>
 #include <concepts>
 #include <stdexcept>

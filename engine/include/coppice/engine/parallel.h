@@ -1,6 +1,8 @@
 #pragma once
 /// Parallel loops whose results do not depend on the number of threads.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 #include <memory>
 #include <type_traits>

@@ -1,6 +1,8 @@
 #pragma once
 /// Shape of a tensor and the broadcasting rule.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 #include <initializer_list>
 #include <span>

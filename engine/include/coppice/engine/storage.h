@@ -1,6 +1,8 @@
 #pragma once
 /// The bytes behind tensors: aligned, shared, and counted by version.
 
+#include "coppice/engine/cxx20.h"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

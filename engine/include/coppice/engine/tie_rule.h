@@ -1,6 +1,8 @@
 #pragma once
 /// Which of several equal scores a selection takes.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 
 namespace coppice {

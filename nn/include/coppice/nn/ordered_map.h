@@ -1,6 +1,8 @@
 #pragma once
 /// A map from names to values that keeps the order of insertion.
 
+#include "coppice/engine/cxx20.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <string>

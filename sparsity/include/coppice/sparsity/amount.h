@@ -1,6 +1,8 @@
 #pragma once
 /// How much to prune: a number of units, or a fraction of them.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -1,6 +1,8 @@
 #pragma once
 /// A file that appears complete or not at all.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

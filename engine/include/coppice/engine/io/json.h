@@ -1,6 +1,8 @@
 #pragma once
 /// Strict JSON: read event by event, so that no document stands in memory that nobody asked for, and written in order.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <set>

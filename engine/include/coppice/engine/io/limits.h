@@ -1,6 +1,8 @@
 #pragma once
 /// What a reader may spend on a file, and how it reads.
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 
 namespace coppice {

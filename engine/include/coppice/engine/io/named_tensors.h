@@ -29,6 +29,11 @@ class NamedTensors {
   /// Takes the entry out; the others keep their order. False if there is none. Cost: linear.
   bool erase(std::string_view name);
 
+  /// Appends the entries of another map as prefix + name. @throws KeyError  if one of these exists
+  void add_all(const std::string& prefix, const NamedTensors& others);
+  /// The entries whose names begin with `prefix`, without it.
+  [[nodiscard]] NamedTensors below(std::string_view prefix) const;
+
   [[nodiscard]] bool contains(std::string_view name) const { return find(name) != nullptr; }
   /// The tensor, or nullptr. Valid until the next change of the map.
   [[nodiscard]] const Tensor* find(std::string_view name) const;

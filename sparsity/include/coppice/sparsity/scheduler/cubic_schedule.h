@@ -1,5 +1,7 @@
 #pragma once
 
+#include "coppice/engine/cxx20.h"
+
 #include <cstdint>
 
 namespace coppice::sparsity {

@@ -24,7 +24,7 @@ struct Dataset {
 struct Evaluation {
   std::int64_t correct = 0;  ///< samples whose largest output is their class; a tie goes to the lower class
   std::int64_t count = 0;
-  double loss = 0;           ///< mean cross-entropy
+  double loss = 0;  ///< mean cross-entropy
   [[nodiscard]] double accuracy() const {
     return count == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(count);
   }

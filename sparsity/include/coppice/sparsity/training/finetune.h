@@ -10,6 +10,8 @@
 
 #include "coppice/engine/io/limits.h"
 #include "coppice/nn/module.h"
+#include "coppice/sparsity/training/callbacks/best_epoch.h"
+#include "coppice/sparsity/training/callbacks/gradual_pruning.h"
 #include "coppice/sparsity/training/dataset.h"
 
 namespace coppice::sparsity {
@@ -22,14 +24,14 @@ struct FinetuneOptions {
   std::int64_t batch = 64;
   double lr = 1e-3;
   enum class Optimizer { adam, adamw, sgd } optimizer = Optimizer::adam;
-  double momentum = 0.9;      ///< sgd
+  double momentum = 0.9;  ///< sgd
   double weight_decay = 0;
   std::uint64_t seed = 0;
   double validation = 0.1;    ///< share of the training data held back to choose the best model, in [0, 1)
   std::int64_t patience = 8;  ///< epochs at the final sparsity without a better one before stopping; 0: never stop
   /// Sparsity to reach over all selected weights together, on a cubic schedule; nothing: existing zeros are kept.
   std::optional<double> sparsity;
-  double ramp = 0.5;          ///< share of the epochs after which the final sparsity is reached, in (0, 1]
+  double ramp = 0.5;                   ///< share of the epochs after which the final sparsity is reached, in (0, 1]
   std::int64_t updates_per_epoch = 4;  ///< how often the masks are chosen anew inside the ramp
   /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
   /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
@@ -37,24 +39,11 @@ struct FinetuneOptions {
   ReadOptions read = {};  ///< how the checkpoint is read; it is never mapped
 };
 
-struct EpochReport {
-  std::int64_t epoch = 0;       ///< from 1
-  double train_loss = 0;
-  double sparsity = 0;          ///< zeros among the selected weights after the epoch
-  Evaluation validation;        ///< of the part held back; of the whole training data when nothing is held back
-  bool best = false;            ///< the best so far at the final sparsity
-};
-
 struct FinetuneReport {
   std::vector<EpochReport> epochs;
   std::int64_t best_epoch = 0;  ///< the one that the model holds afterwards
   bool stopped_early = false;
 };
-
-/// Which weights take part: by their dotted path, such as "0.weight".
-using WeightFilter = std::function<bool(const std::string& path, const Tensor& weight)>;
-/// Floating, two or more axes, and a last name component that starts with "weight": what the command line takes too.
-[[nodiscard]] bool is_prunable(const std::string& path, const Tensor& weight);
 
 /// Trains `model` with cross-entropy and leaves the best epoch in it, in eval mode.
 ///

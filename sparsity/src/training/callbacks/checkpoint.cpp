@@ -1,0 +1,109 @@
+#include "coppice/sparsity/training/callbacks/checkpoint.h"
+
+#include <map>
+#include <utility>
+
+#include "../flat_json.h"
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/json.h"
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/nn/state_dict.h"
+
+namespace coppice::sparsity {
+namespace {
+
+constexpr const char* kKey = "coppice.finetune";
+constexpr std::int64_t kFormat = 1;
+
+Tensor words(const Generator& g) {
+  const Generator::State state = g.state();
+  return Tensor::from(std::vector<std::int64_t>(state.begin(), state.end()), {static_cast<std::int64_t>(state.size())});
+}
+
+Generator generator_from(const Tensor& t) {
+  std::vector<std::uint32_t> state;
+  for (const std::int64_t word : t.to_vector<std::int64_t>()) state.push_back(static_cast<std::uint32_t>(word));
+  Generator out;
+  out.set_state(state);
+  return out;
+}
+
+/// The first setting in which two recipes differ, in words.
+std::string difference(const std::map<std::string, std::string>& theirs,
+                       const std::map<std::string, std::string>& ours) {
+  for (const auto& [key, value] : ours) {
+    const auto twin = theirs.find("recipe." + key);
+    if (twin == theirs.end()) return cat(key, " was not there and is ", value);
+    if (twin->second != value) return cat(key, " was ", twin->second, " and is ", value);
+  }
+  return "";
+}
+
+void check_recipe(const NamedTensors& all, const std::string& recipe, const Source& source) {
+  const auto found = all.metadata().find(kKey);
+  const std::string place = cat("metadata ", quote(kKey));
+  if (found == all.metadata().end()) source.reject("the file is no checkpoint of fine-tuning: it has no ", place);
+  const std::map<std::string, std::string> document = read_flat_json(found->second, place, source);
+  const auto member = [&](const char* name) {
+    const auto at = document.find(name);
+    return at == document.end() ? std::string("not there") : at->second;
+  };
+  if (const std::string format = member("format"); format != cat(kFormat))
+    source.reject(place, ": format version 1 is read; \"format\" is ", quote(format));
+  if (member("recipe") != "{}")
+    source.reject(place, " must have an object \"recipe\"; it is ", quote(member("recipe")));
+  if (const std::string d = difference(document, read_flat_json(recipe, "the recipe", source)); !d.empty())
+    source.reject("the checkpoint belongs to another run: ", d);
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(std::filesystem::path path, std::string recipe, const ReadOptions& read)
+    : path_(std::move(path)), recipe_(std::move(recipe)), read_(read) {
+  read_.map = false;
+}
+
+void Checkpoint::add(Part part) {
+  if (!part.save || !part.load) throw ValueError("[Checkpoint] a part needs a function that saves and one that loads");
+  parts_.push_back(std::move(part));
+}
+
+void Checkpoint::on_train_epoch_end(TrainContext& context) {
+  NamedTensors all;
+  all.add_all("model.", nn::all_tensors(*context.model));
+  for (const Part& part : parts_) part.save(all);
+  all.add_all("optimizer.", context.optimizer->state_dict());
+  all.add("random.order", words(*context.generator));
+  all.add("random.default", words(default_generator()));
+  all.add("step", Tensor::from(std::vector<std::int64_t>{context.step}, {}));
+  all.metadata()[kKey] =
+      JsonWriter().open_object().key("format").value(kFormat).key("recipe").json(recipe_).close_object().text();
+  write_safetensors(path_, all, {.checksums = true});
+}
+
+void Checkpoint::on_fit_start(TrainContext& context) {
+  // What cannot be looked at is not there either, or cannot be written, which the first save says.
+  std::error_code ignored;
+  if (!std::filesystem::exists(path_, ignored)) return;
+  const Source source{"finetune", path_.string()};
+  const NamedTensors all = read_safetensors(path_, read_);
+  check_recipe(all, recipe_, source);
+  try {
+    context.step = all.at("step").item<std::int64_t>();
+    const Generator order = generator_from(all.at("random.order"));
+    const Generator other = generator_from(all.at("random.default"));
+    for (const Part& part : parts_) part.load(all, context);
+    context.optimizer->load_state_dict(all.below("optimizer."));
+    nn::load_state_dict(*context.model, all.below("model."));
+    *context.generator = order;
+    default_generator() = other;
+  } catch (const FormatError&) {
+    throw;
+  } catch (const LimitError&) {  // memory that runs out is no fault of the file
+    throw;
+  } catch (const Error& e) {
+    source.reject(e.what());
+  }
+}
+
+}  // namespace coppice::sparsity
