@@ -25,6 +25,8 @@ std::vector<GradNode*> order_of(GradNode* root) {
   return order;
 }
 
+bool wants(const Tensor& t) { return t.defined() && t.requires_grad(); }
+
 void accumulate(Tensor& into, const Tensor& gradient) {
   if (!into.defined()) into = gradient;
   else into = into.clone().add_(gradient);  // the first one may be shared with another edge
@@ -50,7 +52,7 @@ EnableGrad::~EnableGrad() { enabled = before_; }
 bool grad_enabled() { return enabled; }
 
 bool needs_grad(std::initializer_list<std::reference_wrapper<const Tensor>> inputs) {
-  return enabled && std::ranges::any_of(inputs, [](const Tensor& t) { return t.defined() && t.requires_grad(); });
+  return enabled && std::ranges::any_of(inputs, wants);
 }
 
 Saved::Saved(const Tensor& tensor) {
@@ -88,8 +90,9 @@ GradNode::~GradNode() {
 }
 
 TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(const GradList&)> backward) {
-  const auto wants = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
   if (!enabled || std::ranges::none_of(inputs, wants)) return ys;
+  for (const Tensor& y : ys)
+    if (!y.defined()) throw StateError("[with_grad] a result is undefined");
   auto node = std::make_shared<GradNode>();
   node->edges.reserve(inputs.size());
   for (const Tensor& input : inputs) {
@@ -111,14 +114,13 @@ TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(co
 }
 
 Tensor with_grad(Tensor y, TensorList inputs, std::function<GradList(const Tensor&)> backward) {
-  if (!enabled || std::ranges::none_of(inputs, [](const Tensor& t) { return t.defined() && t.requires_grad(); }))
-    return y;
+  if (!enabled || std::ranges::none_of(inputs, wants)) return y;
   return with_grad(TensorList{y}, std::move(inputs),
                    [f = std::move(backward)](const GradList& dys) { return f(dys[0]); })[0];
 }
 
-bool Tensor::requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
-bool Tensor::is_leaf() const { return impl_ == nullptr || impl_->node == nullptr; }
+bool Tensor::requires_grad() const { return deref(*this, "requires_grad").requires_grad; }
+bool Tensor::is_leaf() const { return deref(*this, "is_leaf").node == nullptr; }
 
 Tensor& Tensor::requires_grad_(bool on) {
   if (on && !is_floating(dtype())) throw DtypeError(cat("[requires_grad_] needs a floating type; got ", dtype()));
@@ -127,22 +129,25 @@ Tensor& Tensor::requires_grad_(bool on) {
   return *this;
 }
 
-Tensor Tensor::grad() const { return impl_ == nullptr ? Tensor() : impl_->grad; }
+Tensor Tensor::grad() const { return deref(*this, "grad").grad; }
 
 void Tensor::set_grad(Tensor grad) {
+  TensorImpl& impl = deref(*this, "set_grad");
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
     throw ShapeError(cat("[set_grad] gradient ", grad.shape(), " of ", grad.dtype(), " for a tensor ", shape(),
                          " of ", dtype()));
-  impl_->grad = std::move(grad);
+  impl.grad = std::move(grad);
 }
 
 void Tensor::backward(bool retain_graph) const {
+  (void)deref(*this, "backward");
   if (numel() != 1) throw ShapeError(cat("[backward] starts at a scalar; shape is ", shape(), ". Pass a gradient"));
   backward(ones(shape(), dtype()), retain_graph);
 }
 
 void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
-  if (!requires_grad()) throw StateError("[backward] the tensor does not require grad and has no graph");
+  if (!deref(*this, "backward").requires_grad)
+    throw StateError("[backward] the tensor does not require grad and has no graph");
   if (gradient.shape() != shape())
     throw ShapeError(cat("[backward] gradient ", gradient.shape(), " for a tensor of shape ", shape()));
   NoGrad guard;

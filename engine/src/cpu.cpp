@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "coppice/engine/error.h"
+#include "float_unit.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
@@ -110,6 +111,17 @@ void set_cpu_level(CpuLevel level) {
     throw ValueError(
         cat("[set_cpu_level] this processor has no level ", name_of(level), "; its best is ", name_of(best)));
   current().store(level, std::memory_order_relaxed);
+}
+
+std::uint64_t detail::flush_state() { return read_control() & kFlushBits; }
+
+detail::WithFlushState::WithFlushState(std::uint64_t state)
+    : saved_(read_control()), changed_((saved_ & kFlushBits) != state) {
+  if (changed_) write_control((saved_ & ~kFlushBits) | state);
+}
+
+detail::WithFlushState::~WithFlushState() {
+  if (changed_) write_control(saved_);  // exception flags raised inside are dropped
 }
 
 FlushSubnormals::FlushSubnormals() : saved_(read_control()) {

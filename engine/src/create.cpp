@@ -20,7 +20,10 @@ Tensor ones_like(const Tensor& t) { return ones(t.shape(), t.dtype()); }
 Tensor arange(double start, double end, double step, Dtype dtype) {
   if (step == 0 || !std::isfinite(start + end + step) || (end - start) / step < 0)
     throw ValueError(cat("[arange] cannot go from ", start, " to ", end, " by ", step));
-  const auto n = static_cast<std::int64_t>(std::ceil((end - start) / step));
+  const double length = std::ceil((end - start) / step);
+  if (length >= 0x1p63)
+    throw ValueError(cat("[arange] from ", start, " to ", end, " by ", step, " are too many numbers"));
+  const auto n = static_cast<std::int64_t>(length);
   Tensor t = Tensor::empty({n}, dtype);
   dispatch(dtype, [&]<class T>() {
     const auto y = t.mutable_data<T>();

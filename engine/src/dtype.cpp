@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <ostream>
 
 #include "coppice/engine/error.h"
 
@@ -67,6 +68,7 @@ bool is_floating(Dtype dtype) {
 
 std::string_view name_of(Dtype dtype) { return row(dtype).name; }
 std::string to_string(Dtype dtype) { return std::string(name_of(dtype)); }
+std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << name_of(dtype); }
 
 std::optional<Dtype> dtype_from_name(std::string_view name) {
   for (const Row& r : kRows)

@@ -20,7 +20,6 @@
 #include <thread>
 #include <vector>
 
-#include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
 
 #ifndef COPPICE_NO_TBB  // defined for small static programs: every loop then runs on the caller
@@ -30,6 +29,7 @@
 #include <oneapi/tbb/task_scheduler_observer.h>
 #endif
 
+#include "float_unit.h"
 #include "thread_sanitizer.h"
 
 namespace coppice {
@@ -182,13 +182,14 @@ std::shared_ptr<Pool> pool_of(int count) {
 struct Job {
   std::int64_t n, grain, count;
   FunctionRef<void(Rows)> body;
+  std::uint64_t flush_state = detail::flush_state();  // the caller's
   std::atomic<std::int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error{};
 
   void work() {
     const tsan::Watched watched(this);
-    const FlushSubnormals flush;
+    const detail::WithFlushState as_caller(flush_state);
     for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_acq_rel)) < count;) {
       try {
         body(nth_range(i, n, grain));
@@ -244,7 +245,6 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> bo
     return;
   }
 #endif
-  const FlushSubnormals flush;
   for (std::int64_t i = 0; i < count; ++i) body(nth_range(i, n, grain));
 }
 

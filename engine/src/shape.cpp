@@ -1,6 +1,7 @@
 #include "coppice/engine/shape.h"
 
 #include <algorithm>
+#include <ostream>
 
 #include "coppice/engine/error.h"
 
@@ -34,6 +35,8 @@ std::string to_string(const Shape& shape) {
   }
   return out += shape.rank() == 1 ? ",)" : ")";
 }
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 
 std::int64_t resolve_axis(const char* op, std::int64_t axis, std::int64_t rank) {
   const std::int64_t span = std::max<std::int64_t>(rank, 1);

@@ -8,11 +8,6 @@
 namespace coppice {
 namespace {
 
-const TensorImpl& deref(const std::shared_ptr<TensorImpl>& impl) {
-  if (impl == nullptr) throw StateError("[Tensor] an undefined tensor was used");
-  return *impl;
-}
-
 Tensor make(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, Dtype dtype) {
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::move(storage);
@@ -50,6 +45,7 @@ Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
 
 Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape, Dtype dtype) {
   const std::size_t bytes = byte_count(shape, dtype);
+  if (storage == nullptr) throw ValueError("[Tensor::over] there is no storage");
   if (offset_bytes > storage->bytes() || bytes > storage->bytes() - offset_bytes)
     throw ValueError(cat("[Tensor::over] ", bytes, " bytes at ", offset_bytes, " exceed a storage of ",
                          storage->bytes(), " bytes"));
@@ -93,10 +89,10 @@ Tensor Tensor::of(std::initializer_list<std::initializer_list<double>> rows) {
   return from(flat, Shape{static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(width)});
 }
 
-const Shape& Tensor::shape() const { return deref(impl_).shape; }
-Dtype Tensor::dtype() const { return deref(impl_).dtype; }
+const Shape& Tensor::shape() const { return deref(*this, "shape").shape; }
+Dtype Tensor::dtype() const { return deref(*this, "dtype").dtype; }
 std::size_t Tensor::nbytes() const { return static_cast<std::size_t>(numel()) * itemsize(dtype()); }
-const std::byte* Tensor::bytes() const { return deref(impl_).storage->data() + impl_->offset; }
+const std::byte* Tensor::bytes() const { return deref(*this, "bytes").storage->data() + impl_->offset; }
 
 std::byte* Tensor::mutable_bytes() {
   bump_version();
@@ -108,7 +104,7 @@ void* Tensor::checked(Dtype wanted) const {
   return impl_->storage->data() + impl_->offset;
 }
 
-void Tensor::bump_version() { deref(impl_).storage->bump_version(); }
+void Tensor::bump_version() { deref(*this, "mutable_bytes").storage->bump_version(); }
 
 double Tensor::at(std::initializer_list<std::int64_t> index) const {
   const auto i = static_cast<std::size_t>(flat_index(shape(), index));
@@ -142,14 +138,14 @@ template std::vector<double> Tensor::to_vector() const;
 template std::vector<std::int64_t> Tensor::to_vector() const;
 
 bool Tensor::shares_storage(const Tensor& other) const {
-  return deref(impl_).storage == deref(other.impl_).storage;
+  return deref(*this, "shares_storage").storage == deref(other, "shares_storage").storage;
 }
-std::uint64_t Tensor::version() const { return deref(impl_).storage->version(); }
-const std::shared_ptr<Storage>& Tensor::storage() const { return deref(impl_).storage; }
-std::size_t Tensor::storage_offset() const { return deref(impl_).offset; }
+std::uint64_t Tensor::version() const { return deref(*this, "version").storage->version(); }
+const std::shared_ptr<Storage>& Tensor::storage() const { return deref(*this, "storage").storage; }
+std::size_t Tensor::storage_offset() const { return deref(*this, "storage_offset").offset; }
 
 Tensor Tensor::detach() const {
-  const TensorImpl& from = deref(impl_);
+  const TensorImpl& from = deref(*this, "detach");
   return make(from.storage, from.offset, from.shape, from.dtype);
 }
 
@@ -185,7 +181,7 @@ Tensor Tensor::reshape(std::initializer_list<std::int64_t> sizes) const {
 }
 
 Tensor Tensor::reshape(const Shape& target) const {
-  const TensorImpl& from = deref(impl_);
+  const TensorImpl& from = deref(*this, "reshape");
   if (target.numel() != from.shape.numel())
     throw ShapeError(cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ",
                          target.numel()));

@@ -29,6 +29,12 @@ struct Edge {
   std::shared_ptr<TensorImpl> leaf;
 };
 
+/// What `t` points to. @throws StateError  naming `method`, if it is undefined
+inline TensorImpl& deref(const Tensor& t, const char* method) {
+  if (!t.defined()) throw StateError(cat("[Tensor::", method, "] the tensor is undefined"));
+  return *t.impl();
+}
+
 struct GradNode {
   std::vector<Edge> edges;
   std::function<GradList(const GradList&)> backward;

@@ -1,8 +1,10 @@
 // The methods of Tensor that end in "_".
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "broadcast.h"
+#include "ops/map.h"
 #include "tensor_impl.h"
 
 namespace coppice {
@@ -51,7 +53,11 @@ Tensor& Tensor::copy_(const Tensor& source) {
 Tensor& Tensor::add_(const Tensor& other, double alpha) {
   update("add_", *this, other, [alpha]<class T>(T y, T x) {
     if constexpr (std::is_floating_point_v<T>) return static_cast<T>(y + static_cast<T>(alpha) * x);
-    else return convert<T>(static_cast<double>(y) + alpha * static_cast<double>(x));
+    else if (std::is_same_v<T, bool> || alpha != std::trunc(alpha) || std::abs(alpha) >= 0x1p53)
+      return convert<T>(static_cast<double>(y) + alpha * static_cast<double>(x));
+    else  // exact, where a double does not hold every int64
+      return detail::wrapping(std::plus<>(), y,
+                              detail::wrapping(std::multiplies<>(), convert<T>(static_cast<std::int64_t>(alpha)), x));
   });
   return *this;
 }
@@ -59,7 +65,8 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
 Tensor& Tensor::mul_(const Tensor& other) {
   update("mul_", *this, other, []<class T>(T y, T x) {
     if constexpr (std::is_same_v<T, bool>) return y && x;
-    else return static_cast<T>(y * x);
+    else
+      return detail::wrapping(std::multiplies<>(), y, x);
   });
   return *this;
 }
@@ -77,6 +84,7 @@ Tensor& Tensor::mul_(double factor) {
 }
 
 Tensor& Tensor::replace_(const Tensor& source) {
+  (void)deref(source, "replace_");
   if (!is_leaf()) throw StateError("[replace_] only a leaf can show other bytes");
   impl_->storage = source.storage();
   impl_->offset = source.storage_offset();

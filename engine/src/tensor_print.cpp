@@ -1,5 +1,6 @@
 // Tensor as text.
 #include <cstdio>
+#include <ostream>
 
 #include "coppice/engine/tensor.h"
 
@@ -52,5 +53,7 @@ std::string to_string(const Tensor& tensor) {
   if (tensor.requires_grad()) out += ", requires_grad";
   return out += ')';
 }
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }
 
 }  // namespace coppice

@@ -8,10 +8,12 @@
 
 #include "coppice/engine/ops/elementwise.h"
 #include "support/approx.h"
+#include "support/overwrite.h"
 
 using namespace coppice;
 using testing::differs;
 using testing::gradcheck;
+using testing::overwrite_check;
 
 namespace {
 
@@ -26,6 +28,14 @@ Tensor square(const Tensor& x, double factor) {
     dx.mul_(factor);
     dx.mul_(dy);
     return {dx};
+  });
+}
+
+/// x², whose gradient reads x, or the result, without asking whether they changed.
+Tensor careless_square(const Tensor& x, bool keeps_result) {
+  Tensor y = square(x.detach(), 2);
+  return with_grad(y, {x}, [kept = keeps_result ? y.detach() : x.detach(), keeps_result](const Tensor& dy) -> GradList {
+    return {keeps_result ? mul(mul(sqrt(kept), 2), dy) : mul(mul(kept, 2), dy)};
   });
 }
 
@@ -45,6 +55,19 @@ TEST_SUITE("support/gradcheck") {
     CHECK(gradcheck([](const TensorList& in) { return square(in[0].detach(), 2); }, {x}) ==
           "the result does not require grad");
     CHECK(gradcheck([](const TensorList& in) { return add(square(in[0], 2), in[1].detach()); }, {x, x}) != "");
+  }
+}
+
+TEST_SUITE("support/overwrite") {
+  TEST_CASE("overwrite_check accepts a StateError and names a gradient that went wrong without a word") {
+    const Tensor x = Tensor::from(std::vector<double>{0.5, 2}, {2});
+    CHECK(overwrite_check([](const TensorList& in) { return TensorList{square(in[0], 2)}; }, {x}) == "");
+    const std::string input =
+        overwrite_check([](const TensorList& in) { return TensorList{careless_square(in[0], false)}; }, {x});
+    const std::string output =
+        overwrite_check([](const TensorList& in) { return TensorList{careless_square(in[0], true)}; }, {x});
+    CHECK(input.starts_with("after input 0 became 7.25, the gradient of input 0 is "));
+    CHECK(output.starts_with("after result 0 became 7.25, the gradient of input 0 is "));
   }
 }
 

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
@@ -12,8 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "coppice/engine/cpu.h"
-#include "coppice/engine/error.h"
+#include "coppice/engine.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // GCC's words
 #define COPPICE_UNLIMITED
@@ -139,19 +140,78 @@ TEST_SUITE("engine/parallel") {
     for (const float sum : sums) CHECK(sum == sums[0]);
   }
 
-  TEST_CASE("bodies flush subnormals on every thread and the caller's float state returns") {
+  TEST_CASE("bodies treat subnormals as their caller does, on every thread, and nothing of it stays") {
     const Threads restore;
-    volatile float tiny = std::numeric_limits<float>::min();
-    for (const int threads : {1, 2}) {
-      set_num_threads(threads);
-      std::atomic<int> kept{0};
+    // Counts how many of 64 ranges keep half of the smallest normal number, and lets every thread have some.
+    const auto kept = [] {
+      static volatile float tiny = std::numeric_limits<float>::min();
+      std::atomic<int> count{0};
       parallel_for(64, 1, [&](Rows) {
         volatile float half = tiny * 0.5f;
-        if (half != 0) ++kept;
+        if (half != 0) ++count;
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
       });
-      CHECK(kept == 0);
-      volatile float half = tiny * 0.5f;
-      CHECK(half != 0.0f);
+      return count.load();
+    };
+    for (const int threads : {1, 2, 7}) {
+      CAPTURE(threads);
+      set_num_threads(threads);
+      CHECK(kept() == 64);
+      {
+        const FlushSubnormals flush;
+        CHECK(kept() == 0);
+        std::atomic<int> inner{0};
+        parallel_for(4, 1, [&](Rows) { inner += kept(); });  // loops inside loops as well
+        CHECK(inner == 0);
+      }
+      CHECK(kept() == 64);
+      std::atomic<int> one{0};
+      parallel_for(4, 1, [&](Rows rows) {
+        if (rows.begin != 2) return;
+        const FlushSubnormals flush;  // a body that flushes, and a loop inside of it
+        one += kept();
+      });
+      CHECK(one == 0);
+      CHECK(kept() == 64);
+    }
+  }
+
+  TEST_CASE("arithmetic of tensors keeps subnormal numbers, in sizes of one task and of many") {
+    const Threads restore;
+    for (const int threads : {1, 2, 7}) {
+      set_num_threads(threads);
+      for (const std::int64_t n : {std::int64_t{3}, std::int64_t{300'000}}) {
+        const Tensor tiny = full({n}, 1e-40);
+        CHECK(tiny * 1.0 == tiny);
+        CHECK(tiny + zeros({n}) == tiny);
+        CHECK(abs(neg(tiny)) == tiny);
+        CHECK(norm(tiny.reshape({n, 1}), 0, {1}) == ones({n}));
+        CHECK(norm(tiny, NormOrder(INFINITY)) == Tensor::of(1e-40));
+        CHECK(matmul(tiny.reshape({n, 1}), ones({1, 1})).reshape({n}) == tiny);
+        CHECK(max(tiny) == Tensor::of(1e-40));
+      }
+    }
+  }
+
+  TEST_CASE("products of packed matrices flush subnormals, wherever they run") {
+    const Threads restore;
+    const Tensor weight = Tensor::of({{1, 0}, {0, 1}});
+    for (const int threads : {1, 2, 7}) {
+      set_num_threads(threads);
+      for (const PackedFormat format : all_packed_formats()) {
+        CAPTURE(to_string(format));
+        const PackedMatrix packed = PackedMatrix::pack(weight, format);
+        for (const std::int64_t batch : {1, 3, 64, 5000}) {
+          const Tensor x = full({batch, 2}, 1e-40);
+          CHECK(linear(x, packed) == zeros({batch, 2}));
+          CHECK(packed.linear(x, Tensor()) == zeros({batch, 2}));
+          std::vector<float> y(static_cast<std::size_t>(2 * batch), 1.0f);
+          packed.multiply(x.data<float>(), batch, y);
+          CHECK(Tensor::from(y, {2, batch}) == zeros({2, batch}));
+          CHECK(conv2d(x.reshape({batch, 2, 1, 1}), packed, {}, {1, 1}, {}) == zeros({batch, 2, 1, 1}));
+        }
+        CHECK(full({2}, 1e-40) * 1.0 == full({2}, 1e-40));  // it ended with the product
+      }
     }
   }
 

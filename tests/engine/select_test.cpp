@@ -138,6 +138,38 @@ TEST_SUITE("engine/ops/select") {
     CHECK_THROWS_AS(select_masks_({masks[0]}, scores, {.count = 1}), ShapeError);
   }
 
+  TEST_CASE("the smallest integer of a type ranks by its size; TieRule::pytorch ranks what PyTorch's abs makes of it") {
+    const auto pruned = [](const TensorList& scores, std::int64_t count, TieRule ties) {
+      std::vector<std::int64_t> out;
+      for (const Tensor& mask : select_masks(scores, {.count = count, .ties = ties}))
+        for (const std::int64_t kept : mask.to_vector<std::int64_t>()) out.push_back(1 - kept);
+      return out;
+    };
+    using List = std::vector<std::int64_t>;
+    for (const Dtype dtype : {Dtype::i8, Dtype::i16, Dtype::i32, Dtype::i64}) {
+      CAPTURE(to_string(dtype));
+      const std::int64_t least = INT64_MIN >> (64 - 8 * static_cast<int>(itemsize(dtype)));
+      const Tensor t = Tensor::from(List{least, 5, -7, 0, least}, {5}).to(dtype);
+      CHECK(pruned({t}, 1, TieRule::lowest_index) == List{0, 0, 0, 1, 0});
+      CHECK(pruned({t}, 3, TieRule::lowest_index) == List{0, 1, 1, 1, 0});
+      CHECK(pruned({t}, 2, TieRule::pytorch) == List{1, 0, 0, 0, 1});
+      CHECK(pruned({t}, 4, TieRule::pytorch) == List{1, 1, 0, 1, 1});
+      Tensor zeroed = t.clone();
+      zero_selected_({zeroed}, {.count = 2, .ties = TieRule::pytorch});
+      CHECK(zeroed == Tensor::from(List{0, 5, -7, 0, 0}, {5}).to(dtype));
+    }
+    // Several tensors are joined first, in a type that holds all of them.
+    const Tensor byte = Tensor::of({-128, 3}).to(Dtype::i8);
+    CHECK(pruned({byte, Tensor::of({100}).to(Dtype::i16)}, 1, TieRule::pytorch) == List{0, 1, 0});
+    CHECK(pruned({byte, Tensor::of({100}).to(Dtype::u8)}, 1, TieRule::pytorch) == List{0, 1, 0});
+    CHECK(pruned({byte, Tensor::of({100})}, 1, TieRule::pytorch) == List{0, 1, 0});
+    CHECK(pruned({byte, Tensor::of({100}).to(Dtype::i8)}, 1, TieRule::pytorch) == List{1, 0, 0});
+    // What takes no part stays out.
+    const TensorList masks{Tensor::empty({2})};
+    select_masks_(masks, {byte}, {.count = 1, .ties = TieRule::pytorch}, {Tensor::of({0, 1})});
+    CHECK(masks[0] == Tensor::of({0, 0}));
+  }
+
   TEST_CASE("zero_selected_ changes nothing when it throws") {
     const Tensor t = Tensor::of({1, 2});
     CHECK_THROWS_AS(zero_selected_({t}, {.count = 3}), ValueError);

@@ -7,7 +7,25 @@ namespace {
 
 using namespace coppice;
 
+template <class... Args>
+concept joins = requires(const Args&... args) {
+  cat(args...);
+};
+
 TEST_SUITE("engine/ops/shape_ops") {
+  TEST_CASE("cat joins a list of tensors; tensors one by one are neither joined nor made a text") {
+    const Tensor a = Tensor::of({1, 2}), b = Tensor::of({3});
+    CHECK(cat({a, b}) == Tensor::of({1, 2, 3}));
+    CHECK(cat({a.reshape({1, 2}), a.reshape({1, 2})}, 1) == Tensor::of({{1, 2, 1, 2}}));
+    const TensorList list{a, b};
+    CHECK(cat(list) == cat_tensors(list));
+    CHECK(cat(list, 0) == cat_tensors(list, 0));
+    CHECK_FALSE(joins<Tensor, Tensor>);
+    CHECK_FALSE(joins<Tensor, int>);
+    CHECK(joins<const char*, Tensor>);  // a message
+    CHECK(cat("got ", b) == "got tensor([3.0000])");
+  }
+
   TEST_CASE("transpose moves every element of every type and size") {
     for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::i8, Dtype::i32, Dtype::i64})
       for (const std::int64_t rows : {0, 1, 3, 16, 33})

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "coppice/engine.h"
 
@@ -68,6 +69,55 @@ TEST_SUITE("engine/tensor") {
     CHECK((Tensor::of({1, 2}).to(Dtype::f16) + Tensor::of(0.5)).dtype() == Dtype::f16);
   }
 
+  TEST_CASE("floats that an integer type does not hold convert as PyTorch does on x86") {
+    // Values of torch 2.13. 8 and 16-bit signed types go by way of int32, uint8 by way of int64; both give their
+    // smallest number for what they cannot hold, and the lowest bits are kept.
+    const std::vector<double> values{INFINITY, -INFINITY, NAN,     3e9,  -3e9,  1e20, -1e20, 300, -300,
+                                     70000,    -70000,    5e9 + 3, -1.5, 127.9, 128,  255,   256, -129};
+    constexpr std::int64_t m32 = INT32_MIN, m64 = INT64_MIN;
+    const std::vector<std::pair<Dtype, std::vector<std::int64_t>>> expected{
+        {Dtype::i8, {0, 0, 0, 0, 0, 0, 0, 44, -44, 112, -112, 0, -1, 127, -128, -1, 0, 127}},
+        {Dtype::u8, {0, 0, 0, 0, 0, 0, 0, 44, 212, 112, 144, 3, 255, 127, 128, 255, 0, 127}},
+        {Dtype::i16, {0, 0, 0, 0, 0, 0, 0, 300, -300, 4464, -4464, 0, -1, 127, 128, 255, 256, -129}},
+        {Dtype::i32, {m32, m32, m32, m32, m32, m32, m32, 300, -300, 70000, -70000, m32, -1, 127, 128, 255, 256, -129}},
+        {Dtype::i64,
+         {m64, m64, m64, 3'000'000'000, -3'000'000'000, m64, m64, 300, -300, 70000, -70000, 5'000'000'003, -1, 127, 128,
+          255, 256, -129}}};
+    const Tensor doubles = Tensor::from(values, Shape{18});
+    for (const auto& [dtype, wanted] : expected) {
+      const Dtype to = dtype;
+      CAPTURE(to_string(to));
+      CHECK(doubles.to(to).to_vector<std::int64_t>() == wanted);
+      for (std::size_t i = 0; i < values.size(); ++i) {  // every way in: fill_, set_, item
+        Tensor t = zeros({1}, to);
+        CHECK(t.fill_(values[i]).to_vector<std::int64_t>()[0] == wanted[i]);
+        t.zero_().set_({0}, values[i]);
+        CHECK(t.to_vector<std::int64_t>()[0] == wanted[i]);
+      }
+    }
+    const Tensor ends = Tensor::of({INFINITY, -INFINITY, NAN});
+    for (const Dtype from : {Dtype::f32, Dtype::f16, Dtype::bf16})
+      CHECK(ends.to(from).to(Dtype::i32).to_vector<std::int64_t>() == std::vector<std::int64_t>{m32, m32, m32});
+    CHECK(Tensor::of(INFINITY).item<int>() == INT32_MIN);
+    CHECK(Tensor::of(3e9).item<int>() == INT32_MIN);
+    CHECK(Tensor::of(-INFINITY).item<std::int64_t>() == INT64_MIN);
+    CHECK(Tensor::of(NAN).item<bool>());
+    CHECK_THROWS_AS((void)arange(0, 1e300), ValueError);  // a length that no integer holds
+  }
+
+  TEST_CASE("integers in place: exact where a double is not, wrapping around where they leave their type") {
+    const auto of = [](std::int64_t v) { return Tensor::from(std::vector<std::int64_t>{v}, {1}); };
+    CHECK(of((std::int64_t{1} << 53) + 1).add_(of(2)) == of((std::int64_t{1} << 53) + 3));
+    CHECK(of(INT64_MAX).add_(of(1)) == of(INT64_MIN));
+    CHECK(of(INT64_MIN).add_(of(1), -1) == of(INT64_MAX));
+    CHECK(of(5).add_(of(3), 0.5) == of(6));
+    CHECK(of(INT64_MIN).mul_(of(-1)) == of(INT64_MIN));
+    CHECK(Tensor::from(std::vector<std::int32_t>{INT32_MAX}, {1}).mul_(of(2)).to_vector<std::int64_t>()[0] == -2);
+    CHECK(neg(of(INT64_MIN)) == of(INT64_MIN));
+    CHECK(abs(of(INT64_MIN)) == of(INT64_MIN));  // as PyTorch
+    CHECK(abs(Tensor::of({-128}).to(Dtype::i8)) == Tensor::of({-128}).to(Dtype::i8));
+  }
+
   TEST_CASE("data<T> asks for the right type") {
     CHECK_THROWS_WITH((void)ones({2}).data<double>(), "[Tensor] elements are float32, not float64");
     CHECK_THROWS_AS((void)ones({2}).at({2}), IndexError);
@@ -89,6 +139,11 @@ TEST_SUITE("engine/tensor") {
     CHECK(to_string(arange(0, 3, 1, Dtype::i64)) == "tensor([0, 1, 2], dtype=int64)");
     CHECK(to_string(zeros({0})) == "tensor([], shape=(0,))");
     CHECK(to_string(zeros({2000})).size() < 100);
+    std::ostringstream out;
+    out << Tensor::of({1, 2}) << ' ' << Shape{2, 3} << ' ' << Dtype::bf16 << ' ' << Tensor();
+    CHECK(out.str() == "tensor([1.0000, 2.0000]) (2, 3) bfloat16 tensor(undefined)");
+    CHECK(doctest::toString(Shape{4}) == "(4,)");  // what a failed CHECK shows
+    CHECK(doctest::toString(Tensor::of(1)) == "tensor(1.0000)");
   }
 
   TEST_CASE("replace_ changes what a tensor shows and keeps which one it is") {

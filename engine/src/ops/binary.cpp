@@ -41,16 +41,7 @@ struct Target {
 
 Dtype dividing(Dtype dtype) { return is_floating(dtype) ? dtype : Dtype::f32; }
 
-/// f(x, y); integers wrap around, as in PyTorch: files choose them, and signed overflow is undefined.
-template <class F, class T>
-T wrapping(F f, T x, T y) {
-  if constexpr (std::is_integral_v<T>) {
-    using U = std::make_unsigned_t<std::common_type_t<T, int>>;
-    return static_cast<T>(f(static_cast<U>(x), static_cast<U>(y)));
-  } else {
-    return f(x, y);
-  }
-}
+using detail::wrapping;
 
 constexpr auto kMultiply = []<class T>(T x, T y) {
   if constexpr (std::is_same_v<T, bool>) return x && y;
@@ -181,9 +172,9 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
       for (std::size_t i = 0; i < to.size(); ++i) to[i] = c[i] ? p[i] : q[i];
     });
   }
-  return with_grad(y, {a, b}, [truth, ta = Target(a), tb = Target(b)](const Tensor& dy) {
+  return with_grad(y, {a, b}, [saved = Saved(truth), ta = Target(a), tb = Target(b)](const Tensor& dy) {
     const Tensor zero = Tensor::of(0).to(dy.dtype());
-    return GradList{ta([&] { return where(truth, dy, zero); }), tb([&] { return where(truth, zero, dy); })};
+    return GradList{ta([&] { return where(saved(), dy, zero); }), tb([&] { return where(saved(), zero, dy); })};
   });
 }
 

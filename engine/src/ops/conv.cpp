@@ -126,7 +126,7 @@ Tensor conv(const char* op, int spatial, const Tensor& x, const Tensor& w, const
   if (!needs_grad({x, w, bias})) return y;
   return with_grad(y, {x, w, bias},
                    [g, sx = Saved(x), sw = Saved(w), want_x = x.requires_grad(), want_w = w.requires_grad(),
-                    want_b = bias.requires_grad()](const Tensor& dy) {
+                    want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
                      Axes others{0};
                      for (std::int64_t i = 2; i < dy.dim(); ++i) others.push_back(i);
                      return GradList{want_x ? gradient_of_input(g, dy, sw(), sx().shape()) : Tensor(),

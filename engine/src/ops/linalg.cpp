@@ -121,7 +121,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!needs_grad({x, weight, bias})) return y;
   return with_grad(y, {x, weight, bias},
                    [sx = Saved(x), sw = Saved(weight), flat, want_x = x.requires_grad(),
-                    want_w = weight.requires_grad(), want_b = bias.requires_grad()](const Tensor& dy) {
+                    want_w = weight.requires_grad(),
+                    want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
                      const Tensor g = dy.reshape(Shape{flat[0], sw().size(0)});
                      return GradList{want_x ? product(g, false, sw(), false).reshape(sx().shape()) : Tensor(),
                                      want_w ? product(g, true, sx().reshape(flat), false) : Tensor(),  // dyᵀ x

@@ -1,6 +1,9 @@
 #pragma once
 // Loops over elements for the element-wise operations. Private to the engine.
 
+#include <functional>
+#include <type_traits>
+
 #include "broadcast.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/tensor.h"
@@ -39,6 +42,26 @@ decltype(auto) dispatch_compute(Dtype dtype, F&& f) {
     case Dtype::boolean: return f.template operator()<bool>();
     default: return f.template operator()<float>();
   }
+}
+
+/// f(x, y); integers wrap around, as in PyTorch: files choose them, and signed overflow is undefined.
+template <class F, class T>
+[[nodiscard]] T wrapping(F f, T x, T y) {
+  if constexpr (std::is_integral_v<T>) {
+    using U = std::make_unsigned_t<std::common_type_t<T, int>>;
+    return static_cast<T>(f(static_cast<U>(x), static_cast<U>(y)));
+  } else {
+    return f(x, y);
+  }
+}
+
+/// -x; the smallest integer of a type is its own negative.
+template <class T>
+[[nodiscard]] T negative(T x) {
+  if constexpr (std::is_integral_v<T>)
+    return wrapping(std::minus<>(), T{}, x);
+  else
+    return -x;
 }
 
 /// y[i] = f(x[i]).

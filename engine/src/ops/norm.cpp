@@ -1,5 +1,6 @@
 // torch.norm in all its orders.
 #include <cmath>
+#include <limits>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
@@ -14,6 +15,31 @@ using detail::Line;
 
 constexpr std::int64_t kGrain = 1 << 16;  // elements of one task: 20 µs
 
+/// (Σ|a|^p)^(1/p) from quotients by the largest |a| (p < 0: the smallest), whose powers are at most 1 and add up to at
+/// least 1: whatever the range of a double holds comes out of it.
+template <class T>
+double scaled_norm(Line<T> line, double p) {
+  double unit = p > 0 ? 0 : std::numeric_limits<double>::infinity();
+  for (std::int64_t i = 0; i < line.count; ++i) {
+    const double v = std::abs(static_cast<double>(line[i]));
+    if (std::isnan(v)) return v;
+    unit = p > 0 ? std::max(unit, v) : std::min(unit, v);
+  }
+  if (unit == 0 || std::isinf(unit)) return unit;
+  double total = 0;
+  for (std::int64_t i = 0; i < line.count; ++i) {
+    const double q = std::abs(static_cast<double>(line[i])) / unit;
+    total += p == 2 ? q * q : std::pow(q, p);
+  }
+  return unit * (p == 2 ? std::sqrt(total) : std::pow(total, 1 / p));
+}
+
+/// Whether a sum of powers is not to be trusted: overflown, NaN, or so small that digits of its terms were lost.
+bool off_scale(double total) {
+  constexpr double least = std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon();
+  return !(total >= least && total <= std::numeric_limits<double>::max());
+}
+
 /// Sum of f over neighbours, in eight running sums: vectorisable.
 template <class T, class F>
 double sum_of(const T* p, std::int64_t n, F f) {
@@ -27,7 +53,8 @@ double sum_of(const T* p, std::int64_t n, F f) {
   return total;
 }
 
-/// y[o, i] = last(sum of f over the reduced elements), added in double; rows of neighbours are read as they lie.
+/// y[o, i] = last(sum of f over the reduced elements, those elements), added in double; rows of neighbours are read as
+/// they lie.
 template <class T, class F, class G>
 Tensor sums(const detail::Reduction& plan, F f, G last) {
   Tensor y = Tensor::empty(plan.result, dtype_of<T>);
@@ -36,7 +63,8 @@ Tensor sums(const detail::Reduction& plan, F f, G last) {
   const std::int64_t n = plan.reduced, inner = plan.inner;
   if (inner == 1) {
     parallel_for(plan.outer, 1 + kGrain / (n + 1), [&](Rows rows) {
-      for (std::int64_t o = rows.begin; o < rows.end; ++o) to[o] = static_cast<T>(last(sum_of(from + o * n, n, f)));
+      for (std::int64_t o = rows.begin; o < rows.end; ++o)
+        to[o] = static_cast<T>(last(sum_of(from + o * n, n, f), Line<T>{from + o * n, n, 1}));
     });
     return y;
   }
@@ -47,8 +75,9 @@ Tensor sums(const detail::Reduction& plan, F f, G last) {
         const T* row = from + (o * n + r) * inner + columns.begin;
         for (std::size_t i = 0; i < total.size(); ++i) total[i] += f(static_cast<double>(row[i]));
       }
-      for (std::size_t i = 0; i < total.size(); ++i)
-        to[o * inner + columns.begin + static_cast<std::int64_t>(i)] = static_cast<T>(last(total[i]));
+      for (std::int64_t i = columns.begin; i < columns.end; ++i)
+        to[o * inner + i] = static_cast<T>(
+            last(total[static_cast<std::size_t>(i - columns.begin)], Line<T>{from + o * n * inner + i, n, inner}));
     });
   return y;
 }
@@ -66,11 +95,10 @@ double norm_of(Line<T> line, double p) {
       if (std::isnan(v)) return v;
       total = p > 0 ? std::max(total, v) : std::min(total, v);
     }
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) total += std::pow(std::abs(static_cast<double>(line[i])), p);
-    return std::pow(total, 1 / p);
+    return total;
   }
-  return total;
+  for (std::int64_t i = 0; i < n; ++i) total += std::pow(std::abs(static_cast<double>(line[i])), p);
+  return off_scale(total) ? scaled_norm(line, p) : std::pow(total, 1 / p);
 }
 
 /// Sum of the singular values of a [rows, cols] line.
@@ -100,22 +128,31 @@ Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
       const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
       return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
     }
-    const auto same = [](double x) { return x; };
+    const auto same = [](double x, Line<T>) { return x; };
     if (p == 0) return sums<T>(plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
     if (p == 1) return sums<T>(plan, [](double x) { return std::abs(x); }, same);
-    if (p == 2) return sums<T>(plan, [](double x) { return x * x; }, [](double x) { return std::sqrt(x); });
+    // One entry is its own norm, without the rounding of powers and roots (which float32 in double does not have).
+    if (plan.reduced == 1) return detail::reduce_lines<T, T>(plan, [](Line<T> l) { return std::abs(l[0]); });
+    if (p == 2)
+      return sums<T>(
+          plan, [](double x) { return x * x; },
+          [](double x, Line<T> line) {
+            if constexpr (std::is_same_v<T, double>)  // squares of float32 are ordinary doubles
+              if (off_scale(x)) return scaled_norm(line, 2);
+            return std::sqrt(x);
+          });
     return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
   }).to(t.dtype());
   if (order.word == NormOrder::Word::nuc || (p != 1 && p != 2)) return y;
   if (!needs_grad({t})) return y;
-  return with_grad(y, {t}, [x = Saved(t), value = y.detach(), keep = plan.keep, p](const Tensor& dy) {
+  return with_grad(y, {t}, [x = Saved(t), value = Saved(y), keep = plan.keep, p](const Tensor& dy) {
     const Tensor g = dy.reshape(keep);
     const Tensor zero = Tensor::of(0).to(dy.dtype());
     if (p == 1) {
       const Tensor sign = gt(x(), zero).to(dy.dtype()) - lt(x(), zero).to(dy.dtype());
       return GradList{sign * g};
     }
-    const Tensor length = value.reshape(keep);
+    const Tensor length = value().reshape(keep);
     return GradList{where(eq(length, zero), zero, x() / length * g)};  // 0 at the origin, as torch
   });
 }

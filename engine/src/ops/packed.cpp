@@ -1,6 +1,7 @@
 #include "coppice/engine/ops/packed.h"
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/cpu.h"
 #include "coppice/engine/parallel.h"
 
 namespace coppice {
@@ -41,6 +42,7 @@ Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
   const float* from = x.data<float>().data();
   float* to = y.mutable_data<float>().data();
   const auto add = bias.defined() ? bias.data<float>() : std::span<const float>();
+  const FlushSubnormals flush;
   const std::int64_t in = g.in_channels * g.pixels();
   const std::int64_t out = g.out_channels * g.positions();
   const std::int64_t columns = g.taps() * g.positions();

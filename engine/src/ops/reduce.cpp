@@ -99,8 +99,8 @@ Tensor extreme(const char* op, const Tensor& t, const Axes& axes, bool keepdim, 
     });
   }).to(t.dtype());
   if (!needs_grad({t})) return y;
-  return with_grad(y, {t}, [x = Saved(t), best = y.detach(), keep = plan.keep, axes](const Tensor& dy) {
-    const Tensor hit = eq(x(), best.reshape(keep)).to(dy.dtype());
+  return with_grad(y, {t}, [x = Saved(t), best = Saved(y), keep = plan.keep, axes](const Tensor& dy) {
+    const Tensor hit = eq(x(), best().reshape(keep)).to(dy.dtype());
     return GradList{hit / sum(hit, axes, true) * dy.reshape(keep)};
   });
 }

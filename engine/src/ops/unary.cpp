@@ -101,7 +101,8 @@ Tensor mul(const Tensor& a, double b) {
 
 Tensor neg(const Tensor& x) {
   if (x.dtype() == Dtype::boolean) throw DtypeError("[neg] a bool tensor has no negative; use logical_not");
-  return with_grad(same_type(x, [](auto v) { return -v; }), {x}, [](const Tensor& dy) { return GradList{neg(dy)}; });
+  return with_grad(same_type(x, []<class T>(T v) { return detail::negative(v); }), {x},
+                   [](const Tensor& dy) { return GradList{neg(dy)}; });
 }
 
 Tensor abs(const Tensor& x) {
@@ -109,7 +110,7 @@ Tensor abs(const Tensor& x) {
     if constexpr (std::is_unsigned_v<T>)
       return v;
     else
-      return v < 0 ? static_cast<T>(-v) : (v == 0 ? T{} : v);
+      return v < 0 ? detail::negative(v) : (v == 0 ? T{} : v);
   });
   return with_slope(y, x, x, []<class T>(T g, T v) { return v > 0 ? g : v < 0 ? -g : v == 0 ? T(0) : g * v; });
 }

@@ -2,6 +2,8 @@
 #include "select/select.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <ranges>
 
 #include "coppice/engine/parallel.h"
 #include "select/keys.h"
@@ -194,7 +196,49 @@ double value_of(const Cut& cut, std::span<const Scores> scores) {
                      : static_cast<double>(static_cast<std::int64_t>(key ^ (std::uint64_t{1} << 63)));
 }
 
+namespace {
+
+/// Whether the scores are integers with the smallest one of their joint type among them: PyTorch's abs() leaves that
+/// one negative.
+bool has_least_integer(std::span<const Scores> scores, std::int64_t& least) {
+  if (scores.empty()) return false;
+  Dtype joint = scores[0].dtype;
+  for (const Scores& s : scores) joint = promote(joint, s.dtype);
+  if (is_floating(joint) || joint == Dtype::u8 || joint == Dtype::boolean) return false;
+  least = INT64_MIN >> (64 - 8 * static_cast<int>(itemsize(joint)));
+  return std::ranges::any_of(scores, [&](const Scores& s) {
+    return dispatch(s.dtype, [&]<class T>() {
+      const std::span values(static_cast<const T*>(s.data), static_cast<std::size_t>(s.size));
+      return std::ranges::any_of(values, [&](T v) { return convert<std::int64_t>(v) == least; });
+    });
+  });
+}
+
+/// |x| of integers, but for `least`, which stays.
+std::vector<std::int64_t> magnitudes_but(std::int64_t least, const Scores& s) {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(s.size));
+  dispatch(s.dtype, [&]<class T>() {
+    std::transform(static_cast<const T*>(s.data), static_cast<const T*>(s.data) + s.size, out.begin(), [&](T v) {
+      const auto x = convert<std::int64_t>(v);
+      return x == least ? x : std::abs(x);
+    });
+  });
+  return out;
+}
+
+}  // namespace
+
 std::vector<std::int64_t> pytorch_topk(std::span<const Scores> scores, std::int64_t k, Ranking ranking) {
+  if (std::int64_t least = 0; ranking.magnitude && has_least_integer(scores, least)) {
+    std::vector<Scores> wrapped(scores.begin(), scores.end());
+    std::vector<std::vector<std::int64_t>> values;
+    for (Scores& s : wrapped) {
+      values.push_back(magnitudes_but(least, s));
+      s.data = values.back().data();
+      s.dtype = Dtype::i64;
+    }
+    return pytorch_topk(wrapped, k, {.magnitude = false, .largest = ranking.largest});
+  }
   const Sequence seq(scores, ranking);
   return seq.kind == KeyKind::float32 ? topk<std::uint32_t>(seq, k) : topk<std::uint64_t>(seq, k);
 }

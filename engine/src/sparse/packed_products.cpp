@@ -93,6 +93,7 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
   const std::int64_t batch = x.size(0);
   Tensor y = Tensor::empty(Shape{batch, rows_});
   if (y.numel() == 0) return y;
+  const FlushSubnormals flush;
   const float* in = x.data<float>().data();
   float* out = y.mutable_data<float>().data();
   const float* b = bias.defined() ? bias.data<float>().data() : nullptr;
@@ -142,6 +143,7 @@ void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<
                          "] or empty with n = ", n, "; got ", x.size(), ", ", y.size(), " and ", bias.size(),
                          " elements"));
   if (y.empty()) return;
+  const FlushSubnormals flush;
   const float* b = bias.empty() ? nullptr : bias.data();
   kernels::Gemm<float> product{
       .m = rows_, .n = n, .k = cols_, .lda = cols_, .b = x.data(), .ldb = n, .c = y.data(), .ldc = n, .col_bias = b};

@@ -56,10 +56,11 @@ class Saved {
 
 /// Makes `y` the result of a differentiable operation on `inputs`.
 ///
-/// @param y         result, freshly made by the operation
+/// @param y         result, freshly made by the operation; defined
 /// @param inputs    tensors that may receive gradients, undefined ones allowed
 /// @param backward  gradient of `y` -> gradients of `inputs` in order, each of its input's shape and type. It runs
-///                  with grad mode off, and must hold the tensors it needs as Saved, never `y` itself.
+///                  with grad mode off, and must hold every tensor that the caller can reach as Saved, its
+///                  conditions, indices and results (never `y` itself, but Saved(y)) included.
 /// @return          `y`; unchanged if grad mode is off or no input requires grad
 [[nodiscard]] Tensor with_grad(Tensor y, TensorList inputs, std::function<GradList(const Tensor&)> backward);
 

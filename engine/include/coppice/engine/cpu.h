@@ -27,7 +27,9 @@ enum class CpuLevel : std::uint8_t { baseline, v2, v3, v4 };
 void set_cpu_level(CpuLevel level);
 
 /// While alive, this thread's float unit replaces subnormal results and operands by zero: arithmetic on them can
-/// cost a hundred times more than on other numbers. The previous state comes back at the end of the scope.
+/// cost a hundred times more than on other numbers. The previous state comes back at the end of the scope. A
+/// parallel_for in the scope flushes on all its threads; products of packed matrices (ops/packed.h) have a scope of
+/// their own; everything else keeps subnormals, as PyTorch does by default.
 class FlushSubnormals {
  public:
   FlushSubnormals();

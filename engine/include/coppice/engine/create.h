@@ -14,7 +14,8 @@ class Generator;
 [[nodiscard]] Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32);
 [[nodiscard]] Tensor zeros_like(const Tensor& t);
 [[nodiscard]] Tensor ones_like(const Tensor& t);
-/// start, start + step, … below `end` (above, for a negative step). @throws ValueError  if step is 0 or points away
+/// start, start + step, … below `end` (above, for a negative step). @throws ValueError  if step is 0 or points away,
+/// or there would be 2^63 numbers or more
 [[nodiscard]] Tensor arange(double start, double end, double step = 1, Dtype dtype = Dtype::f32);
 [[nodiscard]] Tensor eye(std::int64_t n, Dtype dtype = Dtype::f32);
 

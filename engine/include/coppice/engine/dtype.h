@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +39,7 @@ struct BFloat16 {
 /// PyTorch's word: "float32", "bfloat16", "bool" …
 [[nodiscard]] std::string_view name_of(Dtype dtype);
 [[nodiscard]] std::string to_string(Dtype dtype);
+std::ostream& operator<<(std::ostream& out, Dtype dtype);
 /// The reverse of name_of(); nothing when the word is unknown.
 [[nodiscard]] std::optional<Dtype> dtype_from_name(std::string_view name);
 /// The type of a result of two operands, as torch.promote_types.
@@ -75,7 +78,23 @@ decltype(auto) dispatch(Dtype dtype, F&& f) {
   return f.template operator()<float>();
 }
 
+namespace detail {
+
+/// A float cut off to an integer; its smallest number for NaN and for what it does not hold, as x86 instructions do.
+template <class Integer, class Float>
+[[nodiscard]] constexpr Integer truncate(Float value) {
+  constexpr Float end = -static_cast<Float>(std::numeric_limits<Integer>::min());  // a power of two: exact
+  // The numbers between min - 1 and min truncate to min as well, which is what the others become.
+  return value >= -end && value < end ? static_cast<Integer>(value) : std::numeric_limits<Integer>::min();
+}
+
+}  // namespace detail
+
 /// One element as another type: floats round to nearest even, to integers they truncate, to bool "is not zero".
+///
+/// A float that an integer type does not hold, infinities and NaN among them, becomes what PyTorch makes of it on
+/// x86: int32 and int64 take their smallest number; int8 and int16 keep the lowest bits of the conversion to int32,
+/// uint8 those of the conversion to int64. Integers that do not fit keep their lowest bits.
 template <class To, class From>
 [[nodiscard]] To convert(From value) {
   if constexpr (std::is_same_v<To, From>) return value;
@@ -84,11 +103,11 @@ template <class To, class From>
   else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
     return To(static_cast<float>(value));
   else if constexpr (std::is_same_v<To, bool>) return value != From{};
-  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>)
-    // Out-of-range and NaN are undefined in C++; go through the widest integer and wrap, as x86 PyTorch does.
-    return static_cast<To>(value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
-                               ? static_cast<std::int64_t>(value) : INT64_MIN);
-  else return static_cast<To>(value);
+  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    using Wide = std::conditional_t<std::is_same_v<To, std::uint8_t> || sizeof(To) == 8, std::int64_t, std::int32_t>;
+    return static_cast<To>(detail::truncate<Wide>(value));
+  } else
+    return static_cast<To>(value);
 }
 
 }  // namespace coppice

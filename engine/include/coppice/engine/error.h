@@ -49,15 +49,24 @@ void append(std::string& out, Number value) {
 }
 
 template <class T>
-  requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>)
+requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>) && requires(const T& value) {
+  to_string(value);
+}
 void append(std::string& out, const T& value) {
   out += to_string(value);  // found by argument-dependent lookup: Shape, Dtype, Tensor …
 }
 
+/// What a message can be made of.
+template <class T>
+concept HasText = requires(std::string& out, const T& value) {
+  append(out, value);
+};
+
 }  // namespace detail
 
-/// The arguments' texts joined without separators.
-template <class... Args>
+/// The arguments' texts joined without separators: texts, numbers, and what has a to_string(). A list of tensors is
+/// joined to a tensor by the `cat` of ops/shape_ops.h.
+template <detail::HasText... Args>
 [[nodiscard]] std::string cat(const Args&... args) {
   std::string out;
   (detail::append(out, args), ...);

@@ -41,7 +41,8 @@ class FunctionRef<R(Args...)> {
 /// @param n      length of the loop, at least 0
 /// @param grain  length of a range, at least 1; choose it so that a range costs 20 µs or more
 /// The split depends on `n` and `grain` alone: a body with one writer per element gives equal results for any
-/// number of threads. One range, or one thread: runs on the caller.
+/// number of threads. One range, or one thread: runs on the caller. Subnormal numbers are treated on every thread as
+/// the caller treats them at the call (FlushSubnormals).
 /// Throws what a body threw (one of them when several do); ranges not yet started may then be skipped.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> body);
 

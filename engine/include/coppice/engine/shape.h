@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ class Shape {
 
 /// "(2, 3)"; "()" for a scalar; "(3,)" for one axis, as Python prints a tuple.
 [[nodiscard]] std::string to_string(const Shape& shape);
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 /// `axis` counted from the front. A scalar takes -1 and 0. @throws IndexError naming `op`, the axis and the rank
 [[nodiscard]] std::int64_t resolve_axis(const char* op, std::int64_t axis, std::int64_t rank);

@@ -1,9 +1,11 @@
 #pragma once
 /// Tensor: a cheap handle on a contiguous, row-major block of numbers.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,8 +25,9 @@ struct TensorImpl;
 ///
 /// Copying the handle is cheap and shares everything; `clone()` copies the numbers. Which tensor it is (`is`) is
 /// separate from which bytes it shows (`shares_storage`): a reshaped tensor is another tensor over the same bytes.
-/// Methods that end in `_` write in place and raise the version of the storage. A default-made tensor is undefined;
-/// any use but `defined()`, `is()` and assignment is a StateError.
+/// Methods that end in `_` write in place and raise the version of the storage. A default-made tensor is undefined: it
+/// can be asked `defined()` and `is()`, assigned, printed, and left out where an operation says so; every other method
+/// is a StateError, `==` too.
 class Tensor {
  public:
   Tensor() = default;
@@ -32,7 +35,7 @@ class Tensor {
 
   /// Uninitialised numbers. @throws LimitError  when the memory cannot be had
   [[nodiscard]] static Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32);
-  /// Shows `shape` at `offset_bytes` of `storage`. @throws ValueError  if it does not fit or is not aligned
+  /// Shows `shape` at `offset_bytes` of `storage`. @throws ValueError  if it is null, too small or not aligned there
   [[nodiscard]] static Tensor over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape,
                                    Dtype dtype);
   /// float32 tensors from literals: of(3), of({1, 2}), of({{1, 2}, {3, 4}}).
@@ -116,7 +119,7 @@ class Tensor {
   [[nodiscard]] bool requires_grad() const;
   /// @throws DtypeError  if the element type is not floating; StateError on a tensor that an operation made
   Tensor& requires_grad_(bool on = true);
-  /// Made by the user, not by a differentiable operation.
+  /// Made by the user, not by a differentiable operation. @throws StateError  on an undefined tensor, as all of these
   [[nodiscard]] bool is_leaf() const;
   /// Sum of the gradients of all backward() calls; undefined when there was none.
   [[nodiscard]] Tensor grad() const;
@@ -140,6 +143,7 @@ class Tensor {
 using TensorList = std::vector<Tensor>;
 
 /// Equal shape, element type and values (NaN differs from NaN, -0 equals 0). Element-wise comparison is `eq`.
+/// @throws StateError  if one is undefined
 [[nodiscard]] bool operator==(const Tensor& a, const Tensor& b);
 
 /// Tolerances of a comparison: |a - b| <= atol + rtol * |b|.
@@ -158,5 +162,10 @@ struct Tolerance {
 
 /// Values, shape and type as text; long axes are shortened to their ends.
 [[nodiscard]] std::string to_string(const Tensor& tensor);
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+/// Refused: tensors are joined as a list, cat({a, b}, axis); the texts of a message do not begin with a tensor.
+template <std::same_as<Tensor> T, class... Rest>
+Tensor cat(const T& first, const Rest&... rest) = delete;
 
 }  // namespace coppice

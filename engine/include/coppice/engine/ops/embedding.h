@@ -18,7 +18,10 @@ enum class BagMode { sum, mean, max };
 /// One row per bag: the sum, mean or element-wise maximum of the rows that the bag names; an empty bag gives 0.
 /// @param index    [k]; @param offsets  [bags], first position of each bag, starting at 0, not decreasing
 /// @param padding_idx  entries left out of their bag
-/// @throws IndexError, ShapeError, DtypeError, ValueError
+/// The gradient of a maximum is shared equally by the entries that attain it. Time and memory of both passes grow with
+/// entries and table, not with bags times table.
+/// @throws IndexError  if an entry is outside 0 .. n - 1; ShapeError; DtypeError  unless weight is floating, index and
+///         offsets hold integers; ValueError  for other offsets
 [[nodiscard]] Tensor embedding_bag(const Tensor& weight, const Tensor& index, const Tensor& offsets,
                                    BagMode mode = BagMode::mean,
                                    std::optional<std::int64_t> padding_idx = std::nullopt);

@@ -1,5 +1,5 @@
 #pragma once
-/// Operations whose weight is a packed matrix. Inference only: no gradients.
+/// Operations whose weight is a packed matrix. Inference only: no gradients, and subnormal numbers count as zero.
 
 #include "coppice/engine/ops/conv.h"
 #include "coppice/engine/sparse/packed_matrix.h"

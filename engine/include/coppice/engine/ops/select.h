@@ -30,7 +30,9 @@ struct Selected {
 /// What a mask prunes: the first `count` elements in rank order, over all tensors together.
 struct MaskRequest {
   std::int64_t count = 0;
-  bool magnitude = true;  ///< ranks |score|, otherwise the score itself
+  /// Ranks |score|, otherwise the score itself. |-128| of int8 is 128, and so on; with TieRule::pytorch it is -128, as
+  /// PyTorch's abs leaves it.
+  bool magnitude = true;
   bool largest = false;   ///< prunes the largest instead of the smallest
   TieRule ties = TieRule::lowest_index;
 };

@@ -23,6 +23,8 @@ namespace coppice {
 [[nodiscard]] Tensor index_select(const Tensor& t, std::int64_t axis, const Tensor& index);
 /// Joined along `axis`; other sizes equal, types promoted. @throws ValueError if empty; ShapeError
 [[nodiscard]] Tensor cat_tensors(const TensorList& parts, std::int64_t axis = 0);
+/// The same under PyTorch's name: cat({a, b}, 1). With texts and numbers one by one, `cat` builds a message (error.h).
+[[nodiscard]] inline Tensor cat(const TensorList& parts, std::int64_t axis = 0) { return cat_tensors(parts, axis); }
 /// Stacked along a new axis. @throws ValueError if empty; ShapeError
 [[nodiscard]] Tensor stack(const TensorList& parts, std::int64_t axis = 0);
 /// Pieces of `size` along `axis`, the last one shorter where it does not divide. @throws ValueError if size < 1
