@@ -106,8 +106,8 @@ template <class To, class From>
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     using Wide = std::conditional_t<std::is_same_v<To, std::uint8_t> || sizeof(To) == 8, std::int64_t, std::int32_t>;
     return static_cast<To>(detail::truncate<Wide>(value));
-  } else
-    return static_cast<To>(value);
+  }
+  else return static_cast<To>(value);
 }
 
 }  // namespace coppice

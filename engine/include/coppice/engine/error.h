@@ -49,18 +49,15 @@ void append(std::string& out, Number value) {
 }
 
 template <class T>
-requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>) && requires(const T& value) {
-  to_string(value);
-}
+  requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>) &&
+          requires(const T& value) { to_string(value); }
 void append(std::string& out, const T& value) {
   out += to_string(value);  // found by argument-dependent lookup: Shape, Dtype, Tensor …
 }
 
 /// What a message can be made of.
 template <class T>
-concept HasText = requires(std::string& out, const T& value) {
-  append(out, value);
-};
+concept HasText = requires(std::string& out, const T& value) { append(out, value); };
 
 }  // namespace detail
 
