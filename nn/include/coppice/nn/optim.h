@@ -63,8 +63,8 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
-/// g += weight_decay p;  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g + momentum v : v;
-/// p -= lr g. Source: torch.optim.SGD
+/// g += weight_decay p (if it is not 0);  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g + momentum v : v;
+/// p -= lr g. Bits as those of PyTorch on a CPU. Source: torch/optim/sgd.py, _single_tensor_sgd
 class SGD final : public Optimizer {
  public:
   /// @throws ValueError  for negative settings, or nesterov without momentum or with dampening
@@ -88,8 +88,10 @@ struct AdamOptions {
   bool amsgrad = false;
 };
 
-/// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;  p -= lr / (1 - β1ᵗ) m / (sqrt(v) / sqrt(1 - β2ᵗ) + eps).
-/// Weight decay is added to g. amsgrad divides by the largest v so far. Source: torch.optim.Adam
+/// m += (1 - β1) (g - m);  v = β2 v + (1 - β2) g²;  p -= lr / (1 - β1ᵗ) m / (sqrt(v) / sqrt(1 - β2ᵗ) + eps).
+/// Weight decay is added to g, if it is not 0: an infinite weight without gradient stays. amsgrad divides by the largest
+/// v so far, NaN being the largest. Bits of m and v as those of PyTorch on a CPU, whose square roots are not always
+/// rounded correctly. Source: torch/optim/adam.py, _single_tensor_adam
 class Adam : public Optimizer {
  public:
   /// @throws ValueError  for negative settings or betas outside [0, 1)
