@@ -46,8 +46,24 @@ void Optimizer::set_lr(double lr) {
   lr_ = lr;
 }
 
+void Optimizer::check_step(std::size_t i) {
+  const Tensor& p = parameters_[i];
+  const auto need_same = [&](const std::string& what, const Tensor& t) {
+    if (t.shape() != p.shape())
+      throw ShapeError(cat("[Optimizer] ", what, " has shape ", t.shape(), " for a parameter of ", p.shape()));
+    if (t.dtype() != p.dtype())
+      throw DtypeError(cat("[Optimizer] ", what, " is ", t.dtype(), " for a parameter of ", p.dtype()));
+  };
+  each(p, []<class T>() {});
+  need_same(cat("the gradient of parameter ", i), p.grad());
+  for (const auto& [word, slot] : slots(i))
+    if (slot->defined()) need_same(cat("'", i, '.', word, "'"), *slot);
+}
+
 void Optimizer::step() {
   NoGrad guard;
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].grad().defined()) check_step(i);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor gradient = parameters_[i].grad();
     if (!gradient.defined()) continue;

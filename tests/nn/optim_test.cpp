@@ -194,6 +194,36 @@ TEST_SUITE("nn/optim") {
     }
   }
 
+  TEST_CASE("a step that one parameter does not allow changes none") {
+    for (const auto& [name, make] : kKinds) {
+      const auto& shown = name;
+      CAPTURE(shown);
+      const Tensor a = parameter({1, 2});
+      Tensor half = ones({2}, Dtype::f16);
+      half.requires_grad_();
+      const auto optimizer = make({a, half});
+      Tensor(a).set_grad(ones({2}));
+      half.set_grad(ones({2}, Dtype::f16));
+      CHECK_THROWS_WITH_AS(optimizer->step(), "[Optimizer] trains float32 and float64 parameters; got float16",
+                           DtypeError);
+      CHECK(a.detach() == Tensor::of({1, 2}));
+      CHECK(optimizer->state_dict().empty());
+    }
+    const Tensor a = parameter({1, 2}), b = parameter({1, 2});
+    Adam adam({a, b}, {});
+    for (const Tensor& p : {a, b}) Tensor(p).set_grad(ones({2}));
+    adam.step();
+    const auto before = a.to_vector<float>();
+    {
+      const NoGrad off;
+      Tensor(b).replace_(ones({2}, Dtype::f64));  // as a conversion of the module does
+    }
+    Tensor(b).set_grad(ones({2}, Dtype::f64));
+    CHECK_THROWS_WITH_AS(adam.step(), "[Optimizer] '1.exp_avg' is float32 for a parameter of float64", DtypeError);
+    CHECK(a.to_vector<float>() == before);
+    CHECK(adam.state_dict().at("1.step").item<std::int64_t>() == 1);
+  }
+
   TEST_CASE("parameters are held by identity: another storage or type in the same tensor is trained on") {
     Tensor p = parameter({1, 1});
     SGD optimizer({p}, {.lr = 1});

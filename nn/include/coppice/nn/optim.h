@@ -14,6 +14,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// One update of all parameters that have a gradient, then every mask.
+  /// @throws DtypeError, ShapeError  with nothing changed: for a parameter that is not float32 or float64, or whose type
+  ///         or shape is another than that of its gradient or state, as after a conversion
   void step();
   void zero_grad(bool set_to_none = true);
   [[nodiscard]] double lr() const { return lr_; }
@@ -47,6 +49,7 @@ class Optimizer {
   [[nodiscard]] virtual std::int64_t* steps(std::size_t /*i*/) { return nullptr; }
 
  private:
+  void check_step(std::size_t i);
   void apply_mask(std::size_t i);
 
   TensorList parameters_;
