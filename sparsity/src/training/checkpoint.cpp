@@ -164,6 +164,9 @@ std::string difference(const std::map<std::string, std::string>& theirs,
     if (twin == theirs.end()) return cat(key, " was not there and is ", value);
     if (twin->second != value) return cat(key, " was ", twin->second, " and is ", value);
   }
+  for (const auto& [key, value] : theirs)  // settings that are written only where they are not the usual ones
+    if (key.starts_with("recipe.") && !ours.contains(key.substr(7)))
+      return cat(quote(key.substr(7)), " was ", value, " and is not there");
   return "";
 }
 
@@ -190,7 +193,8 @@ std::string recipe_of(const nn::Module& model, const Dataset& data, const Finetu
              ",\"weight_decay\":", json_number(o.weight_decay), ",\"seed\":", json_number(o.seed),
              ",\"validation\":", json_number(o.validation), ",\"patience\":", json_number(o.patience),
              ",\"sparsity\":", o.sparsity ? json_number(*o.sparsity) : "null", ",\"ramp\":", json_number(o.ramp),
-             ",\"updates_per_epoch\":", json_number(o.updates_per_epoch), "}");
+             ",\"updates_per_epoch\":", json_number(o.updates_per_epoch),
+             o.ties == TieRule::pytorch ? ",\"ties\":\"pytorch\"" : "", "}");
 }
 
 void save_checkpoint(const std::filesystem::path& path, const std::string& recipe, TrainingRun& run) {

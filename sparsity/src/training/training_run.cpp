@@ -104,7 +104,7 @@ void TrainingRun::raise_sparsity(double sparsity) {
   // Only what is still there may go: a mask never opens again.
   const std::int64_t more = Amount(sparsity).of(total) - pruned;
   if (more <= 0) return;
-  const TensorList chosen = select_masks(weights, {.count = more}, masks, masks[0].dtype());
+  const TensorList chosen = select_masks(weights, {.count = more, .ties = options_.ties}, masks, masks[0].dtype());
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].mask.copy_(chosen[i]);
     optimizer_->set_mask(slots_[i].original, slots_[i].mask);
