@@ -12,17 +12,28 @@ std::optional<std::string> module_to_fqn(const Module& model, const Module& modu
 
 Module* fqn_to_module(Module& model, std::string_view path) { return model.find_module(path); }
 
+const Module* fqn_to_module(const Module& model, std::string_view path) { return model.find_module(path); }
+
+namespace {
+
+/// The path of the module and the name of the tensor in it.
+std::pair<std::string_view, std::string_view> parts_of(std::string_view path) {
+  const std::size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos) return {{}, path};
+  return {path.substr(0, dot), path.substr(dot + 1)};
+}
+
+}  // namespace
+
 TensorFqn get_arg_info_from_tensor_fqn(Module& model, std::string_view tensor_fqn) {
-  const std::size_t dot = tensor_fqn.rfind('.');
-  const bool nested = dot != std::string_view::npos;
-  const std::string_view owner = nested ? tensor_fqn.substr(0, dot) : std::string_view();
-  return {std::string(owner), model.find_module(owner), std::string(nested ? tensor_fqn.substr(dot + 1) : tensor_fqn),
-          std::string(tensor_fqn)};
+  const auto [owner, name] = parts_of(tensor_fqn);
+  return {std::string(owner), model.find_module(owner), std::string(name), std::string(tensor_fqn)};
 }
 
 Tensor fqn_to_tensor(const Module& model, std::string_view path) {
-  const TensorFqn parts = get_arg_info_from_tensor_fqn(const_cast<Module&>(model), path);
-  return parts.module == nullptr ? Tensor() : parts.module->find_tensor(parts.tensor_name);
+  const auto [owner, name] = parts_of(path);
+  const Module* module = model.find_module(owner);
+  return module == nullptr ? Tensor() : module->find_tensor(name);
 }
 
 bool module_contains_param(const Module& module, std::string_view parametrization) {

@@ -98,7 +98,11 @@ TensorList Module::parameters() const {
 }
 
 Module* Module::find_module(std::string_view path) {
-  Module* at = this;
+  return const_cast<Module*>(std::as_const(*this).find_module(path));
+}
+
+const Module* Module::find_module(std::string_view path) const {
+  const Module* at = this;
   while (!path.empty()) {
     const std::size_t dot = path.find('.');
     const ModulePtr* next = at->children_.find(path.substr(0, dot));

@@ -1,11 +1,11 @@
 #include "coppice/nn/optim.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/parallel.h"
+#include "optim_steps.h"
 
 namespace coppice::nn {
 namespace {
@@ -19,14 +19,18 @@ void need(bool holds, const char* what, const char* rule, double value) {
 /// f over the elements of a parameter in its own type.
 template <class F>
 void each(const Tensor& parameter, F f) {
-  if (parameter.dtype() == Dtype::f32) f.template operator()<float>();
-  else if (parameter.dtype() == Dtype::f64) f.template operator()<double>();
-  else throw DtypeError(cat("[Optimizer] trains float32 and float64 parameters; got ", parameter.dtype()));
+  if (parameter.dtype() == Dtype::f32)
+    f.template operator()<float>();
+  else if (parameter.dtype() == Dtype::f64)
+    f.template operator()<double>();
+  else
+    throw DtypeError(cat("[Optimizer] trains float32 and float64 parameters; got ", parameter.dtype()));
 }
 
 }  // namespace
 
-Optimizer::Optimizer(TensorList parameters, double lr) : parameters_(std::move(parameters)), masks_(parameters_.size()) {
+Optimizer::Optimizer(TensorList parameters, double lr)
+    : parameters_(std::move(parameters)), masks_(parameters_.size()) {
   if (parameters_.empty()) throw ValueError("[Optimizer] there are no parameters");
   places_.reserve(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -42,8 +46,24 @@ void Optimizer::set_lr(double lr) {
   lr_ = lr;
 }
 
+void Optimizer::check_step(std::size_t i) {
+  const Tensor& p = parameters_[i];
+  const auto need_same = [&](const std::string& what, const Tensor& t) {
+    if (t.shape() != p.shape())
+      throw ShapeError(cat("[Optimizer] ", what, " has shape ", t.shape(), " for a parameter of ", p.shape()));
+    if (t.dtype() != p.dtype())
+      throw DtypeError(cat("[Optimizer] ", what, " is ", t.dtype(), " for a parameter of ", p.dtype()));
+  };
+  each(p, []<class T>() {});
+  need_same(cat("the gradient of parameter ", i), p.grad());
+  for (const auto& [word, slot] : slots(i))
+    if (slot->defined()) need_same(cat("'", i, '.', word, "'"), *slot);
+}
+
 void Optimizer::step() {
   NoGrad guard;
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].grad().defined()) check_step(i);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor gradient = parameters_[i].grad();
     if (!gradient.defined()) continue;
@@ -54,8 +74,10 @@ void Optimizer::step() {
 
 void Optimizer::zero_grad(bool set_to_none) {
   for (Tensor& p : parameters_) {
-    if (set_to_none) p.set_grad(Tensor());
-    else if (p.grad().defined()) p.grad().zero_();
+    if (set_to_none)
+      p.set_grad(Tensor());
+    else if (p.grad().defined())
+      p.grad().zero_();
   }
 }
 
@@ -158,28 +180,27 @@ void SGD::update(std::size_t i, Tensor& parameter, const Tensor& gradient) {
   const bool first = !velocity_[i].defined();
   if (first && options_.momentum != 0) velocity_[i] = zeros_like(parameter);
   each(parameter, [&]<class T>() {
-    T* p = parameter.mutable_data<T>().data();
-    const T* g = gradient.data<T>().data();
-    T* v = options_.momentum != 0 ? velocity_[i].mutable_data<T>().data() : nullptr;
-    const T decay = static_cast<T>(options_.weight_decay), momentum = static_cast<T>(options_.momentum);
-    const T fresh = first ? T(1) : static_cast<T>(1 - options_.dampening), rate = static_cast<T>(lr());
-    const bool nesterov = options_.nesterov;
-    parallel_for(parameter.numel(), kGrain, [=](Rows r) {
-      for (std::int64_t k = r.begin; k < r.end; ++k) {
-        T d = g[k] + decay * p[k];
-        if (v != nullptr) {
-          v[k] = momentum * v[k] + fresh * d;
-          d = nesterov ? d + momentum * v[k] : v[k];
-        }
-        p[k] -= rate * d;
-      }
-    });
+    const SgdStep<T> step{.p = parameter.mutable_data<T>().data(),
+                          .g = gradient.data<T>().data(),
+                          .v = options_.momentum != 0 ? velocity_[i].mutable_data<T>().data() : nullptr,
+                          .decay = static_cast<T>(options_.weight_decay),
+                          .momentum = static_cast<T>(options_.momentum),
+                          .fresh = static_cast<T>(1 - options_.dampening),
+                          .rate = static_cast<T>(-lr()),
+                          .first = first,
+                          .nesterov = options_.nesterov};
+    parallel_for(parameter.numel(), kGrain, [&](Rows rows) { run(step, rows); });
   });
 }
 
 Adam::Adam(TensorList parameters, const AdamOptions& o, bool decoupled)
-    : Optimizer(std::move(parameters), o.lr), options_(o), decoupled_(decoupled),
-      first_(Optimizer::parameters().size()), second_(first_.size()), largest_(first_.size()), steps_(first_.size()) {
+    : Optimizer(std::move(parameters), o.lr),
+      options_(o),
+      decoupled_(decoupled),
+      first_(Optimizer::parameters().size()),
+      second_(first_.size()),
+      largest_(first_.size()),
+      steps_(first_.size()) {
   need(o.beta1 >= 0 && o.beta1 < 1, "Adam", "beta1 must be in [0, 1)", o.beta1);
   need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2 must be in [0, 1)", o.beta2);
   need(o.eps >= 0, "Adam", "eps must be at least 0", o.eps);
@@ -199,30 +220,22 @@ void Adam::update(std::size_t i, Tensor& parameter, const Tensor& gradient) {
     if (options_.amsgrad) largest_[i] = zeros_like(parameter);
   }
   const auto t = static_cast<double>(++steps_[i]);
-  const double rate = lr() / (1 - std::pow(options_.beta1, t));
-  const double root = std::sqrt(1 - std::pow(options_.beta2, t));
   each(parameter, [&]<class T>() {
-    T* p = parameter.mutable_data<T>().data();
-    const T* g = gradient.data<T>().data();
-    T* m = first_[i].mutable_data<T>().data();
-    T* v = second_[i].mutable_data<T>().data();
-    T* top = options_.amsgrad ? largest_[i].mutable_data<T>().data() : nullptr;
-    const T b1 = static_cast<T>(options_.beta1), b2 = static_cast<T>(options_.beta2);
-    const T c1 = static_cast<T>(1 - options_.beta1), c2 = static_cast<T>(1 - options_.beta2);
-    const T eps = static_cast<T>(options_.eps), step = static_cast<T>(rate), scale = static_cast<T>(root);
-    const T coupled = static_cast<T>(decoupled_ ? 0 : options_.weight_decay);
-    const T shrink = static_cast<T>(decoupled_ ? 1 - lr() * options_.weight_decay : 1);
-    parallel_for(parameter.numel(), kGrain, [=](Rows r) {
-      for (std::int64_t k = r.begin; k < r.end; ++k) {
-        const T x = p[k] * shrink;
-        const T d = g[k] + coupled * x;
-        m[k] = b1 * m[k] + c1 * d;
-        v[k] = b2 * v[k] + c2 * d * d;
-        T second = v[k];
-        if (top != nullptr) second = top[k] = std::max(top[k], second);
-        p[k] = x - step * m[k] / (std::sqrt(second) / scale + eps);
-      }
-    });
+    const AdamStep<T> step{
+        .p = parameter.mutable_data<T>().data(),
+        .g = gradient.data<T>().data(),
+        .m = first_[i].mutable_data<T>().data(),
+        .v = second_[i].mutable_data<T>().data(),
+        .top = options_.amsgrad ? largest_[i].mutable_data<T>().data() : nullptr,
+        .c1 = static_cast<T>(1 - options_.beta1),
+        .b2 = static_cast<T>(options_.beta2),
+        .c2 = static_cast<T>(1 - options_.beta2),
+        .eps = static_cast<T>(options_.eps),
+        .rate = static_cast<T>(-lr() / (1 - std::pow(options_.beta1, t))),
+        .scale = static_cast<T>(std::pow(1 - std::pow(options_.beta2, t), 0.5)),  // pow: the bits of Python's ** 0.5
+        .coupled = static_cast<T>(decoupled_ ? 0 : options_.weight_decay),
+        .shrink = static_cast<T>(decoupled_ ? 1 - lr() * options_.weight_decay : 1)};
+    parallel_for(parameter.numel(), kGrain, [&](Rows rows) { run(step, rows); });
   });
 }
 

@@ -7,8 +7,14 @@
 
 namespace coppice::sparsity {
 
-Amount::Amount(std::int64_t count) : value_(count) {
+std::int64_t Amount::checked(std::int64_t count) {
   if (count < 0) throw ValueError(cat("[Amount] a count must be at least 0; got ", count));
+  return count;
+}
+
+std::int64_t Amount::checked(std::uint64_t count) {
+  if (count > INT64_MAX) throw ValueError(cat("[Amount] a count must be at most ", INT64_MAX, "; got ", count));
+  return static_cast<std::int64_t>(count);
 }
 
 Amount::Amount(double fraction) : value_(fraction) {

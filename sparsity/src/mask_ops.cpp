@@ -68,7 +68,7 @@ Tensor mask_channels(const Tensor& like, const Tensor& scores, std::int64_t coun
   if (count < 0 || count > units)
     throw ValueError(cat("[mask_channels] cannot prune ", count, " of ", units, " slices along axis ", dim));
   if (ties == TieRule::lowest_index)
-    return spread(select_masks({scores}, {.count = count, .magnitude = false})[0], like, axis);
+    return spread(select_masks({scores}, {.count = count, .magnitude = false, .ties = ties})[0], like, axis);
   const Selected kept = topk(scores, units - count, -1, true, ties);
   Tensor slices = zeros({units});
   for (const std::int64_t i : kept.indices.to_vector<std::int64_t>()) slices.set_({i}, 1);
@@ -85,7 +85,7 @@ Tensor mask_random_channels(const Tensor& like, std::int64_t count, std::int64_t
   if (like.numel() == 0) return zeros_like(like);  // a shape of a few bytes may claim billions of empty slices
   const Tensor draws = rand({units}, Dtype::f32, &generator);
   if (ties == TieRule::lowest_index)
-    return spread(select_masks({draws}, {.count = count, .magnitude = false})[0], like, axis);
+    return spread(select_masks({draws}, {.count = count, .magnitude = false, .ties = ties})[0], like, axis);
   const float threshold = kthvalue(draws, count).values.item<float>();
   Tensor slices = zeros({units});
   for (std::int64_t i = 0; i < units; ++i)

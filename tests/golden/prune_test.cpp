@@ -94,7 +94,8 @@ void prune_globally(Holders& modules, const json& step, const Given& given) {
   for (const auto& [at, t] : given.scores) scores[{modules.at(std::stoul(at)).get(), "weight"}] = t;
   const std::string name = step.at("name");
   const TieRule ties = TieRule::pytorch;
-  if (name == "identity") prune::global_unstructured(targets, prune::Identity(), scores);
+  if (name == "identity")
+    prune::global_unstructured(targets, prune::IdentityMethod(), scores);
   else if (name == "l1") prune::global_unstructured(targets, prune::L1Unstructured(amount_of(step), ties), scores);
   else if (name == "ln") prune::global_unstructured(targets, prune::LnStructured(amount_of(step), 2, 0), scores);
   else prune::global_unstructured(targets, prune::RandomUnstructured(amount_of(step), ties), scores);

@@ -16,6 +16,10 @@ TEST_SUITE("nn/fqn") {
     CHECK(nn::module_to_fqn(*model, *inner) == "seq.0");  // the first of its two places
     CHECK_FALSE(nn::module_to_fqn(*model, nn::ReLU()).has_value());
     CHECK(nn::fqn_to_module(*model, "") == model.get());
+    const nn::Module& fixed = *model;
+    CHECK(nn::fqn_to_module(fixed, "again") == inner.get());
+    CHECK(nn::fqn_to_module(fixed, "seq.1") == nullptr);
+    CHECK(fixed.find_module("again") == inner.get());
     CHECK(nn::fqn_to_module(*model, "again") == inner.get());
     CHECK(nn::fqn_to_module(*model, "seq.1") == nullptr);
     CHECK(nn::fqn_to_tensor(*model, "seq.0.weight").is(inner->tensor("weight")));

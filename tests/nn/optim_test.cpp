@@ -33,6 +33,16 @@ const std::vector<std::pair<std::string, Make>> kKinds{
     {"adam", [](TensorList p) { return std::make_unique<Adam>(p, AdamOptions{.lr = 0.1, .weight_decay = 0.5}); }},
     {"adamw", [](TensorList p) { return std::make_unique<AdamW>(p, AdamOptions{.lr = 0.1, .weight_decay = 0.5}); }}};
 
+/// The same without weight decay, and Adam with amsgrad.
+const std::vector<std::pair<std::string, Make>> kCalm{
+    {"sgd", [](TensorList p) { return std::make_unique<SGD>(p, SgdOptions{.lr = 0.1}); }},
+    {"momentum", [](TensorList p) { return std::make_unique<SGD>(p, SgdOptions{.lr = 0.1, .momentum = 0.9}); }},
+    {"nesterov",
+     [](TensorList p) { return std::make_unique<SGD>(p, SgdOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true}); }},
+    {"adam", [](TensorList p) { return std::make_unique<Adam>(p, AdamOptions{.lr = 0.1}); }},
+    {"amsgrad", [](TensorList p) { return std::make_unique<Adam>(p, AdamOptions{.lr = 0.1, .amsgrad = true}); }},
+    {"adamw", [](TensorList p) { return std::make_unique<AdamW>(p, AdamOptions{.lr = 0.1}); }}};
+
 }  // namespace
 
 TEST_SUITE("nn/optim") {
@@ -98,6 +108,51 @@ TEST_SUITE("nn/optim") {
     CHECK(adam.state_dict().at("0.exp_avg") == good.at("0.exp_avg"));
   }
 
+  TEST_CASE(
+      "an infinite weight stays where nothing pulls at it: without weight decay the weight is no term of the step") {
+    constexpr double kInf = HUGE_VAL;
+    for (const auto& [name, make] : kCalm) {
+      const auto& shown = name;  // Clang 14 cannot capture a structured binding
+      CAPTURE(shown);
+      Tensor p = parameter({kInf, -kInf, 3});
+      const auto optimizer = make({p});
+      for (int step = 0; step < 3; ++step) {
+        p.set_grad(Tensor::of({0, -0.0, 0}));
+        optimizer->step();
+        CHECK(p.detach() == Tensor::of({kInf, -kInf, 3}));
+      }
+    }
+  }
+
+  TEST_CASE("the sign of a zero gradient is kept: the first momentum is the gradient itself") {
+    const Tensor p = parameter({1, 1, -1});
+    SGD sgd({p}, {.lr = 0.1, .momentum = 0.9});
+    Tensor(p).set_grad(Tensor::of({-0.0, 0.0, -0.0}));
+    sgd.step();
+    const auto velocity = sgd.state_dict().at("0.momentum_buffer").to_vector<float>();
+    CHECK(velocity == std::vector<float>{0, 0, 0});
+    CHECK(std::signbit(velocity[0]));
+    CHECK_FALSE(std::signbit(velocity[1]));
+    CHECK(std::signbit(velocity[2]));
+    // A zero that goes down by +0 stays what it is; by -0 it becomes +0, as -0 + 0 is.
+    const Tensor zeros = parameter({-0.0, -0.0});
+    SGD plain({zeros}, {.lr = 0.1});
+    Tensor(zeros).set_grad(Tensor::of({0.0, -0.0}));
+    plain.step();
+    CHECK(std::signbit(zeros.to_vector<float>()[0]));
+    CHECK_FALSE(std::signbit(zeros.to_vector<float>()[1]));
+  }
+
+  TEST_CASE("NaN is the largest second moment that amsgrad has seen, for good") {
+    const Tensor p = parameter({1});
+    Adam adam({p}, {.amsgrad = true});
+    for (const double g : {std::nan(""), 1.0}) {
+      Tensor(p).set_grad(full({1}, g));
+      adam.step();
+      CHECK(std::isnan(adam.state_dict().at("0.max_exp_avg_sq").item()));
+    }
+  }
+
   TEST_CASE("masked entries stay at +0, whatever momentum and weight decay would do") {
     for (const auto& [name, make] : kKinds) {
       const auto& shown = name;  // Clang 14 cannot capture a structured binding
@@ -137,6 +192,36 @@ TEST_SUITE("nn/optim") {
       CHECK(a.at({0}) != 1);
       CHECK(b.at({0}) == 1);
     }
+  }
+
+  TEST_CASE("a step that one parameter does not allow changes none") {
+    for (const auto& [name, make] : kKinds) {
+      const auto& shown = name;
+      CAPTURE(shown);
+      const Tensor a = parameter({1, 2});
+      Tensor half = ones({2}, Dtype::f16);
+      half.requires_grad_();
+      const auto optimizer = make({a, half});
+      Tensor(a).set_grad(ones({2}));
+      half.set_grad(ones({2}, Dtype::f16));
+      CHECK_THROWS_WITH_AS(optimizer->step(), "[Optimizer] trains float32 and float64 parameters; got float16",
+                           DtypeError);
+      CHECK(a.detach() == Tensor::of({1, 2}));
+      CHECK(optimizer->state_dict().empty());
+    }
+    const Tensor a = parameter({1, 2}), b = parameter({1, 2});
+    Adam adam({a, b}, {});
+    for (const Tensor& p : {a, b}) Tensor(p).set_grad(ones({2}));
+    adam.step();
+    const auto before = a.to_vector<float>();
+    {
+      const NoGrad off;
+      Tensor(b).replace_(ones({2}, Dtype::f64));  // as a conversion of the module does
+    }
+    Tensor(b).set_grad(ones({2}, Dtype::f64));
+    CHECK_THROWS_WITH_AS(adam.step(), "[Optimizer] '1.exp_avg' is float32 for a parameter of float64", DtypeError);
+    CHECK(a.to_vector<float>() == before);
+    CHECK(adam.state_dict().at("1.step").item<std::int64_t>() == 1);
   }
 
   TEST_CASE("parameters are held by identity: another storage or type in the same tensor is trained on") {

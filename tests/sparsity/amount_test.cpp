@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "coppice/engine/error.h"
 
@@ -34,6 +35,28 @@ TEST_SUITE("sparsity/amount") {
     CHECK_FALSE(Amount(1.0).is_count());
     CHECK(Amount(0).of(0) == 0);
     CHECK(Amount(8).of(8) == 8);
+  }
+
+  TEST_CASE_TEMPLATE("a count comes from every integer type", T, signed char, unsigned char, short, unsigned short, int,
+                     unsigned, long, unsigned long, long long, unsigned long long) {
+    const Amount amount = T{3};  // without a word
+    CHECK(amount.is_count());
+    CHECK(amount.of(10) == 3);
+    CHECK(Amount(std::numeric_limits<std::int8_t>::max()).of(200) == 127);
+    if constexpr (std::is_signed_v<T>) CHECK_THROWS_AS(Amount(T{-1}), ValueError);
+    if constexpr (std::is_unsigned_v<T> && sizeof(T) == 8)
+      CHECK_THROWS_WITH_AS(Amount(std::numeric_limits<T>::max()),
+                           "[Amount] a count must be at most 9223372036854775807; got 18446744073709551615",
+                           ValueError);
+    else
+      CHECK(to_string(Amount(std::numeric_limits<T>::max())) == std::to_string(std::numeric_limits<T>::max()));
+  }
+
+  TEST_CASE("float is a fraction, truth a count") {
+    CHECK_FALSE(Amount(0.5F).is_count());
+    CHECK(Amount(0.5F).of(10) == 5);
+    CHECK(Amount(true).of(10) == 1);
+    CHECK(Amount(false).of(10) == 0);
   }
 
   TEST_CASE("out of range is refused at once, more than there is when it is used") {

@@ -87,9 +87,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduc
   if (logits.dim() != 2 || target.shape() != Shape{logits.size(0)})
     throw ShapeError(cat("[cross_entropy] needs logits: [n, classes] and target: [n]; got ", logits.shape(), " and ",
                          target.shape()));
-  if (target.dtype() != Dtype::i64) throw DtypeError(cat("[cross_entropy] target must be int64; got ", target.dtype()));
+  if (is_floating(target.dtype()) || target.dtype() == Dtype::boolean)
+    throw DtypeError(cat("[cross_entropy] target must hold class indices of an integer type; got ", target.dtype()));
+  const Tensor labels = target.to(Dtype::i64);
   const std::int64_t classes = logits.size(1);
-  const auto wanted = target.data<std::int64_t>();
+  const auto wanted = labels.data<std::int64_t>();
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (wanted[i] < 0 || wanted[i] >= classes)
       throw IndexError(cat("[cross_entropy] class ", wanted[i], " of sample ", i, " is outside 0..", classes - 1));
@@ -102,7 +104,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduc
       to[i] = convert<T>(-convert<double>(from[i * static_cast<std::size_t>(classes) +
                                               static_cast<std::size_t>(wanted[i])]));
   });
-  picked = with_grad(picked, {log_p}, [t = Saved(target), shape = logits.shape()](const Tensor& dy) {
+  picked = with_grad(picked, {log_p}, [t = Saved(labels), shape = logits.shape()](const Tensor& dy) {
     Tensor dx = zeros(shape, dy.dtype());
     const auto index = t().data<std::int64_t>();
     dispatch(dy.dtype(), [&]<class T>() {

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cmath>
 
 #include "../prunables.h"
@@ -27,14 +26,13 @@ struct Options {
 };
 
 NormOrder parse_order(const std::string& text) {
-  if (text == "fro") return NormOrder::Word::fro;
-  if (text == "nuc") return NormOrder::Word::nuc;
-  double p = 0;
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), p);  // takes inf and -inf as well
-  if (error != std::errc() || at != text.data() + text.size())
+  try {
+    const NormOrder order = NormOrder::parse(text);
+    if (std::isnan(order.p)) throw UsageError("--n nan would rank nothing");
+    return order;
+  } catch (const ValueError&) {
     throw UsageError(cat("--n takes a number, inf, -inf, fro or nuc; got '", text, "'"));
-  if (std::isnan(p)) throw UsageError("--n nan would rank nothing");
-  return p;
+  }
 }
 
 std::vector<Prunable> choose(const std::vector<Prunable>& all, const NameFilter& filter) {

@@ -70,7 +70,8 @@ Tensor combine(const Method& method, const Tensor& scores, const Tensor& mask) {
   Shape shape;
   switch (method.pruning_type()) {
     case PruningType::global:
-      return checked_mask(method, scores, mask).to(type).clone();
+      // A copy: what writes to it and then fails would leave the module with another mask.
+      return checked_mask(method, scores, mask.clone()).to(type).clone();
     case PruningType::unstructured: {
       if (const auto* l1 = dynamic_cast<const L1Unstructured*>(&method)) {
         const Ranked all{scores, mask, scores.shape(), type};

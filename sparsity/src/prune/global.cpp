@@ -51,13 +51,18 @@ TensorList joined_masks(const Method& method, const std::vector<Target>& targets
 void global_unstructured(const std::vector<Target>& targets, const MethodPtr& method, const TargetScores& scores) {
   if (targets.empty()) throw ValueError("[global_unstructured] no parameters");
   if (!method) throw TypeError("[global_unstructured] not a pruning method: null");
+  NoGrad guard;
+  const auto probe = std::make_shared<CustomFromMask>();
+  for (const auto& [module, name] : targets) {
+    if (module == nullptr) throw TypeError("[global_unstructured] not a module: null");
+    (void)prunable_original(*module, name);
+    (void)joined(*module, name, probe);  // refuses what a record is for another tensor, before anything is drawn
+  }
   if (method->pruning_type() != PruningType::unstructured)
     throw TypeError(cat("[global_unstructured] ", method->type_name(), " is not unstructured"));
-  NoGrad guard;
   std::vector<Ranked> all;
   for (const Target& target : targets) {
     const auto& [module, name] = target;
-    if (module == nullptr) throw TypeError("[global_unstructured] not a module: null");
     // What is left has the mask 1, where value and original are equal: no need to compute the product.
     const Tensor original = prunable_original(*module, name).detach();
     const Tensor given = given_scores(target, original.shape(), scores);
@@ -70,12 +75,12 @@ void global_unstructured(const std::vector<Target>& targets, const MethodPtr& me
   if (!final) masks = joined_masks(*method, targets, scores);
 
   // Everything is computed before the first module changes.
-  std::vector<std::shared_ptr<const CustomFromMask>> methods;
+  std::vector<MethodPtr> methods;
   std::map<Target, Tensor> current;  // of targets named before, for those that are named twice
   TensorList results;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Tensor& mask = (*masks)[i];
-    methods.push_back(std::make_shared<CustomFromMask>(mask));
+    methods.push_back(named(std::make_shared<CustomFromMask>(mask), targets[i].second));
     const auto before = current.find(targets[i]);
     const Tensor& so_far = before == current.end() ? all[i].mask : before->second;
     if (final && before == current.end()) results.push_back(mask);
@@ -83,7 +88,6 @@ void global_unstructured(const std::vector<Target>& targets, const MethodPtr& me
     else results.push_back(methods.back()->first_mask(mask, all[i].dtype));
     current.insert_or_assign(targets[i], results.back());
   }
-  for (std::size_t i = 0; i < targets.size(); ++i) (void)joined(*targets[i].first, targets[i].second, methods[i]);
   for (std::size_t i = 0; i < targets.size(); ++i)
     install(*targets[i].first, targets[i].second, results[i], methods[i]);
 }

@@ -21,6 +21,7 @@ class Recorded final : public Method {
   explicit Recorded(nn::MaskStep step) : step_(std::move(step)) {}
   std::string_view type_name() const override { return step_.type; }
   nn::Arguments arguments() const override { return step_.arguments; }
+  std::shared_ptr<Method> copy() const override { return std::make_shared<Recorded>(*this); }
   Tensor compute_mask(const Tensor&, const Tensor&) const override {
     throw StateError(cat("[prune] method type '", step_.type, "' is not registered"));
   }
@@ -42,12 +43,7 @@ NormOrder read_order(const nn::Arguments& a) {
   for (const auto& [key, value] : a) {
     const auto* word = std::get_if<std::string>(&value);
     if (key != "n" || word == nullptr) continue;
-    if (*word == "fro") return NormOrder::Word::fro;
-    if (*word == "nuc") return NormOrder::Word::nuc;
-    if (*word == "inf") return HUGE_VAL;
-    if (*word == "-inf") return -HUGE_VAL;
-    if (*word == "nan") return std::numeric_limits<double>::quiet_NaN();
-    throw ValueError(cat("[prune] unknown norm '", *word, "'"));
+    return NormOrder::parse(*word);
   }
   return a.number("n", 2);
 }
@@ -62,7 +58,7 @@ TieRule read_ties(const nn::Arguments& a) {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, MethodFactory, std::less<>> factories{
-      {"Identity", [](const nn::Arguments&) { return std::make_shared<Identity>(); }},
+      {"Identity", [](const nn::Arguments&) { return std::make_shared<IdentityMethod>(); }},
       {"CustomFromMask", [](const nn::Arguments&) { return std::make_shared<CustomFromMask>(); }},
       {"RandomUnstructured",
        [](const nn::Arguments& a) { return std::make_shared<RandomUnstructured>(read_amount(a), read_ties(a)); }},

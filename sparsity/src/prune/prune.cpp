@@ -6,14 +6,22 @@
 
 namespace coppice::sparsity::prune {
 
+MethodPtr named(MethodPtr method, std::string_view name) {
+  if (!method->tensor_name().empty()) return method;
+  const std::shared_ptr<Method> own = method->copy();
+  if (!own) return method;
+  own->set_tensor_name(std::string(name));
+  return own;
+}
+
 MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr method) {
   const MethodPtr before = method_of(module, name);
   if (!before) return method;
   auto all = std::make_shared<PruningContainer>();
   all->set_tensor_name(name);
   if (const auto* several = dynamic_cast<const PruningContainer*>(before.get()))
-    for (const MethodPtr& m : *several) all->add_pruning_method(m);
-  else all->add_pruning_method(before);
+    for (const MethodPtr& m : *several) all->add_pruning_method(named(m, name));
+  else all->add_pruning_method(named(before, name));
   all->add_pruning_method(std::move(method));
   return all;
 }
@@ -48,11 +56,11 @@ MethodPtr method_of(const nn::Module& module, std::string_view name) {
   const auto origin = nn::mask_origin(module, name);
   if (auto live = std::dynamic_pointer_cast<const Method>(origin)) return live;
   const auto steps = origin ? origin->steps() : std::vector<nn::MaskStep>{};
-  if (steps.empty()) return std::make_shared<CustomFromMask>();
-  if (steps.size() == 1) return make_method(steps[0]);
+  if (steps.empty()) return named(std::make_shared<CustomFromMask>(), name);
+  if (steps.size() == 1) return named(make_method(steps[0]), name);
   auto all = std::make_shared<PruningContainer>();
   all->set_tensor_name(std::string(name));
-  for (const nn::MaskStep& step : steps) all->add_pruning_method(make_method(step));
+  for (const nn::MaskStep& step : steps) all->add_pruning_method(named(make_method(step), name));
   return all;
 }
 
@@ -66,6 +74,7 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
   if (scores.defined() && scores.shape() != shape)
     throw ShapeError(cat("[prune] scores ", scores.shape(), " for '", key, "' of shape ", shape));
   const Tensor ranked = scores.defined() ? scores.detach() : prunable(module, key);
+  method = named(std::move(method), key);
   const MethodPtr all = joined(module, key, method);
   const bool first = all == method;
   const Tensor mask = first ? method->first_mask(ranked, prunable_original(module, key).dtype())
@@ -76,7 +85,7 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
 }
 
 nn::Module& identity(nn::Module& module, std::string_view name) {
-  apply(module, name, Identity());
+  apply(module, name, IdentityMethod());
   return module;
 }
 

@@ -59,11 +59,11 @@ Tensor RandomStructured::first_mask(const Tensor& scores, Dtype dtype) const {
 
 nn::Arguments LnStructured::arguments() const {
   nn::Arguments out = settings(amount_, ties_);
-  using Word = NormOrder::Word;
   // Files hold no number that is not finite.
-  if (n_.word != Word::none) out.set("n", std::string(n_.word == Word::fro ? "fro" : "nuc"));
-  else if (std::isfinite(n_.p)) out.set("n", n_.p);
-  else out.set("n", std::string(std::isnan(n_.p) ? "nan" : n_.p > 0 ? "inf" : "-inf"));
+  if (n_.word == NormOrder::Word::none && std::isfinite(n_.p))
+    out.set("n", n_.p);
+  else
+    out.set("n", to_string(n_));
   out.set("dim", dim_);
   return out;
 }

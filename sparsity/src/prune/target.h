@@ -12,6 +12,9 @@ namespace coppice::sparsity::prune {
 /// The current value of `name`, masked if it is pruned already, outside any graph. @throws as prunable_original
 [[nodiscard]] Tensor prunable(const nn::Module& module, std::string_view name);
 
+/// `method`, or a copy with the name of its tensor where it has none; itself if it cannot be copied.
+[[nodiscard]] MethodPtr named(MethodPtr method, std::string_view name);
+
 /// `method`, or a container of all methods so far and `method`. @throws ValueError  if one is for another tensor
 [[nodiscard]] MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr method);
 

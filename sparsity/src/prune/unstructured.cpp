@@ -26,8 +26,8 @@ MaskRequest random_request(std::int64_t count, TieRule ties) {
 
 }  // namespace
 
-Tensor Identity::compute_mask(const Tensor&, const Tensor& default_mask) const { return default_mask; }
-Tensor Identity::first_mask(const Tensor& scores, Dtype dtype) const { return ones(scores.shape(), dtype); }
+Tensor IdentityMethod::compute_mask(const Tensor&, const Tensor& default_mask) const { return default_mask; }
+Tensor IdentityMethod::first_mask(const Tensor& scores, Dtype dtype) const { return ones(scores.shape(), dtype); }
 
 nn::Arguments RandomUnstructured::arguments() const { return settings(amount_, ties_); }
 

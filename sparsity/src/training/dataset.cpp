@@ -23,17 +23,10 @@ Dataset make_dataset(const Tensor& x, const Tensor& y) {
   return {x.dtype() == Dtype::f64 ? x.to(Dtype::f32) : x, y.to(Dtype::i64)};
 }
 
-Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) {
-  if (batch < 1) throw ValueError(cat("[evaluate] batch must be at least 1; got ", batch));
-  // Listed now: a destructor may not ask for memory.
-  struct Restore {
-    std::vector<std::pair<nn::Module*, bool>> modes;
-    ~Restore() {
-      for (const auto& [module, training] : modes) module->set_training(training);
-    }
-  } restore;
-  for (const auto& [path, module] : model.named_modules()) restore.modes.emplace_back(module, module->training());
-  model.eval();
+namespace {
+
+/// Of the model in the mode that it is in.
+Evaluation scored(const nn::Module& model, const Dataset& data, std::int64_t batch) {
   NoGrad guard;
   Evaluation out;
   for (std::int64_t at = 0; at < data.size(); at += batch) {
@@ -50,6 +43,37 @@ Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) 
   }
   if (out.count > 0) out.loss /= static_cast<double>(out.count);
   return out;
+}
+
+void check_batch(std::int64_t batch) {
+  if (batch < 1) throw ValueError(cat("[evaluate] batch must be at least 1; got ", batch));
+}
+
+}  // namespace
+
+Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch) {
+  check_batch(batch);
+  // Listed now: a destructor may not ask for memory.
+  struct Restore {
+    std::vector<std::pair<nn::Module*, bool>> modes;
+    ~Restore() {
+      for (const auto& [module, training] : modes) module->set_training(training);
+    }
+  } restore;
+  for (const auto& [path, module] : model.named_modules()) restore.modes.emplace_back(module, module->training());
+  model.eval();
+  return scored(model, data, batch);
+}
+
+Evaluation evaluate(const nn::Module& model, const Dataset& data, std::int64_t batch) {
+  check_batch(batch);
+  for (const auto& [path, module] : model.named_modules())
+    if (module->training()) {
+      const nn::ModulePtr copy = model.clone();
+      copy->eval();
+      return scored(*copy, data, batch);
+    }
+  return scored(model, data, batch);
 }
 
 }  // namespace coppice::sparsity

@@ -111,7 +111,7 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   const std::int64_t batch = std::min(o.batch, data.size());
   const std::int64_t steps = (data.size() + batch - 1) / batch;
 
-  const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, steps, sparsity_of(slots)));
+  const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, steps, sparsity_of(slots)), o.ties);
   const auto best = std::make_shared<BestEpoch>([&](nn::Module& m) { return evaluate(m, validation); },
                                                 [&](const TrainContext& at) { return gradual->arrived(at); });
   trainer.add(gradual).add(best).add(std::make_shared<EarlyStop>(best, o.patience));

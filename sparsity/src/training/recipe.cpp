@@ -117,6 +117,7 @@ std::string recipe_of(const nn::Module& model, const Dataset& data, const Finetu
   else
     out.value(nullptr);
   out.key("ramp").value(o.ramp).key("updates_per_epoch").value(o.updates_per_epoch);
+  if (o.ties == TieRule::pytorch) out.key("ties").value("pytorch");
   return out.close_object().text();
 }
 

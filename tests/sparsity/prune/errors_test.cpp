@@ -145,7 +145,7 @@ TEST_SUITE("sparsity/prune/corners") {
     const Tensor d = ones({2, 4});
     CHECK(combine(L1Unstructured(3), d, d) != d);
     CHECK(d == ones({2, 4}));
-    CHECK(prune::Identity().compute_mask(d, d).is(d));
+    CHECK(prune::IdentityMethod().compute_mask(d, d).is(d));
     CHECK(LnStructured(0, 2, 0).compute_mask(d, d).is(d));
     CHECK(RandomStructured(0, 0).compute_mask(d, d).is(d));
   }

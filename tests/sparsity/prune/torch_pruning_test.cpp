@@ -10,7 +10,6 @@
 using namespace coppice;
 using namespace coppice::sparsity;
 using namespace coppice::sparsity::prune;
-using coppice::sparsity::prune::Identity;
 
 namespace {
 
@@ -26,6 +25,13 @@ nn::Linear linear(const Tensor& weight) {
 const Tensor kWeight = Tensor::of({{1, 2, 3, 4}, {-4, -3, -2, -1}});
 const Tensor kScores = Tensor::of({{4, 2, 1, 3}, {-3, -1, -2, -4}});
 
+/// A method for the tensor "test".
+template <class M>
+MethodPtr for_test(M method) {
+  method.set_tensor_name("test");
+  return std::make_shared<M>(std::move(method));
+}
+
 /// Conv2d(3, 1, 2) with the weights of the test file.
 nn::Conv2d conv() {
   nn::Conv2d m(3, 1, 2);
@@ -33,6 +39,23 @@ nn::Conv2d conv() {
   NoGrad guard;
   m.tensor("weight").copy_(Tensor::from(w, {1, 3, 2, 2}));
   return m;
+}
+/// Random entries out of -2, 0 and 2, all of which occur.
+Tensor minus_two_zero_two(const Shape& shape) {
+  Generator g(3);
+  const Tensor t = (randint(0, 3, shape, Dtype::i64, &g) - 1.0) * 2.0;
+  for (const double value : {-2, 0, 2}) CHECK(any(eq(t, Tensor::of(value))).item() == 1);
+  CHECK(max(abs(t)).item() == 2);
+  return t;
+}
+/// The mask that leaves this channel out, and then this column as well.
+Tensor channel_mask(std::int64_t channel, std::int64_t column = -1) {
+  Tensor mask = ones({1, 3, 2, 2});
+  for (std::int64_t c = 0; c < 3; ++c)
+    for (std::int64_t y = 0; y < 2; ++y)
+      for (std::int64_t x = 0; x < 2; ++x)
+        if (c == channel || x == column) mask.set_({0, c, y, x}, 0);
+  return mask;
 }
 std::vector<float> values(const nn::Module& m) { return m.tensor("weight").to_vector<float>(); }
 
@@ -69,12 +92,11 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
     PruningContainer container;
     container.set_tensor_name("test");
     CHECK(container.size() == 0);
-    const auto method = std::make_shared<L1Unstructured>(2);
-    method->set_tensor_name("test");
-    container.add_pruning_method(method);
+    container.add_pruning_method(for_test(L1Unstructured(2)));
     CHECK(container.size() == 1);
+    CHECK(container[0]->tensor_name() == "test");
     const auto other = std::make_shared<L1Unstructured>(2);
-    other->set_tensor_name("test_other");
+    other->set_tensor_name("another_test");
     CHECK_THROWS_AS(container.add_pruning_method(other), ValueError);
     CHECK_THROWS_AS(container.add_pruning_method(nullptr), TypeError);
     static_assert(!std::is_convertible_v<int, MethodPtr> && !std::is_convertible_v<const char*, MethodPtr>);
@@ -83,12 +105,13 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
 
   TEST_CASE("test_pruning_container_compute_mask") {
     PruningContainer container;
+    container.set_tensor_name("test");
     const Tensor d = default_mask();
-    container.add_pruning_method(std::make_shared<L1Unstructured>(2));
+    container.add_pruning_method(for_test(L1Unstructured(2)));
     CHECK(container.compute_mask(kT, d) == Tensor::of({{0, 0, 1, 0}, {1, 1, 0, 1}}));
-    container.add_pruning_method(std::make_shared<LnStructured>(1, 2, 0));
+    container.add_pruning_method(for_test(LnStructured(1, 2, 0)));
     CHECK(container.compute_mask(kT, d) == Tensor::of({{0, 0, 0, 0}, {1, 1, 0, 1}}));
-    container.add_pruning_method(std::make_shared<LnStructured>(1, 2, 1));
+    container.add_pruning_method(for_test(LnStructured(1, 2, 1)));
     CHECK(container.compute_mask(kT, d) == Tensor::of({{0, 1, 1, 0}, {0, 1, 0, 1}}));
     CHECK(d == default_mask());
   }
@@ -110,15 +133,15 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
   }
 
   TEST_CASE("test_unstructured_pruning_same_magnitude") {
-    Generator g(3);
-    const Tensor t = ((randint(0, 3, {10, 7}, Dtype::i64, &g) - 1.0) * 2.0).to(Dtype::i64);
+    const Tensor t = minus_two_zero_two({10, 7}).to(Dtype::i64);
     const Tensor mask = L1Unstructured(0.2).compute_mask(t, ones_like(t));
     CHECK(mask.dtype() == Dtype::i64);
     CHECK(t.numel() - count_nonzero(mask) == 14);
   }
 
   TEST_CASE("test_random_structured_pruning_amount") {
-    const Tensor t = ones({5, 4, 2});
+    const Tensor t = minus_two_zero_two({5, 4, 2});
+    CHECK(Amount(0.6).of(t.size(2)) == 1);
     const Tensor mask = RandomStructured(0.6, 2).compute_mask(t, ones_like(t));
     std::vector<std::int64_t> zeros_per_slice;
     for (int i = 0; i < 2; ++i) zeros_per_slice.push_back(20 - count_nonzero(select(mask, 2, i)));
@@ -129,8 +152,10 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
   TEST_CASE("test_ln_structured_pruning") {
     nn::Conv2d m = conv();
     ln_structured(m, "weight", 1, 2, 1);
+    CHECK(m.tensor("weight_mask") == channel_mask(1));
     CHECK(values(m) == std::vector<float>{1, 2, 1, 2.5F, 0, 0, 0, 0, -3, -5, .1F, -1});
     ln_structured(m, "weight", 1, 1, -1);
+    CHECK(m.tensor("weight_mask") == channel_mask(1, 0));
     CHECK(values(m) == std::vector<float>{0, 2, 0, 2.5F, 0, 0, 0, 0, 0, -5, 0, -1});
   }
 
@@ -139,8 +164,10 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
     const std::vector<float> rows{10, 1, 10, 1, 30, 3, 30, 3, -20, -2, -20, -2};
     const Tensor scores = Tensor::from(rows, {1, 3, 2, 2});
     ln_structured(m, "weight", 1, 2, 1, scores);
+    CHECK(m.tensor("weight_mask") == channel_mask(0));
     CHECK(values(m) == std::vector<float>{0, 0, 0, 0, .5F, 1, .1F, .1F, -3, -5, .1F, -1});
     ln_structured(m, "weight", 1, 1, -1, scores);
+    CHECK(m.tensor("weight_mask") == channel_mask(0, 1));
     CHECK(values(m) == std::vector<float>{0, 0, 0, 0, .5F, 0, .1F, 0, -3, 0, .1F, 0});
   }
 
@@ -160,9 +187,10 @@ TEST_SUITE("torch/test/nn/test_pruning.py") {
   }
 
   TEST_CASE("test_custom_from_mask_pruning") {
-    const Tensor mask = Tensor::of({{0, 1, 1, 0}, {0, 0, 1, 1}});
+    const Tensor mask = Tensor::of({{0, 1, 1, 0}, {0, 0, 1, 1}}).to(Dtype::i64);
     const Tensor before = Tensor::of({{0, 0, 0, 0}, {1, 1, 1, 1}}).to(Dtype::i64);
-    const Tensor result = CustomFromMask(mask).compute_mask(kT, before);
+    const Tensor result = CustomFromMask(mask).compute_mask(rand({2, 4}), before);
+    CHECK(result.dtype() == Dtype::i64);
     CHECK(result == Tensor::of({{0, 0, 0, 0}, {0, 0, 1, 1}}).to(Dtype::i64));
   }
 

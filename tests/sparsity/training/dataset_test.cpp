@@ -53,6 +53,37 @@ TEST_SUITE("sparsity/training/dataset") {
       CHECK_THROWS_AS((void)evaluate(model, d, batch), ValueError);
   }
 
+  TEST_CASE_TEMPLATE("classes may be integers of any width", T, std::int8_t, std::uint8_t, std::int16_t, std::int32_t,
+                     std::int64_t) {
+    const nn::Identity model;
+    const Tensor x = Tensor::of({{1, 1, 0}, {0, 0, 3}, {2, 1, 1}}), y = classes({0, 2, 1});
+    const Dataset narrow{x, y.to(dtype_of<T>)};  // without make_dataset, which widens them
+    const Evaluation e = evaluate(model, narrow, 2), wide = evaluate(model, {x, y}, 2);
+    CHECK(e.correct == 2);
+    CHECK(e.loss == wide.loss);
+    CHECK(evaluate(model, narrow.subset({1, 0})).correct == 2);
+    CHECK_THROWS_AS((void)evaluate(model, {x, classes({0, 1, 3}).to(dtype_of<T>)}), IndexError);
+    CHECK(nn::CrossEntropyLoss()(x, narrow.y).item() == doctest::Approx(wide.loss));
+  }
+
+  TEST_CASE("a const model is evaluated as it is, or as a copy in eval mode, and never changed") {
+    const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
+        std::make_shared<nn::Linear>(3, 3), std::make_shared<nn::BatchNorm1d>(3), std::make_shared<nn::Dropout>(0.9)});
+    const nn::Module& fixed = *model;
+    const Dataset d = make_dataset(ones({4, 3}), classes({0, 1, 2, 0}));
+    const Evaluation wanted = evaluate(*model, d);
+    CHECK(model->training());
+    CHECK(evaluate(fixed, d).loss == wanted.loss);
+    CHECK(fixed.training());
+    CHECK(model->at(1)->tensor("running_mean") == zeros({3}));
+    model->eval();
+    CHECK(evaluate(fixed, d).loss == wanted.loss);
+    model->at(2)->set_training(true);  // a part alone
+    CHECK(evaluate(fixed, d).loss == wanted.loss);
+    CHECK(model->at(2)->training());
+    CHECK_THROWS_AS((void)evaluate(fixed, d, 0), ValueError);
+  }
+
   TEST_CASE("the model runs in eval mode, without gradients, and gets its mode back even after an error") {
     nn::Sequential model{std::make_shared<nn::Linear>(3, 3), std::make_shared<nn::Dropout>(0.9)};
     const Dataset d = make_dataset(ones({4, 3}), classes({0, 1, 2, 0}));

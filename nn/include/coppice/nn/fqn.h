@@ -15,6 +15,7 @@ namespace coppice::nn {
 
 /// The module at a path; "" is the model; null if there is none.
 [[nodiscard]] Module* fqn_to_module(Module& model, std::string_view path);
+[[nodiscard]] const Module* fqn_to_module(const Module& model, std::string_view path);
 
 /// The tensor at a path such as "seq.0.weight", masked or computed ones as they are now; undefined if there is none.
 [[nodiscard]] Tensor fqn_to_tensor(const Module& model, std::string_view path);

@@ -5,7 +5,8 @@
 
 namespace coppice::nn {
 
-/// -log softmax of the target class. Inputs: logits [n, classes] and target [n] int64. Formula: ops/softmax.h.
+/// -log softmax of the target class. Inputs: logits [n, classes] and target [n] of any integer type. Formula:
+/// ops/softmax.h.
 class CrossEntropyLoss final : public Implements<CrossEntropyLoss, Module> {
  public:
   static constexpr std::string_view kType = "CrossEntropyLoss";

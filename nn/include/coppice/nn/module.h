@@ -112,6 +112,7 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] TensorList parameters() const;
   /// The module at a dotted path; "" is this one. Null if there is none.
   [[nodiscard]] Module* find_module(std::string_view path);
+  [[nodiscard]] const Module* find_module(std::string_view path) const;
 
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);

@@ -3,9 +3,11 @@
 
 #include "coppice/engine/cxx20.h"
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 
 namespace coppice::sparsity {
@@ -13,9 +15,12 @@ namespace coppice::sparsity {
 /// A count (Amount(3)) or a fraction (Amount(0.3)); 1 means one unit and 1.0 everything.
 class Amount {
  public:
-  /// @throws ValueError  if it is negative
-  Amount(std::int64_t count);  // NOLINT: implicit, so that l1_unstructured(m, "weight", 3) reads as in PyTorch
-  Amount(int count) : Amount(std::int64_t{count}) {}  // NOLINT
+  /// A count, of any integer type; true counts as 1, as in PyTorch.
+  /// @throws ValueError  if it is negative or above INT64_MAX
+  template <std::integral T>
+  Amount(T count)  // NOLINT: implicit, so that l1_unstructured(m, "weight", 3) reads as in PyTorch
+      : value_(
+            checked(static_cast<std::conditional_t<std::unsigned_integral<T>, std::uint64_t, std::int64_t>>(count))) {}
   /// @throws ValueError  unless 0 <= fraction <= 1; NaN is refused
   Amount(double fraction);  // NOLINT
 
@@ -32,6 +37,9 @@ class Amount {
   [[nodiscard]] double number() const;
 
  private:
+  [[nodiscard]] static std::int64_t checked(std::int64_t count);
+  [[nodiscard]] static std::int64_t checked(std::uint64_t count);
+
   std::variant<std::int64_t, double> value_;
 };
 

@@ -18,12 +18,12 @@ namespace coppice::sparsity {
 /// @param count  elements, 0 .. scores.numel(); NaN ranks above every number
 /// @throws ValueError
 /// Source: torch/nn/utils/prune.py, L1Unstructured.compute_mask
-[[nodiscard]] Tensor mask_smallest(const Tensor& scores, std::int64_t count, TieRule ties = TieRule::lowest_index);
+[[nodiscard]] Tensor mask_smallest(const Tensor& scores, std::int64_t count, TieRule ties = default_tie_rule());
 
 /// Zeros at `count` elements drawn at random: one uniform number per element, the `count` largest go.
 /// Source: RandomUnstructured.compute_mask
 [[nodiscard]] Tensor mask_random(const Tensor& like, std::int64_t count, Generator& generator,
-                                 TieRule ties = TieRule::lowest_index);
+                                 TieRule ties = default_tie_rule());
 
 /// Norm of each slice of `t` along `dim`: [size of dim]. @throws IndexError, ValueError, DtypeError
 /// Source: torch/nn/utils/prune.py, _compute_norm
@@ -34,13 +34,13 @@ namespace coppice::sparsity {
 /// @throws ValueError, IndexError; ShapeError  if `like` has fewer than 2 axes
 /// Source: LnStructured.compute_mask
 [[nodiscard]] Tensor mask_channels(const Tensor& like, const Tensor& scores, std::int64_t count, std::int64_t dim,
-                                   TieRule ties = TieRule::lowest_index);
+                                   TieRule ties = default_tie_rule());
 
 /// Zeros in `count` slices along `dim` drawn at random: one uniform float32 per slice, the `count` smallest go.
 /// TieRule::pytorch prunes every slice whose draw is not above the threshold, as PyTorch: more than `count` where
 /// draws are equal. Empty slices take no draw, where PyTorch draws. Source: RandomStructured.compute_mask
 [[nodiscard]] Tensor mask_random_channels(const Tensor& like, std::int64_t count, std::int64_t dim,
-                                          Generator& generator, TieRule ties = TieRule::lowest_index);
+                                          Generator& generator, TieRule ties = default_tie_rule());
 
 /// Share of entries that are zero (NaN is not); 0 for an empty tensor.
 [[nodiscard]] double sparsity_of(const Tensor& t);

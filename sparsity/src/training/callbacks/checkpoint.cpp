@@ -36,6 +36,9 @@ std::string difference(const std::map<std::string, std::string>& theirs,
     if (twin == theirs.end()) return cat(key, " was not there and is ", value);
     if (twin->second != value) return cat(key, " was ", twin->second, " and is ", value);
   }
+  for (const auto& [key, value] : theirs)  // settings that are written only where they are not the usual ones
+    if (key.starts_with("recipe.") && !ours.contains(key.substr(7)))
+      return cat(quote(key.substr(7)), " was ", value, " and is not there");
   return "";
 }
 

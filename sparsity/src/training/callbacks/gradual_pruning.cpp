@@ -52,8 +52,8 @@ double sparsity_of(const std::vector<nn::MaskedSlot>& slots) {
   return total == 0 ? 0 : 1 - static_cast<double>(kept) / static_cast<double>(total);
 }
 
-GradualPruning::GradualPruning(std::vector<nn::MaskedSlot> slots, std::optional<CubicSchedule> schedule)
-    : slots_(std::move(slots)), schedule_(schedule) {
+GradualPruning::GradualPruning(std::vector<nn::MaskedSlot> slots, std::optional<CubicSchedule> schedule, TieRule ties)
+    : slots_(std::move(slots)), schedule_(schedule), ties_(ties) {
   if (!schedule_) return;
   schedule_->check();
   if (slots_.empty()) throw ValueError("[GradualPruning] a sparsity is wanted, but no weight is chosen to be pruned");
@@ -80,7 +80,7 @@ void GradualPruning::raise(double sparsity, nn::Optimizer& optimizer) {
   // Only what is still there may go: a mask never opens again.
   const std::int64_t more = Amount(sparsity).of(total) - pruned;
   if (more <= 0) return;
-  const TensorList chosen = select_masks(weights, {.count = more}, masks, masks[0].dtype());
+  const TensorList chosen = select_masks(weights, {.count = more, .ties = ties_}, masks, masks[0].dtype());
   for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].mask.copy_(chosen[i]);
   tell(optimizer);
 }

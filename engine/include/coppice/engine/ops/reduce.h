@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "coppice/engine/norm_order.h"
 #include "coppice/engine/tensor.h"
 
 namespace coppice {
@@ -36,15 +37,6 @@ using Axes = std::vector<std::int64_t>;
 [[nodiscard]] Tensor any(const Tensor& t, const Axes& axes = {}, bool keepdim = false);
 [[nodiscard]] Tensor all(const Tensor& t, const Axes& axes = {}, bool keepdim = false);
 [[nodiscard]] std::int64_t count_nonzero(const Tensor& t);
-
-/// Order of a norm: a number (any, with ±infinity and 0), or one of PyTorch's words.
-struct NormOrder {
-  enum class Word { none, fro, nuc };
-  double p = 2;
-  Word word = Word::none;
-  NormOrder(double order) : p(order) {}  // NOLINT: implicit, so that norm(t, 2) reads well
-  NormOrder(Word w) : word(w) {}         // NOLINT
-};
 
 /// torch.norm: p > 0 (Σ|a|^p)^(1/p); 0 counts non-zeros; ±infinity the largest or smallest |a|; p < 0 the same
 /// formula, 0 as soon as one entry is 0; NaN gives NaN. `fro` takes at most 2 axes, `nuc` (sum of singular values)

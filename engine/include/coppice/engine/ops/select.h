@@ -18,7 +18,7 @@ struct Selected {
 /// Ties: TieRule::lowest_index takes the lower position first; TieRule::pytorch takes what torch.topk takes on a CPU.
 /// @throws ValueError  unless 0 <= k <= size of the axis; IndexError
 [[nodiscard]] Selected topk(const Tensor& t, std::int64_t k, std::int64_t axis = -1, bool largest = true,
-                            TieRule ties = TieRule::lowest_index);
+                            TieRule ties = default_tie_rule());
 
 /// The k-th smallest along `axis`, k from 1; the axis disappears. Ties: the lowest position with that rank.
 /// @throws ValueError  unless 1 <= k <= size of the axis; IndexError
@@ -34,7 +34,7 @@ struct MaskRequest {
   /// PyTorch's abs leaves it.
   bool magnitude = true;
   bool largest = false;   ///< prunes the largest instead of the smallest
-  TieRule ties = TieRule::lowest_index;
+  TieRule ties = default_tie_rule();
 };
 
 /// Masks with zeros at the selected elements and ones elsewhere, one per tensor of scores, of its shape and in `dtype`

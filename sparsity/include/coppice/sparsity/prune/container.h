@@ -32,6 +32,7 @@ class PruningContainer final : public Method {
   [[nodiscard]] auto end() const { return methods_.end(); }
 
   [[nodiscard]] std::string_view type_name() const override { return "PruningContainer"; }
+  [[nodiscard]] std::shared_ptr<Method> copy() const override { return std::make_shared<PruningContainer>(*this); }
   /// combine() with the last method. @throws IndexError  if there is none
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
   [[nodiscard]] std::vector<nn::MaskStep> steps() const override;

@@ -12,6 +12,7 @@ class CustomFromMask final : public Method {
   explicit CustomFromMask(Tensor mask = {}) : mask_(std::move(mask)) {}
   [[nodiscard]] const Tensor& mask() const { return mask_; }
   [[nodiscard]] std::string_view type_name() const override { return "CustomFromMask"; }
+  [[nodiscard]] std::shared_ptr<Method> copy() const override { return std::make_shared<CustomFromMask>(*this); }
   [[nodiscard]] PruningType pruning_type() const override { return PruningType::global; }
   /// Type of the default mask. @throws ShapeError  (nothing broadcasts); StateError  without a mask
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;

@@ -21,8 +21,10 @@ using TargetScores = std::map<Target, Tensor>;
 /// Cost: L1Unstructured reads the parameters as they stand; beside the masks, which the CustomFromMask shares with the
 /// parameter, extra memory of at most 1/20 of the scores (with TieRule::pytorch 16 bytes per entry). Other methods, and
 /// masks of other numbers than 0 and 1, join what is left first.
-/// @throws ValueError  for no parameters, and what the method throws; TypeError  if the method is not unstructured;
-///         KeyError, TypeError  as apply(); IndexError  if scores have another number of entries (any shape will do)
+/// @throws ValueError  for no parameters; then KeyError, TypeError, ValueError  as apply() for one of the names;
+/// TypeError
+///         if the method is not unstructured; IndexError  if scores have another number of entries (any shape will do);
+///         and what the method throws; in this order, with nothing changed and nothing drawn
 /// Source: torch/nn/utils/prune.py, global_unstructured
 void global_unstructured(const std::vector<Target>& targets, const MethodPtr& method, const TargetScores& scores = {});
 

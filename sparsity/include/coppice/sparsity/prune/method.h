@@ -42,9 +42,13 @@ class Method : public nn::MaskOrigin {
   /// @throws ShapeError  if the shapes of `t`, the scores and the mask differ
   [[nodiscard]] Tensor prune(const Tensor& t, const Tensor& default_mask = {}, const Tensor& scores = {}) const;
 
-  /// The tensor a method is meant for, checked by containers only; "" fits all.
+  /// The tensor a method is meant for: apply() and containers refuse one for another. "" fits all.
   [[nodiscard]] const std::string& tensor_name() const { return tensor_name_; }
   void set_tensor_name(std::string name) { tensor_name_ = std::move(name); }
+
+  /// A copy, to which apply() gives the name of its tensor. Null: the method cannot be copied, and where it is given by
+  /// pointer it stays as it is, without a name.
+  [[nodiscard]] virtual std::shared_ptr<Method> copy() const { return nullptr; }
 
   [[nodiscard]] std::vector<nn::MaskStep> steps() const override;
 

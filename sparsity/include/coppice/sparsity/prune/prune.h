@@ -16,7 +16,8 @@ namespace coppice::sparsity::prune {
 
 /// Prunes parameter `name`; from the second pruning on the method counts what is left, see combine().
 /// @param scores  rank in place of the current (masked) values; shape of the parameter
-/// @returns  what made the mask: the method, or a container of all so far
+/// @returns  what made the mask, with `name` as its tensor_name: the method (a copy of it, if it was given by pointer
+///           without a name; see Method::copy), or a container of all so far
 /// @throws KeyError  if there is no such parameter, or X_orig or X_mask is taken; TypeError  for an empty slot, a
 ///         buffer, or a tensor derived otherwise; ShapeError; and what the method throws; with nothing changed
 MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, const Tensor& scores = {});
@@ -25,23 +26,24 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
 template <class M>
   requires std::derived_from<M, Method>
 MethodPtr apply(nn::Module& module, std::string_view name, M method, const Tensor& scores = {}) {
+  if (method.tensor_name().empty()) method.set_tensor_name(std::string(name));
   return apply(module, name, MethodPtr(std::make_shared<M>(std::move(method))), scores);
 }
 
 /// The method or the container that made the mask of `name`. What a model file brought back is made anew by
-/// make_method; a mask that no method made counts as CustomFromMask. Null if `name` is not masked.
+/// make_method; a mask that no method made counts as CustomFromMask. Both carry `name`. Null if `name` is not masked.
 [[nodiscard]] MethodPtr method_of(const nn::Module& module, std::string_view name);
 
 /// Each prunes `name` by the method of its name and returns the module, so that calls chain. @throws as apply()
 nn::Module& identity(nn::Module& module, std::string_view name);
 nn::Module& random_unstructured(nn::Module& module, std::string_view name, Amount amount,
-                                TieRule ties = TieRule::lowest_index, Generator* generator = nullptr);
+                                TieRule ties = default_tie_rule(), Generator* generator = nullptr);
 nn::Module& l1_unstructured(nn::Module& module, std::string_view name, Amount amount, const Tensor& scores = {},
-                            TieRule ties = TieRule::lowest_index);
+                            TieRule ties = default_tie_rule());
 nn::Module& random_structured(nn::Module& module, std::string_view name, Amount amount, std::int64_t dim,
-                              TieRule ties = TieRule::lowest_index, Generator* generator = nullptr);
+                              TieRule ties = default_tie_rule(), Generator* generator = nullptr);
 nn::Module& ln_structured(nn::Module& module, std::string_view name, Amount amount, NormOrder n, std::int64_t dim,
-                          const Tensor& scores = {}, TieRule ties = TieRule::lowest_index);
+                          const Tensor& scores = {}, TieRule ties = default_tie_rule());
 nn::Module& custom_from_mask(nn::Module& module, std::string_view name, const Tensor& mask);
 
 /// Makes pruning permanent: X is a parameter again, the same tensor object, with the masked values, last in order. Its

@@ -17,10 +17,11 @@ namespace coppice::sparsity::prune {
 class RandomStructured final : public Method {
  public:
   /// @param generator  must outlive the method; null: default_generator(). Not written to model files.
-  explicit RandomStructured(Amount amount, std::int64_t dim = -1, TieRule ties = TieRule::lowest_index,
+  explicit RandomStructured(Amount amount, std::int64_t dim = -1, TieRule ties = default_tie_rule(),
                             Generator* generator = nullptr)
       : amount_(amount), dim_(dim), ties_(ties), generator_(generator) {}
   [[nodiscard]] std::string_view type_name() const override { return "RandomStructured"; }
+  [[nodiscard]] std::shared_ptr<Method> copy() const override { return std::make_shared<RandomStructured>(*this); }
   [[nodiscard]] PruningType pruning_type() const override { return PruningType::structured; }
   [[nodiscard]] std::optional<std::int64_t> dim() const override { return dim_; }
   [[nodiscard]] nn::Arguments arguments() const override;
@@ -42,9 +43,10 @@ class RandomStructured final : public Method {
 /// Prunes the slices with the smallest norms of order `n`. Integers rank by their float64 values.
 class LnStructured final : public Method {
  public:
-  LnStructured(Amount amount, NormOrder n, std::int64_t dim = -1, TieRule ties = TieRule::lowest_index)
+  LnStructured(Amount amount, NormOrder n, std::int64_t dim = -1, TieRule ties = default_tie_rule())
       : amount_(amount), n_(n), dim_(dim), ties_(ties) {}
   [[nodiscard]] std::string_view type_name() const override { return "LnStructured"; }
+  [[nodiscard]] std::shared_ptr<Method> copy() const override { return std::make_shared<LnStructured>(*this); }
   [[nodiscard]] PruningType pruning_type() const override { return PruningType::structured; }
   [[nodiscard]] std::optional<std::int64_t> dim() const override { return dim_; }
   [[nodiscard]] nn::Arguments arguments() const override;

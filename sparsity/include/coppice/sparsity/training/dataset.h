@@ -9,7 +9,7 @@
 
 namespace coppice::sparsity {
 
-/// x: [n, ...], y: [n] int64 classes.
+/// x: [n, ...], y: [n] classes of any integer type (make_dataset makes them int64).
 struct Dataset {
   Tensor x;
   Tensor y;
@@ -35,5 +35,8 @@ struct Evaluation {
 /// that
 ///         the model does not have
 [[nodiscard]] Evaluation evaluate(nn::Module& model, const Dataset& data, std::int64_t batch = 256);
+/// The same for a model that may not change, by several threads at once if need be. One that is not in eval mode as a
+/// whole is run as a clone that is.
+[[nodiscard]] Evaluation evaluate(const nn::Module& model, const Dataset& data, std::int64_t batch = 256);
 
 }  // namespace coppice::sparsity

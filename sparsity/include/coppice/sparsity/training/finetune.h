@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "coppice/engine/io/limits.h"
+#include "coppice/engine/tie_rule.h"
 #include "coppice/nn/module.h"
 #include "coppice/sparsity/training/callbacks/best_epoch.h"
 #include "coppice/sparsity/training/callbacks/gradual_pruning.h"
@@ -33,6 +34,7 @@ struct FinetuneOptions {
   std::optional<double> sparsity;
   double ramp = 0.5;                   ///< share of the epochs after which the final sparsity is reached, in (0, 1]
   std::int64_t updates_per_epoch = 4;  ///< how often the masks are chosen anew inside the ramp
+  TieRule ties = default_tie_rule();   ///< which of several equal weights goes
   /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
   /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
   std::filesystem::path checkpoint;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coppice/engine/tie_rule.h"
 #include "coppice/nn/masked.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"
 #include "coppice/sparsity/training/callback.h"
@@ -24,14 +25,16 @@ std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& 
 [[nodiscard]] double sparsity_of(const std::vector<nn::MaskedSlot>& slots);
 
 /// Keeps masked entries at zero while a model trains, and with a schedule prunes more and more of them: global
-/// magnitude pruning over all slots together. Nothing that is masked returns. Ties: the lowest index.
+/// magnitude pruning over all slots together. Nothing that is masked returns.
 /// Source: Zhu and Gupta, "To prune, or not to prune", arXiv 1710.01878
 class GradualPruning final : public Callback {
  public:
   /// @param slots     the masked weights, of the model that is trained
   /// @param schedule  sparsity over steps; none: the masks stay as they are
+  /// @param ties      which of several equal weights goes
   /// @throws ValueError  for a schedule without slots, or one that check() refuses
-  explicit GradualPruning(std::vector<nn::MaskedSlot> slots, std::optional<CubicSchedule> schedule = std::nullopt);
+  explicit GradualPruning(std::vector<nn::MaskedSlot> slots, std::optional<CubicSchedule> schedule = std::nullopt,
+                          TieRule ties = default_tie_rule());
 
   /// Whether the final sparsity is there after the last step; always without a schedule.
   [[nodiscard]] bool arrived(const TrainContext& context) const;
@@ -49,6 +52,7 @@ class GradualPruning final : public Callback {
 
   std::vector<nn::MaskedSlot> slots_;
   std::optional<CubicSchedule> schedule_;
+  TieRule ties_;
 };
 
 }  // namespace coppice::sparsity
