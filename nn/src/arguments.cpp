@@ -24,9 +24,9 @@ Arguments::Arguments(std::initializer_list<std::pair<std::string, Argument>> ent
 
 bool operator==(const Arguments& a, const Arguments& b) {
   return a.entries_.size() == b.entries_.size() && std::ranges::all_of(a.entries_, [&](const auto& entry) {
-    const Argument* other = b.entries_.find(entry.first);
-    return other != nullptr && *other == entry.second;
-  });
+           const Argument* other = b.entries_.find(entry.first);
+           return other != nullptr && *other == entry.second;
+         });
 }
 
 bool Arguments::has(std::string_view name) const { return look(name) != nullptr; }

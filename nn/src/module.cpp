@@ -124,8 +124,10 @@ void Module::set_buffer(std::string_view name, Tensor value) {
 void Module::add_module(std::string_view name, ModulePtr child) {
   if (child == nullptr) throw ValueError(cat("[add_module] ", quote(name), " is null"));
   const ModulePtr* old = children_.find(name);
-  if (old == nullptr) check_new_name("add_module", name);
-  else if (*old != child && old->use_count() > 1) note_replaced(*old);
+  if (old == nullptr)
+    check_new_name("add_module", name);
+  else if (*old != child && old->use_count() > 1)
+    note_replaced(*old);
   children_.set(name, std::move(child));
 }
 

@@ -62,7 +62,8 @@ void check_whole(const Module& root, std::vector<Copy>& copies) {
         try {
           whole->check_adoptable(own);
         } catch (const FormatError& e) {
-          throw FormatError(cat("[load_state_dict] ", path.empty() ? "the module" : "module " + quote(path), ": ", e.what()));
+          throw FormatError(
+              cat("[load_state_dict] ", path.empty() ? "the module" : "module " + quote(path), ": ", e.what()));
         }
       }
     }

@@ -133,7 +133,8 @@ TEST_SUITE("engine/packed_members") {
       values.copy_(values.clone());
       CHECK_FALSE(matrix.shows(members));
       std::vector<float> x(10), y(5);
-      CHECK_THROWS_WITH_AS((void)matrix.linear(Tensor::empty({1, 10})), doctest::Contains("'values' was written"), StateError);
+      CHECK_THROWS_WITH_AS((void)matrix.linear(Tensor::empty({1, 10})), doctest::Contains("'values' was written"),
+                           StateError);
       CHECK_THROWS_AS(matrix.multiply(x, 1, y), StateError);
       CHECK_THROWS_AS((void)matrix.unpack(), StateError);
       CHECK_THROWS_AS((void)matrix.nonzeros(), StateError);

@@ -52,8 +52,8 @@ nn::ModulePtr network() {
       {"type": "Dropout", "args": {"p": 0.5}},
       {"type": "Linear", "args": {"in_features": 32, "out_features": 10}}]})");
   nn::set_mask(*model->find_module("5"), "weight", ge(rand({32, 128}), full({1}, 0.5)).to(Dtype::f32));
-  model->add_module("7", nn::PackedLinear::from_dense(model->find_module("7")->tensor("weight"), ones({10}),
-                                                      PackedFormat::block4));
+  model->add_module(
+      "7", nn::PackedLinear::from_dense(model->find_module("7")->tensor("weight"), ones({10}), PackedFormat::block4));
   model->eval();
   return model;
 }
@@ -73,7 +73,8 @@ class Named final : public nn::Implements<Named> {
 
 TEST_SUITE("hostile/threads") {
   TEST_CASE("threads that clone and call one module with handles, and meet errors in it, do not meet one another") {
-    const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{std::make_shared<Named>()});
+    const auto model =
+        std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{std::make_shared<Named>()});
     const nn::Module& shared = *model;
     const Tensor x = ones({2, 4});
     const Tensor expected = shared(x);

@@ -292,18 +292,20 @@ TEST_SUITE("nn/masked") {
     Linear m = small();
     attach_mask(m, "weight", kMask);
     m.tensor("weight_mask").replace_(ones({1}));
-    CHECK_THROWS_WITH_AS((void)m.tensor("weight"), doctest::Contains("mask (1,) for a tensor of shape (2, 2)"), ShapeError);
+    CHECK_THROWS_WITH_AS((void)m.tensor("weight"), doctest::Contains("mask (1,) for a tensor of shape (2, 2)"),
+                         ShapeError);
     CHECK_THROWS_AS((void)m(ones({1, 2})), ShapeError);
   }
 
   TEST_CASE("a mask of a shape that broadcasts is repeated, as in PyTorch; others are refused and change nothing") {
-    const std::vector<std::pair<Tensor, Tensor>> masks{{Tensor::of({1, 0}), Tensor::of({{1, 0}, {3, 0}})},
-                                                       {Tensor::of({{1}, {0}}), Tensor::of({{1, 2}, {0, 0}})},
-                                                       {Tensor::of(0), Tensor::of({{0, 0}, {0, 0}})},
-                                                       {Tensor::of({{2}}), Tensor::of({{2, 4}, {6, 8}})},
-                                                       {Tensor::of({1, 0}).to(Dtype::boolean), Tensor::of({{1, 0}, {3, 0}})}};
+    const Tensor row = Tensor::of({1, 0}), twice = Tensor::of({2});
+    const std::vector<std::pair<Tensor, Tensor>> masks{{row, Tensor::of({{1, 0}, {3, 0}})},
+                                                       {row.reshape({2, 1}), Tensor::of({{1, 2}, {0, 0}})},
+                                                       {zeros(Shape{}), zeros({2, 2})},
+                                                       {twice.reshape({1, 1}), Tensor::of({{2, 4}, {6, 8}})},
+                                                       {row.to(Dtype::boolean), Tensor::of({{1, 0}, {3, 0}})}};
     for (const auto& [mask, expected] : masks) {
-      CAPTURE(to_string(mask));
+      CAPTURE(to_string(expected));
       Linear m = small();
       attach_mask(m, "weight", kMask);
       m.set_tensor("weight_mask", mask);

@@ -15,7 +15,8 @@ void check_types(const char* op, const Tensor& x, const Tensor& bias) {
 Tensor without_gradient(const char* op, Tensor y, const Tensor& x, const Tensor& bias) {
   if (!needs_grad({x, bias})) return y;
   return with_grad(std::move(y), {x, bias}, [op](const Tensor&) -> GradList {
-    throw StateError(cat("[backward] ", op, ": packed weights have no gradients; detach() what goes in, or unpack them"));
+    throw StateError(
+        cat("[backward] ", op, ": packed weights have no gradients; detach() what goes in, or unpack them"));
   });
 }
 

@@ -145,8 +145,9 @@ bool PackedMatrix::shows(const Members& members) const {
 void PackedMatrix::check_unchanged(const char* op) const {
   for (std::size_t i = 0; i < held_->members.size(); ++i)
     if (const auto& [name, tensor] = held_->members[i]; tensor.version() != held_->versions[i])
-      throw StateError(cat("[PackedMatrix::", op, "] '", name, "' was written after it had been checked; the matrix is ",
-                           rows_, " x ", cols_, " in format ", format_));
+      throw StateError(cat("[PackedMatrix::", op, "] '", name,
+                           "' was written after it had been checked; the matrix is ", rows_, " x ", cols_,
+                           " in format ", format_));
 }
 
 const Tensor& PackedMatrix::member(std::string_view name) const {

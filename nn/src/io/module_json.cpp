@@ -72,7 +72,7 @@ struct Builder {
   std::uint64_t most_axes;
   mutable std::size_t modules = 0;  // listed so far
   mutable std::size_t tensors = 0;  // held by those that are built
-  mutable std::set<const Module*> kept = {};  // of those that the program's classes made
+  mutable std::set<const Module*> kept = {};      // of those that the program's classes made
   mutable std::vector<const Module*> roots = {};  // of what was made by one constructor, outermost first
 
   /// @param path  where the entry stands in the file
@@ -130,7 +130,8 @@ struct Builder {
   }
 
   /// Refuses to put another module in the place of one that the program's class made, if that went wrong unseen.
-  void check_replacing(const ModulePtr& made, const Module& child, const std::string& name, const Module& parent) const {
+  void check_replacing(const ModulePtr& made, const Module& child, const std::string& name,
+                       const Module& parent) const {
     // A file must not choose the type of what the program takes for its own, which may be a cast.
     if (made->type_name() != child.type_name() && !parent.has_handle(name) &&
         packed_type(made->type_name()) != child.type_name())

@@ -42,7 +42,7 @@ class Arguments {
   [[nodiscard]] auto end() const { return entries_.end(); }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   /// The same names with the same values, in any order. What was read does not matter.
-  [[nodiscard]] friend bool operator==(const Arguments& a, const Arguments& b);
+  friend bool operator==(const Arguments& a, const Arguments& b);
 
  private:
   [[nodiscard]] const Argument* look(std::string_view name) const;

@@ -30,8 +30,8 @@ class Derived {
   [[nodiscard]] virtual std::shared_ptr<Derived> clone() const = 0;
   /// Changes what it reads so that its value becomes `wanted`, for set_tensor(). False if it cannot be written.
   virtual bool assign(Module& /*owner*/, const Tensor& /*wanted*/) { return false; }
-  /// What `owner` shall store where somebody puts `wanted` in the place of its buffer `name`: the tensor itself, or what
-  /// this one can read instead. Called before anything changes. @throws ShapeError, ValueError  to refuse it
+  /// What `owner` shall store where somebody puts `wanted` in the place of its buffer `name`: the tensor itself, or
+  /// what this one can read instead. Called before anything changes. @throws ShapeError, ValueError  to refuse it
   [[nodiscard]] virtual Tensor input(const Module& /*owner*/, std::string_view /*name*/, const Tensor& wanted) const {
     return wanted;
   }
@@ -44,10 +44,10 @@ class Derived {
 /// Linear(bias = false): it is then listed nowhere. Layers read their tensors by tensor("weight") in every call, so
 /// that whatever replaces a slot is seen.
 ///
-/// Children too are to be found by name in every call: by nn::Child or child("fc1"). A file, pack() and add_module() put
-/// other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr or reference that a class
-/// keeps beside is right only as long as none of that happens. Calling what it holds afterwards is a StateError where it
-/// was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed.
+/// Children too are to be found by name in every call: by nn::Child or child("fc1"). A file, pack() and add_module()
+/// put other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr or reference that a
+/// class keeps beside is right only as long as none of that happens. Calling what it holds afterwards is a StateError
+/// where it was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed.
 ///
 /// A const module in eval mode may be called from several threads at once.
 class Module : public std::enable_shared_from_this<Module> {
@@ -60,8 +60,8 @@ class Module : public std::enable_shared_from_this<Module> {
   /// What the registry needs to build a module like this one, under PyTorch's argument names.
   [[nodiscard]] virtual Arguments arguments() const { return {}; }
 
-  /// Pre-hooks in order, forward, hooks in order. An Error that comes out of a module inside others' calls says where it
-  /// was: "in 'features.3' (Conv2d): [conv2d] …", with the path from the outermost one that is called.
+  /// Pre-hooks in order, forward, hooks in order. An Error that comes out of a module inside others' calls says where
+  /// it was: "in 'features.3' (Conv2d): [conv2d] …", with the path from the outermost one that is called.
   TensorList operator()(const TensorList& inputs) const;
   /// The same for one tensor in and the first tensor out. @throws StateError  if there is no output
   Tensor operator()(const Tensor& input) const;
@@ -98,8 +98,8 @@ class Module : public std::enable_shared_from_this<Module> {
   void underive(std::string_view name, Tensor value, bool buffer);
   /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h). A mask may have any
   /// shape that broadcasts to that of its original, as in PyTorch, and is stored repeated to it.
-  /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind; ShapeError  for a mask
-  ///         that does not broadcast; with nothing changed
+  /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind; ShapeError  for a
+  ///         mask that does not broadcast; with nothing changed
   void set_tensor(std::string_view name, Tensor value);
   /// Takes a name out of whichever map holds it. @throws KeyError
   void erase(std::string_view name);

@@ -30,10 +30,10 @@ struct SaveOptions {
 /// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as
 /// two, and every module in eval mode.
 ///
-/// Children that a class of the program's makes in its constructor are kept when a file is loaded if they are of the type
-/// and arguments that it says, so that a member which holds one stays right. Else the file's module takes the place: of
-/// the same type, the packed form of it, or any type for an nn::Child. Where the class also holds the child in a member,
-/// which would be wrong then, and for other types, saving and loading refuse.
+/// Children that a class of the program's makes in its constructor are kept when a file is loaded if they are of the
+/// type and arguments that it says, so that a member which holds one stays right. Else the file's module takes the
+/// place: of the same type, the packed form of it, or any type for an nn::Child. Where the class also holds the child
+/// in a member, which would be wrong then, and for other types, saving and loading refuse.
 /// @param notes  further texts for the metadata, such as what was done to the model
 /// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, for one that
 ///         a new module of its type has not, or has of another kind, for one that a new module has and the model has
