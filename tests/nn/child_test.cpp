@@ -158,7 +158,7 @@ TEST_SUITE("nn/child") {
     CHECK_THROWS_AS((void)net->fc1(kX), StateError);  // NOLINT(bugprone-use-after-move)
     net.reset();
     CHECK_THROWS_AS((void)moved(kX), StateError);
-    const Net first;
+    const Net first{};
     const Net second = first;  // no clone: it would share its children
     CHECK_THROWS_AS((void)second(kX), StateError);
     CHECK_NOTHROW((void)first(kX));

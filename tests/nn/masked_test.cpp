@@ -300,9 +300,9 @@ TEST_SUITE("nn/masked") {
   TEST_CASE("a mask of a shape that broadcasts is repeated, as in PyTorch; others are refused and change nothing") {
     const Tensor row = Tensor::of({1, 0}), twice = Tensor::of({2});
     const std::vector<std::pair<Tensor, Tensor>> masks{{row, Tensor::of({{1, 0}, {3, 0}})},
-                                                       {row.reshape({2, 1}), Tensor::of({{1, 2}, {0, 0}})},
+                                                       {row.reshape({2, 1}), Tensor::of({{1, -2}, {0, 0}})},
                                                        {zeros(Shape{}), zeros({2, 2})},
-                                                       {twice.reshape({1, 1}), Tensor::of({{2, 4}, {6, 8}})},
+                                                       {twice.reshape({1, 1}), Tensor::of({{2, -4}, {6, 8}})},
                                                        {row.to(Dtype::boolean), Tensor::of({{1, 0}, {3, 0}})}};
     for (const auto& [mask, expected] : masks) {
       CAPTURE(to_string(expected));
