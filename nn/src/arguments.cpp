@@ -1,5 +1,7 @@
 #include "coppice/nn/arguments.h"
 
+#include <algorithm>
+
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 
@@ -18,6 +20,13 @@ constexpr const char* kKinds[] = {"nothing", "a bool", "an integer", "a number",
 
 Arguments::Arguments(std::initializer_list<std::pair<std::string, Argument>> entries) {
   for (const auto& [name, value] : entries) entries_.set(name, value);
+}
+
+bool operator==(const Arguments& a, const Arguments& b) {
+  return a.entries_.size() == b.entries_.size() && std::ranges::all_of(a.entries_, [&](const auto& entry) {
+           const Argument* other = b.entries_.find(entry.first);
+           return other != nullptr && *other == entry.second;
+         });
 }
 
 bool Arguments::has(std::string_view name) const { return look(name) != nullptr; }

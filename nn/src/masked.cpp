@@ -4,7 +4,9 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
 
 namespace coppice::nn {
@@ -14,6 +16,25 @@ constexpr std::int64_t kGrain = 1 << 15;
 
 std::string orig_name(std::string_view name) { return std::string(name) + "_orig"; }
 std::string mask_name(std::string_view name) { return std::string(name) + "_mask"; }
+
+/// Whether `from` broadcasts to `to` itself.
+bool broadcasts(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (std::int64_t axis = 1; axis <= from.rank(); ++axis)
+    if (from[-axis] != 1 && from[-axis] != to[-axis]) return false;
+  return true;
+}
+
+/// `t` repeated to a shape that it broadcasts to; `t` itself where that is its own.
+Tensor repeated(const Tensor& t, const Shape& shape) {
+  if (t.shape() == shape) return t;
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(shape.rank() - t.dim()), 1);
+  sizes.insert(sizes.end(), t.shape().begin(), t.shape().end());
+  Tensor out = t.detach().reshape(Shape(sizes));
+  for (std::int64_t axis = 0; axis < shape.rank(); ++axis)
+    if (out.size(axis) != shape[axis]) out = index_select(out, axis, zeros({shape[axis]}, Dtype::i64));
+  return out;
+}
 
 /// The numbers of mask * orig, outside any graph.
 Tensor product(const Tensor& orig, const Tensor& mask) {
@@ -96,6 +117,18 @@ class Masked final : public Derived {
   }
 
   std::shared_ptr<Derived> clone() const override { return std::make_shared<Masked>(name_, origin_); }
+
+  Tensor input(const Module& owner, std::string_view name, const Tensor& wanted) const override {
+    if (name != mask_name(name_)) return wanted;
+    const Tensor orig = owner.find_tensor(orig_name(name_));
+    if (!orig.defined()) return wanted;
+    if (!wanted.defined() || !broadcasts(wanted.shape(), orig.shape()))
+      throw ShapeError(cat("[set_tensor] ", quote(name), " must broadcast to the shape ", orig.shape(), " of ",
+                           quote(orig_name(name_)), "; got ",
+                           wanted.defined() ? to_string(wanted.shape()) : std::string("no tensor")));
+    NoGrad guard;
+    return repeated(wanted, orig.shape());
+  }
 
  private:
   std::string name_;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <set>
 
+#include "call.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
@@ -37,6 +38,16 @@ HookHandle attach(std::shared_ptr<HookList<Hook>>& list, Hook hook) {
 }  // namespace
 
 TensorList Module::operator()(const TensorList& inputs) const {
+  const Call call(*this);
+  try {
+    return run(inputs);
+  } catch (Error& e) {
+    call.place(e);
+    throw;
+  }
+}
+
+TensorList Module::run(const TensorList& inputs) const {
   if (pre_hooks_ == nullptr && hooks_ == nullptr) return forward(inputs);
   TensorList in = inputs;
   if (pre_hooks_ != nullptr)
@@ -99,15 +110,30 @@ void Module::register_parameter(std::string_view name, Tensor value) {
 
 void Module::register_buffer(std::string_view name, Tensor value, bool persistent) {
   if (!buffers_.contains(name)) check_new_name("register_buffer", name);
-  buffers_.set(name, std::move(value));
+  set_buffer(name, std::move(value));
   if (persistent) transient_.erase(name);
   else transient_.set(name, true);
 }
 
+void Module::set_buffer(std::string_view name, Tensor value) {
+  if (buffers_.contains(name))
+    for (const auto& [key, derived] : derived_) value = derived->input(*this, name, value);
+  buffers_.set(name, std::move(value));
+}
+
 void Module::add_module(std::string_view name, ModulePtr child) {
   if (child == nullptr) throw ValueError(cat("[add_module] ", quote(name), " is null"));
-  if (!children_.contains(name)) check_new_name("add_module", name);
+  const ModulePtr* old = children_.find(name);
+  if (old == nullptr)
+    check_new_name("add_module", name);
+  else if (*old != child && old->use_count() > 1)
+    note_replaced(*old);
   children_.set(name, std::move(child));
+}
+
+void Module::note_replaced(const ModulePtr& child) {
+  std::erase_if(replaced_, [](const Replaced& r) { return r.module.expired(); });
+  replaced_.push_back({child.get(), child});
 }
 
 void Module::register_derived(std::string_view name, std::shared_ptr<Derived> derived) {
@@ -121,7 +147,7 @@ void Module::replace_derived(std::string_view name, std::shared_ptr<Derived> der
 }
 
 void Module::set_tensor(std::string_view name, Tensor value) {
-  if (buffers_.contains(name)) return buffers_.set(name, std::move(value));
+  if (buffers_.contains(name)) return set_buffer(name, std::move(value));
   if (const auto* found = derived_.find(name); found != nullptr && (*found)->assign(*this, value)) return;
   if (!plain_.contains(name)) {
     if (parameters_.contains(name) || children_.contains(name) || derived_.contains(name))

@@ -5,6 +5,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/module.h"
+#include "coppice/nn/registry.h"
 #include "shown.h"
 
 namespace coppice::nn {
@@ -120,7 +121,12 @@ void Module::to(Dtype dtype) {
     for (const auto& [name, tensor] : list)
       if (is_floating(tensor.dtype())) {
         Tensor handle = tensor;
-        handle.replace_(handle.to(dtype));
+        const Tensor values = handle.to(dtype);
+        Tensor gradient = handle.grad();
+        if (gradient.defined()) gradient = gradient.to(dtype);
+        // Nothing from here on takes memory.
+        handle.replace_(values);
+        handle.set_grad(std::move(gradient));
       }
 }
 
@@ -142,11 +148,16 @@ struct Module::CopyMemo {
 
 ModulePtr Module::copy_with(CopyMemo& memo) const {
   if (const auto found = memo.modules.find(this); found != memo.modules.end()) return found->second;
+  const detail::HandleCopies handles(anchor_);
   ModulePtr copy = shallow_copy();
+  handles.settle(*copy);
   memo.modules[this] = copy;
   for (auto* map : {&copy->parameters_, &copy->buffers_, &copy->plain_})
     for (auto& [name, tensor] : *map) tensor = memo.copy(tensor);
   for (auto& [name, derived] : copy->derived_) derived = derived->clone();
+  // Members of a program's class that hold children were copied as they are.
+  if (!copy->children_.empty() && !is_built_in(copy->type_name()))
+    for (const auto& [name, child] : children_) copy->note_replaced(child);
   for (auto& [name, child] : copy->children_) child = child->copy_with(memo);
   // Own lists, so that taking a hook off one of the two leaves the other as it is.
   if (pre_hooks_ != nullptr) copy->pre_hooks_ = std::make_shared<HookList<ForwardPreHook>>(*pre_hooks_);

@@ -1,10 +1,12 @@
 #include "coppice/nn/state_dict.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/nn/io/model_file.h"
 
 namespace coppice::nn {
 namespace {
@@ -24,6 +26,50 @@ void each_tensor(const Module& module, const std::string& prefix, Which which, V
   for (const auto& [name, tensor] : module.own_buffers())
     if (tensor.defined() && module.is_persistent(name)) visit(join(prefix, name), tensor);
   for (const auto& [name, child] : module.children()) each_tensor(*child, join(prefix, name), which, visit);
+}
+
+/// A value on its way into a tensor of the module.
+struct Copy {
+  std::string name;
+  Tensor own, given;
+};
+
+/// Lets modules that check their tensors as a whole, such as packed layers, see what would become of them, and makes
+/// the copies into them ones of what they saw: a given tensor may share the bytes of another one that is written.
+/// @throws FormatError
+void check_whole(const Module& root, std::vector<Copy>& copies) {
+  std::map<std::string_view, Copy*> by_name;
+  const auto visit = [&](const auto& self, const Module& module, const std::string& path) -> void {
+    if (const auto* whole = dynamic_cast<const AdoptsTensors*>(&module)) {
+      if (by_name.empty())
+        for (Copy& copy : copies) by_name.emplace(copy.name, &copy);
+      NamedTensors own;
+      bool changed = false;
+      const auto add = [&](const std::string& name, const Tensor& now) {
+        const auto found = by_name.find(join(path, name));
+        if (found != by_name.end()) {
+          Tensor& given = found->second->given;
+          given = given.dtype() == now.dtype() ? given.detach().clone() : given.detach().to(now.dtype());
+          changed = true;
+        }
+        own.add(name, found != by_name.end() ? found->second->given : now.detach());
+      };
+      for (const auto& [name, tensor] : module.own_parameters())
+        if (tensor.defined()) add(name, tensor);
+      for (const auto& [name, tensor] : module.own_buffers())
+        if (tensor.defined() && module.is_persistent(name)) add(name, tensor);
+      if (changed) {
+        try {
+          whole->check_adoptable(own);
+        } catch (const FormatError& e) {
+          throw FormatError(
+              cat("[load_state_dict] ", path.empty() ? "the module" : "module " + quote(path), ": ", e.what()));
+        }
+      }
+    }
+    for (const auto& [name, child] : module.children()) self(self, *child, join(path, name));
+  };
+  visit(visit, root, "");
 }
 
 // Names of a list that a message shows: a file may bring a million. The report itself holds all of them.
@@ -72,7 +118,7 @@ LoadError::LoadError(const std::string& head, LoadReport lists)
 
 LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool strict) {
   LoadReport report;
-  std::vector<std::pair<Tensor, Tensor>> copies;  // own, given
+  std::vector<Copy> copies;
   std::set<std::string, std::less<>> own_names;
   each_tensor(module, "", Which::all, [&](const std::string& name, const Tensor& own) {
     own_names.insert(name);
@@ -80,9 +126,9 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
     if (given == nullptr) {
       if (!name.ends_with("num_batches_tracked")) report.missing.push_back(name);
     } else if (given->shape() == own.shape()) {
-      copies.emplace_back(own, *given);
+      copies.push_back({name, own, *given});
     } else if (own.dim() == 0 && given->shape() == Shape{1}) {
-      copies.emplace_back(own, given->reshape(Shape{}));
+      copies.push_back({name, own, given->reshape(Shape{})});
     } else {
       report.mismatched.push_back({name, given->shape(), own.shape()});
     }
@@ -92,7 +138,8 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
   if (!report.mismatched.empty() || (strict && !report.empty()))
     throw LoadError(cat("[load_state_dict] the tensors do not fit ", module.type_name()), std::move(report));
   NoGrad guard;
-  for (auto& [own, given] : copies) own.copy_(given);
+  check_whole(module, copies);
+  for (Copy& copy : copies) copy.own.copy_(copy.given);
   return report;
 }
 

@@ -120,4 +120,34 @@ TEST_SUITE("engine/packed_members") {
     CHECK_THROWS_AS(reread(PackedFormat::block8, set<float>("values", 7, 1.0f)), FormatError);
     CHECK_THROWS_AS(reread(PackedFormat::block16, set<float>("values", 5, NAN)), FormatError);
   }
+
+  TEST_CASE("a member that is written after the check is a StateError at the next use, not a reading out of range") {
+    for (const PackedFormat f : all_packed_formats()) {
+      CAPTURE(f);
+      Generator g(9);
+      const PackedMatrix matrix = PackedMatrix::pack(sparse_matrix(5, 10, 0.7, g), f);
+      const PackedMatrix::Members members = matrix.members();
+      CHECK(matrix.shows(members));
+      Tensor values = members.back().second;
+      CHECK_FALSE(matrix.shows({{"values", values.clone()}}));
+      values.copy_(values.clone());
+      CHECK_FALSE(matrix.shows(members));
+      std::vector<float> x(10), y(5);
+      CHECK_THROWS_WITH_AS((void)matrix.linear(Tensor::empty({1, 10})), doctest::Contains("'values' was written"),
+                           StateError);
+      CHECK_THROWS_AS(matrix.multiply(x, 1, y), StateError);
+      CHECK_THROWS_AS((void)matrix.unpack(), StateError);
+      CHECK_THROWS_AS((void)matrix.nonzeros(), StateError);
+    }
+  }
+
+  TEST_CASE("a handle that its owner points elsewhere leaves the matrix as it is") {
+    Generator g(9);
+    const Tensor dense = sparse_matrix(5, 10, 0.7, g);
+    PackedMatrix::Members members = PackedMatrix::pack(dense, PackedFormat::csr).members();
+    const PackedMatrix matrix = PackedMatrix::from_members(PackedFormat::csr, 5, 10, members);
+    members[1].second.replace_(Tensor::empty({0}, Dtype::i16));
+    CHECK(matrix.unpack() == dense);
+    CHECK_FALSE(matrix.shows(members));
+  }
 }

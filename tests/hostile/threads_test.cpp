@@ -52,13 +52,50 @@ nn::ModulePtr network() {
       {"type": "Dropout", "args": {"p": 0.5}},
       {"type": "Linear", "args": {"in_features": 32, "out_features": 10}}]})");
   nn::set_mask(*model->find_module("5"), "weight", ge(rand({32, 128}), full({1}, 0.5)).to(Dtype::f32));
+  model->add_module(
+      "7", nn::PackedLinear::from_dense(model->find_module("7")->tensor("weight"), ones({10}), PackedFormat::block4));
   model->eval();
   return model;
 }
 
+/// A class of a program's, with children that it names.
+class Named final : public nn::Implements<Named> {
+ public:
+  static constexpr std::string_view kType = "test.Named";
+  nn::Child<nn::Linear> first{*this, "first", 4, 4};
+  nn::Child<nn::Linear> second{*this, "second", 4, 1};
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override { return second(first(x)); }
+};
+
 }  // namespace
 
 TEST_SUITE("hostile/threads") {
+  TEST_CASE("threads that clone and call one module with handles, and meet errors in it, do not meet one another") {
+    const auto model =
+        std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{std::make_shared<Named>()});
+    const nn::Module& shared = *model;
+    const Tensor x = ones({2, 4});
+    const Tensor expected = shared(x);
+    std::atomic<int> right{0};
+    std::vector<std::thread> users;
+    for (int u = 0; u < 8; ++u)
+      users.emplace_back([&] {
+        for (int i = 0; i < 20; ++i) {
+          const nn::ModulePtr copy = shared.clone();
+          right += (*copy)(x) == expected && shared(x) == expected ? 1 : 0;
+          try {
+            (void)shared(ones({2, 3}));
+          } catch (const ShapeError& e) {
+            right += std::string(e.what()).starts_with("in '0.first' (Linear): ") ? 1 : 0;
+          }
+        }
+      });
+    for (std::thread& user : users) user.join();
+    CHECK(right == 320);
+  }
+
   TEST_CASE("sixteen threads on one const model get the bits that one thread gets") {
     const Threads restore;
     const nn::ModulePtr model = network();

@@ -291,9 +291,43 @@ TEST_SUITE("nn/masked") {
   TEST_CASE("a mask that was replaced by one of another shape is an error, not a reading beyond its end") {
     Linear m = small();
     attach_mask(m, "weight", kMask);
-    m.set_tensor("weight_mask", ones({1}));
-    CHECK_THROWS_WITH_AS((void)m.tensor("weight"), doctest::Contains("mask (1,) for a tensor of shape (2, 2)"), ShapeError);
+    m.tensor("weight_mask").replace_(ones({1}));
+    CHECK_THROWS_WITH_AS((void)m.tensor("weight"), doctest::Contains("mask (1,) for a tensor of shape (2, 2)"),
+                         ShapeError);
     CHECK_THROWS_AS((void)m(ones({1, 2})), ShapeError);
+  }
+
+  TEST_CASE("a mask of a shape that broadcasts is repeated, as in PyTorch; others are refused and change nothing") {
+    const Tensor row = Tensor::of({1, 0}), twice = Tensor::of({2});
+    const std::vector<std::pair<Tensor, Tensor>> masks{{row, Tensor::of({{1, 0}, {3, 0}})},
+                                                       {row.reshape({2, 1}), Tensor::of({{1, -2}, {0, 0}})},
+                                                       {zeros(Shape{}), zeros({2, 2})},
+                                                       {twice.reshape({1, 1}), Tensor::of({{2, -4}, {6, 8}})},
+                                                       {row.to(Dtype::boolean), Tensor::of({{1, 0}, {3, 0}})}};
+    for (const auto& [mask, expected] : masks) {
+      CAPTURE(to_string(expected));
+      Linear m = small();
+      attach_mask(m, "weight", kMask);
+      m.set_tensor("weight_mask", mask);
+      CHECK(m.tensor("weight").detach() == expected);
+      CHECK(m.tensor("weight_mask").shape() == Shape{2, 2});
+      CHECK(m.tensor("weight_mask").dtype() == mask.dtype());
+      m.register_buffer("weight_mask", ones({2, 2}));
+      m.register_buffer("weight_mask", mask);
+      CHECK(m.tensor("weight").detach() == expected);
+      sum(m.tensor("weight")).backward();
+      CHECK(m.tensor("weight_orig").grad() == m.tensor("weight_mask").to(Dtype::f32));
+    }
+    Linear m = small();
+    attach_mask(m, "weight", kMask);
+    for (const Tensor& mask : {ones({3}), ones({2, 1, 2}), ones({1, 2, 2}), ones({0}), Tensor()}) {
+      CHECK_THROWS_AS(m.set_tensor("weight_mask", mask), ShapeError);
+      CHECK_THROWS_AS(m.register_buffer("weight_mask", mask), ShapeError);
+      CHECK(m.tensor("weight_mask") == kMask);
+    }
+    const Tensor own = ones({2, 2});
+    m.set_tensor("weight_mask", own);
+    CHECK(m.tensor("weight_mask").is(own));
   }
 
   TEST_CASE("another view of the same storage is another mask") {

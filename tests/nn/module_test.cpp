@@ -277,6 +277,19 @@ TEST_SUITE("nn/module") {
     CHECK_THROWS_AS(m.to(Dtype::i32), DtypeError);
   }
 
+  TEST_CASE("to converts gradients with their parameters, as PyTorch") {
+    Linear m(2, 1);
+    sum(m(Tensor::of({{1, 2}}))).backward();
+    m.to(Dtype::f64);
+    CHECK(m.tensor("weight").grad() == Tensor::of({{1, 2}}).to(Dtype::f64));
+    CHECK(m.tensor("bias").grad() == Tensor::of({1}).to(Dtype::f64));
+    sum(m(ones({1, 2}, Dtype::f64))).backward();
+    CHECK(m.tensor("weight").grad() == Tensor::of({{2, 3}}).to(Dtype::f64));
+    m.to(Dtype::f64);
+    m.to(Dtype::f32);
+    CHECK(m.tensor("weight").grad() == Tensor::of({{2, 3}}));
+  }
+
   TEST_CASE("calling with the wrong number of tensors is a ValueError") {
     const Scale m;
     CHECK_THROWS_AS((void)m(TensorList{}), ValueError);

@@ -7,29 +7,37 @@
 namespace coppice {
 namespace {
 
-void check_inference(const char* op, const Tensor& x, const Tensor& bias) {
+void check_types(const char* op, const Tensor& x, const Tensor& bias) {
   if (x.dtype() != Dtype::f32 || (bias.defined() && bias.dtype() != Dtype::f32))
     throw DtypeError(cat("[", op, "] packed weights take float32; got ", x.dtype()));
-  if (needs_grad({x, bias}))
-    throw StateError(cat("[", op, "] packed weights have no gradients; run under NoGrad, or unpack them"));
+}
+
+/// A result that may hang in a graph, as long as nobody asks for gradients through it.
+Tensor without_gradient(const char* op, Tensor y, const Tensor& x, const Tensor& bias) {
+  if (!needs_grad({x, bias})) return y;
+  return with_grad(std::move(y), {x, bias}, [op](const Tensor&) -> GradList {
+    throw StateError(
+        cat("[backward] ", op, ": packed weights have no gradients; detach() what goes in, or unpack them"));
+  });
 }
 
 }  // namespace
 
 Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias) {
-  check_inference("linear", x, bias);
+  check_types("linear", x, bias);
   if (x.dim() < 1 || x.size(-1) != weight.cols())
     throw ShapeError(cat("[linear] needs x: [.., ", weight.cols(), "]; got ", x.shape()));
   std::vector<std::int64_t> sizes(x.shape().begin(), x.shape().end());
   std::int64_t rows = 1;
   for (std::size_t i = 0; i + 1 < sizes.size(); ++i) rows *= sizes[i];
   sizes.back() = weight.rows();
-  return weight.linear(x.detach().reshape(Shape{rows, weight.cols()}), bias).reshape(Shape(std::move(sizes)));
+  Tensor y = weight.linear(x.detach().reshape(Shape{rows, weight.cols()}), bias).reshape(Shape(std::move(sizes)));
+  return without_gradient("linear", std::move(y), x, bias);
 }
 
 Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
               const std::array<std::int64_t, 2>& kernel, const ConvOptions& options) {
-  check_inference("conv2d", x, bias);
+  check_types("conv2d", x, bias);
   const std::int64_t area = kernel[0] * kernel[1];
   if (options.groups != 1 || area < 1 || weight.cols() % area != 0)
     throw ValueError(cat("[conv2d] a packed weight has one group and whole kernels; got ", options.groups,
@@ -59,7 +67,7 @@ Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
       weight.multiply(source, g.positions(), {to + i * out, static_cast<std::size_t>(out)}, add);
     }
   });
-  return y;
+  return without_gradient("conv2d", std::move(y), x, bias);
 }
 
 }  // namespace coppice

@@ -58,7 +58,8 @@ void check_columns(const Tensor& offsets, const Tensor& columns, std::int64_t co
       if (c < 0 || c >= cols)
         throw FormatError(cat("[PackedMatrix] 'columns' must be in 0..", cols - 1, "; element ", k, " is ", c));
       if (c <= last)
-        throw FormatError(cat("[PackedMatrix] 'columns' must rise within a row; element ", k, " is ", c, " after ", last));
+        throw FormatError(
+            cat("[PackedMatrix] 'columns' must rise within a row; element ", k, " is ", c, " after ", last));
       last = c;
     }
   }
@@ -67,7 +68,8 @@ void check_columns(const Tensor& offsets, const Tensor& columns, std::int64_t co
 }  // namespace
 
 Members pack_blocks(const Tensor& dense, std::int64_t height) {
-  return dense.size(1) <= kShortColumns ? pack_with<std::int16_t>(dense, height) : pack_with<std::int32_t>(dense, height);
+  return dense.size(1) <= kShortColumns ? pack_with<std::int16_t>(dense, height)
+                                        : pack_with<std::int32_t>(dense, height);
 }
 
 Tensor unpack_blocks(const kernels::PackedView& view) {
@@ -92,8 +94,10 @@ void check_blocks(const Members& members, std::int64_t rows, std::int64_t cols, 
   check_member(members[1], is_short ? Dtype::i16 : Dtype::i32, Shape{std::max<std::int64_t>(count, 0)});
   check_member(members[2], Dtype::f32, height == 1 ? Shape{count} : Shape{count, height});
   check_offsets(offsets, count);
-  if (is_short) check_columns<std::int16_t>(offsets, columns, cols);
-  else check_columns<std::int32_t>(offsets, columns, cols);
+  if (is_short)
+    check_columns<std::int16_t>(offsets, columns, cols);
+  else
+    check_columns<std::int32_t>(offsets, columns, cols);
   if (rows % height == 0) return;
   const std::span<const std::int32_t> offset = offsets.data<std::int32_t>();
   const std::span<const float> value = values.data<float>();
@@ -106,7 +110,10 @@ void check_blocks(const Members& members, std::int64_t rows, std::int64_t cols, 
 kernels::PackedView view_blocks(const Members& members, std::int64_t rows, std::int64_t cols, std::int64_t height) {
   const Tensor& columns = members[1].second;
   const bool is_short = columns.dtype() == Dtype::i16;
-  return {.rows = rows, .cols = cols, .height = height, .offsets = members[0].second.data<std::int32_t>().data(),
+  return {.rows = rows,
+          .cols = cols,
+          .height = height,
+          .offsets = members[0].second.data<std::int32_t>().data(),
           .columns16 = is_short ? columns.data<std::int16_t>().data() : nullptr,
           .columns32 = is_short ? nullptr : columns.data<std::int32_t>().data(),
           .values = members[2].second.data<float>().data()};

@@ -14,13 +14,9 @@ constexpr std::array<PackedFormat, 6> kFormats{PackedFormat::dense,  PackedForma
                                                PackedFormat::block4, PackedFormat::block8, PackedFormat::block16};
 constexpr std::array<std::string_view, 6> kNames{"dense", "csr", "bitmask", "block4", "block8", "block16"};
 
-std::vector<std::string_view> member_names(PackedFormat format) {
-  switch (format) {
-    case PackedFormat::dense: return {"values"};
-    case PackedFormat::bitmask: return {"mask", "row_offsets", "values"};
-    default: return {"row_offsets", "columns", "values"};
-  }
-}
+constexpr std::array<std::string_view, 1> kDenseMembers{"values"};
+constexpr std::array<std::string_view, 3> kBitmaskMembers{"mask", "row_offsets", "values"};
+constexpr std::array<std::string_view, 3> kBlockMembers{"row_offsets", "columns", "values"};
 
 Tensor flushed(const Tensor& dense) {
   Tensor out = Tensor::empty(dense.shape());
@@ -56,10 +52,11 @@ void check_offsets(const Tensor& offsets, std::int64_t count) {
   if (offset.front() != 0) throw FormatError(cat("[PackedMatrix] 'row_offsets' must start at 0; got ", offset.front()));
   for (std::size_t i = 1; i < offset.size(); ++i)
     if (offset[i] < offset[i - 1])
-      throw FormatError(cat("[PackedMatrix] 'row_offsets' must not fall; element ", i, " is ", offset[i], " after ",
-                            offset[i - 1]));
+      throw FormatError(
+          cat("[PackedMatrix] 'row_offsets' must not fall; element ", i, " is ", offset[i], " after ", offset[i - 1]));
   if (offset.back() != count)
-    throw FormatError(cat("[PackedMatrix] 'row_offsets' must end at ", count, ", the number stored; got ", offset.back()));
+    throw FormatError(
+        cat("[PackedMatrix] 'row_offsets' must end at ", count, ", the number stored; got ", offset.back()));
 }
 
 void check_count(std::int64_t count) {
@@ -80,8 +77,23 @@ std::optional<PackedFormat> packed_format_from_name(std::string_view name) {
 
 std::span<const PackedFormat> all_packed_formats() { return kFormats; }
 
-PackedMatrix::PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, Members members)
-    : format_(format), rows_(rows), cols_(cols), members_(std::move(members)) {}
+std::span<const std::string_view> member_names(PackedFormat format) {
+  switch (format) {
+    case PackedFormat::dense: return kDenseMembers;
+    case PackedFormat::bitmask: return kBitmaskMembers;
+    default: return kBlockMembers;
+  }
+}
+
+PackedMatrix::PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, const Members& members)
+    : format_(format), rows_(rows), cols_(cols) {
+  auto held = std::make_shared<Held>();
+  for (const auto& [name, tensor] : members) {
+    held->members.emplace_back(name, tensor.detach());
+    held->versions.push_back(tensor.version());
+  }
+  held_ = std::move(held);
+}
 
 PackedMatrix PackedMatrix::pack(const Tensor& dense, PackedFormat format) {
   if (dense.dtype() != Dtype::f32)
@@ -89,10 +101,13 @@ PackedMatrix PackedMatrix::pack(const Tensor& dense, PackedFormat format) {
   if (dense.dim() != 2)
     throw ShapeError(cat("[PackedMatrix::pack] the matrix must have two axes; got shape ", dense.shape()));
   Members members;
-  if (format == PackedFormat::dense) members = {{"values", flushed(dense)}};
-  else if (format == PackedFormat::bitmask) members = sparse::pack_bitmask(dense);
-  else members = sparse::pack_blocks(dense, sparse::block_height(format));
-  return {format, dense.size(0), dense.size(1), std::move(members)};
+  if (format == PackedFormat::dense)
+    members = {{"values", flushed(dense)}};
+  else if (format == PackedFormat::bitmask)
+    members = sparse::pack_bitmask(dense);
+  else
+    members = sparse::pack_blocks(dense, sparse::block_height(format));
+  return {format, dense.size(0), dense.size(1), members};
 }
 
 PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, std::int64_t cols,
@@ -106,36 +121,62 @@ PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, 
     const auto found = std::ranges::find_if(members, is_it);
     if (found == members.end() || !found->second.defined())
       throw FormatError(cat("[PackedMatrix] format ", format, " needs a member '", name, "'"));
-    ordered.push_back(*found);
+    ordered.emplace_back(found->first, found->second.detach());
   }
   for (const auto& [name, tensor] : members)
     if (std::ranges::count(members, name, &Members::value_type::first) != 1 ||
         std::ranges::count(ordered, name, &Members::value_type::first) != 1)
       throw FormatError(cat("[PackedMatrix] format ", format, " has no place for a member '", name, "'"));
-  if (format == PackedFormat::dense) sparse::check_member(ordered[0], Dtype::f32, Shape{rows, cols});
-  else if (format == PackedFormat::bitmask) sparse::check_bitmask(ordered, rows, cols);
-  else sparse::check_blocks(ordered, rows, cols, sparse::block_height(format));
-  return {format, rows, cols, std::move(ordered)};
+  if (format == PackedFormat::dense)
+    sparse::check_member(ordered[0], Dtype::f32, Shape{rows, cols});
+  else if (format == PackedFormat::bitmask)
+    sparse::check_bitmask(ordered, rows, cols);
+  else
+    sparse::check_blocks(ordered, rows, cols, sparse::block_height(format));
+  return {format, rows, cols, ordered};
+}
+
+bool PackedMatrix::shows(const Members& members) const {
+  if (members.size() != held_->members.size()) return false;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto& [name, own] = held_->members[i];
+    const Tensor& other = members[i].second;
+    if (name != members[i].first || !other.defined() || own.storage() != other.storage() ||
+        own.storage_offset() != other.storage_offset() || own.shape() != other.shape() ||
+        own.dtype() != other.dtype() || own.version() != held_->versions[i])
+      return false;
+  }
+  return true;
+}
+
+void PackedMatrix::check_unchanged(const char* op) const {
+  for (std::size_t i = 0; i < held_->members.size(); ++i)
+    if (const auto& [name, tensor] = held_->members[i]; tensor.version() != held_->versions[i])
+      throw StateError(cat("[PackedMatrix::", op, "] '", name,
+                           "' was written after it had been checked; the matrix is ", rows_, " x ", cols_,
+                           " in format ", format_));
 }
 
 const Tensor& PackedMatrix::member(std::string_view name) const {
-  return std::ranges::find(members_, name, &Members::value_type::first)->second;
+  return std::ranges::find(held_->members, name, &Members::value_type::first)->second;
 }
 
 std::size_t PackedMatrix::nbytes() const {
   std::size_t total = 0;
-  for (const auto& [name, tensor] : members_) total += tensor.nbytes();
+  for (const auto& [name, tensor] : held_->members) total += tensor.nbytes();
   return total;
 }
 
 std::int64_t PackedMatrix::nonzeros() const {
+  check_unchanged("nonzeros");
   return std::ranges::count_if(member("values").data<float>(), [](float v) { return v != 0; });
 }
 
 Tensor PackedMatrix::unpack() const {
+  check_unchanged("unpack");
   if (format_ == PackedFormat::dense) return member("values").clone();
-  if (format_ == PackedFormat::bitmask) return sparse::unpack_bitmask(members_, rows_, cols_);
-  return sparse::unpack_blocks(sparse::view_blocks(members_, rows_, cols_, sparse::block_height(format_)));
+  if (format_ == PackedFormat::bitmask) return sparse::unpack_bitmask(held_->members, rows_, cols_);
+  return sparse::unpack_blocks(sparse::view_blocks(held_->members, rows_, cols_, sparse::block_height(format_)));
 }
 
 }  // namespace coppice

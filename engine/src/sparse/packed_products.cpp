@@ -90,6 +90,7 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
     throw ShapeError(cat("[PackedMatrix::linear] needs x: [batch, ", cols_, "]; got ", x.shape()));
   if (bias.defined() && bias.shape() != Shape{rows_})
     throw ShapeError(cat("[PackedMatrix::linear] needs bias: [", rows_, "]; got ", bias.shape()));
+  check_unchanged("linear");
   const std::int64_t batch = x.size(0);
   Tensor y = Tensor::empty(Shape{batch, rows_});
   if (y.numel() == 0) return y;
@@ -117,7 +118,7 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
       for (std::int64_t r = range.begin; r < range.end; r += kPanel) {
         const std::int64_t end = std::min(r + kPanel, range.end);
         float* rows = scratch(static_cast<std::size_t>(kPanel * cols_));
-        sparse::expand_bitmask(members_, cols_, r, end, rows);
+        sparse::expand_bitmask(held_->members, cols_, r, end, rows);
         kernels::Gemm<float> part = product;
         part.n = end - r;
         part.b = rows;
@@ -127,7 +128,7 @@ Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
       }
     });
   } else {
-    const PackedView view = sparse::view_blocks(members_, rows_, cols_, sparse::block_height(format_));
+    const PackedView view = sparse::view_blocks(held_->members, rows_, cols_, sparse::block_height(format_));
     if (batch < spmm_batch(view.height))
       one_by_one(view, in, batch, b, out);
     else
@@ -142,6 +143,7 @@ void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<
     throw ShapeError(cat("[PackedMatrix::multiply] needs x: [", cols_, ", n], y: [", rows_, ", n], bias: [", rows_,
                          "] or empty with n = ", n, "; got ", x.size(), ", ", y.size(), " and ", bias.size(),
                          " elements"));
+  check_unchanged("multiply");
   if (y.empty()) return;
   const FlushSubnormals flush;
   const float* b = bias.empty() ? nullptr : bias.data();
@@ -154,7 +156,7 @@ void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<
     for (std::int64_t r = 0; r < rows_; r += kPanel) {
       const std::int64_t end = std::min(r + kPanel, rows_);
       float* rows = scratch(static_cast<std::size_t>(kPanel * cols_));
-      sparse::expand_bitmask(members_, cols_, r, end, rows);
+      sparse::expand_bitmask(held_->members, cols_, r, end, rows);
       kernels::Gemm<float> part = product;
       part.m = end - r;
       part.a = rows;
@@ -163,7 +165,7 @@ void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<
       kernels::gemm_serial(part);
     }
   } else {
-    const PackedView view = sparse::view_blocks(members_, rows_, cols_, sparse::block_height(format_));
+    const PackedView view = sparse::view_blocks(held_->members, rows_, cols_, sparse::block_height(format_));
     kernels::in_use().sparse.spmm(view, x.data(), n, n, b, y.data(), n, 0, groups_of(view));
   }
 }

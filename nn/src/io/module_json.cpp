@@ -1,10 +1,17 @@
 #include "io/module_json.h"
 
+#include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/conv.h"
+#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/linear.h"
 #include "coppice/nn/masked.h"
+#include "coppice/nn/packed/conv.h"
+#include "coppice/nn/packed/linear.h"
 #include "coppice/nn/registry.h"
 #include "parametrize_list.h"
 #include "shown.h"
@@ -45,6 +52,13 @@ Arguments arguments_from(const json& object, const std::string& where) {
   return arguments;
 }
 
+/// The type that pack() puts in the place of a module of this type; empty if there is none.
+std::string_view packed_type(std::string_view type) {
+  if (type == Linear::kType) return PackedLinear::kType;
+  if (type == Conv2d::kType) return PackedConv2d::kType;
+  return {};
+}
+
 json argument_to(const Argument& value) {
   return std::visit([]<class T>(const T& v) -> json {
     if constexpr (std::is_same_v<T, std::monostate>) return nullptr;
@@ -58,10 +72,14 @@ struct Builder {
   std::uint64_t most_axes;
   mutable std::size_t modules = 0;  // listed so far
   mutable std::size_t tensors = 0;  // held by those that are built
+  mutable std::set<const Module*> kept = {};      // of those that the program's classes made
+  mutable std::vector<const Module*> roots = {};  // of what was made by one constructor, outermost first
 
   /// @param path  where the entry stands in the file
   /// @param name_bytes  length of the module's dotted path in the tree
-  [[nodiscard]] ModulePtr build(const json& entry, const std::string& path, std::size_t name_bytes) const {
+  /// @param made  what a module of the program's made under that name itself: it is kept if it is what the entry says
+  [[nodiscard]] ModulePtr build(const json& entry, const std::string& path, std::size_t name_bytes,
+                                const ModulePtr& made = nullptr) const {
     std::string where = cat("[architecture] ", source, ": entry ", path.empty() ? "at the top" : path);
     if (!entry.is_object()) throw FormatError(cat(where, " must be an object"));
     if (!entry.contains("type") || !entry["type"].is_string())
@@ -79,7 +97,7 @@ struct Builder {
     }
     ModulePtr module;
     try {
-      module = make_module(type, arguments);
+      module = make(type, arguments, made);
     } catch (const LimitError& e) {  // sound sizes, but no memory for them
       throw LimitError(cat(where, ": ", e.what()));
     } catch (const Error& e) {
@@ -88,8 +106,44 @@ struct Builder {
     check_axes(*module, where);
     if ((tensors += module->own_parameters().size() + module->own_buffers().size()) > kMostTensors)
       throw LimitError(cat(where, ": a tree with more than ", kMostTensors, " parameters and buffers"));
-    if (entry.contains("modules")) add_children(entry["modules"], *module, path, where, name_bytes);
+    if (entry.contains("modules")) {
+      if (module != made) roots.push_back(module.get());
+      add_children(entry["modules"], *module, path, where, name_bytes);
+      if (module != made) roots.pop_back();
+    }
     return module;
+  }
+
+  /// A new module, unless `made` is the same, plain, and stands nowhere else in what is built.
+  [[nodiscard]] ModulePtr make(const std::string& type, const Arguments& arguments, const ModulePtr& made) const {
+    if (made != nullptr && made->type_name() == type && !kept.contains(made.get()) && made->derived().empty() &&
+        dynamic_cast<const AdoptsTensors*>(made.get()) == nullptr) {
+      ModulePtr fresh;
+      if (made->arguments() != arguments) {  // the entry may leave out what is the default
+        fresh = make_module(type, arguments);
+        if (made->arguments() != fresh->arguments()) return fresh;
+      }
+      kept.insert(made.get());
+      return made;
+    }
+    return make_module(type, arguments);
+  }
+
+  /// Refuses to put another module in the place of one that the program's class made, if that went wrong unseen.
+  void check_replacing(const ModulePtr& made, const Module& child, const std::string& name,
+                       const Module& parent) const {
+    // A file must not choose the type of what the program takes for its own, which may be a cast.
+    if (made->type_name() != child.type_name() && !parent.has_handle(name) &&
+        packed_type(made->type_name()) != child.type_name())
+      throw KeyError(cat(quote(name), " is a ", made->type_name(), ", not a ", child.type_name(),
+                         "; only where the class has an nn::Child may another type stand"));
+    if (kept.contains(made.get()) || made.use_count() == 1) return;
+    long places = 0;
+    for (const auto& [path, module] : roots.back()->named_modules())
+      for (const auto& [key, other] : module->children()) places += other == made ? 1 : 0;
+    if (made.use_count() > places)
+      throw KeyError(cat(quote(name), " cannot be replaced: ", parent.type_name(), " holds the ", made->type_name(),
+                         " in a member as well, and would compute with it; it should be an nn::Child"));
   }
 
   /// Shapes in a description may be those of tensors that the file has not: no reader of tensors has seen them.
@@ -113,7 +167,9 @@ struct Builder {
                      (model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
     if (!list.empty() && module.own_parameters().size() > 0 && !may)
       throw FormatError(cat(where, ": this type takes no modules"));
+    const bool made_some = !module.children().empty();
     std::set<std::string> listed;
+    std::vector<std::string> order;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string at = path + (path.empty() ? "" : ".") + cat("modules[", i, "]");
       std::string name = cat(i);
@@ -125,16 +181,30 @@ struct Builder {
       if (name.size() > kLongestName || dotted > kLongestName)
         throw LimitError(cat(where, ": the name of ", at, " and its path must be at most ", kLongestName,
                              " bytes; got ", name.size(), " and ", dotted, " for ", quote(name)));
-      ModulePtr child = build(list[i], at, dotted);
+      if (!listed.insert(name).second) throw FormatError(cat(where, ": two modules are called ", quote(name)));
+      const ModulePtr* made = module.children().find(name);
+      ModulePtr child = build(list[i], at, dotted, made != nullptr ? *made : nullptr);
       try {
-        if (!listed.insert(name).second) throw KeyError(cat("two modules are called ", quote(name)));
-        // A module of the program's may have made its children itself.
-        if (const ModulePtr* made = module.children().find(name); made && (*made)->type_name() != child->type_name())
-          throw KeyError(cat(quote(name), " is a ", (*made)->type_name(), ", not a ", child->type_name()));
+        if (made != nullptr && *made != child) check_replacing(*made, *child, name, module);
         module.add_module(name, std::move(child));
       } catch (const Error& e) {
         throw FormatError(cat(where, ": ", e.what()));
       }
+      order.push_back(std::move(name));
+    }
+    if (made_some) put_in_order(module, order);
+  }
+
+  /// The listed children behind all others, in the order of the list: a class may go through its children.
+  static void put_in_order(Module& module, const std::vector<std::string>& order) {
+    auto at = module.children().begin() + static_cast<std::ptrdiff_t>(module.children().size() - order.size());
+    if (std::ranges::equal(order, std::ranges::subrange(at, module.children().end()), {}, {},
+                           &OrderedMap<ModulePtr>::Entry::first))
+      return;
+    for (const std::string& name : order) {
+      ModulePtr child = module.child(name);
+      module.erase(name);
+      module.add_module(name, std::move(child));
     }
   }
 };
@@ -201,10 +271,10 @@ void restore_parameters(Module& module, const json& entry, const std::string& so
     return out;
   };
   module.order_parameters(names("parameters"));
-  for (const std::string& name : names("frozen")) {
-    Tensor parameter = *module.own_parameters().find(name);
-    if (parameter.defined() && is_floating(parameter.dtype())) parameter.requires_grad_(false);
-  }
+  const std::vector<std::string> listed = names("frozen");
+  const std::set<std::string_view> frozen(listed.begin(), listed.end());
+  for (const auto& [name, parameter] : module.own_parameters())  // a class may freeze some itself
+    if (Tensor own = parameter; own.defined() && is_floating(own.dtype())) own.requires_grad_(!frozen.contains(name));
 }
 
 std::vector<MaskStep> steps_from_json(const json& list, const std::string& source) {

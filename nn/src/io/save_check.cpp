@@ -32,9 +32,13 @@ void check_slots(const Module& module, const Module& fresh, const std::string& p
       const std::string end = suffix;
       if (!name.ends_with(end)) continue;
       const std::string base = name.substr(0, name.size() - end.size());
-      if (const Tensor slot = fresh.find_tensor(base); slot.defined() && slot.shape() != tensor.shape())
+      const Tensor slot = fresh.find_tensor(base);
+      if (slot.defined() && slot.shape() != tensor.shape())
         throw NotSupported(cat("[save_model] ", tensor_path(path, name), " has shape ", tensor.shape(), " where a new ",
                                module.type_name(), " has ", slot.shape(), ", so nobody could load the file"));
+      if (slot.defined() && end != "_mask" && is_floating(slot.dtype()) != is_floating(tensor.dtype()))
+        throw NotSupported(cat("[save_model] ", tensor_path(path, name), " holds ", tensor.dtype(), " where a new ",
+                               module.type_name(), " has ", slot.dtype(), ", so nobody could load the file"));
       // Of a mask of a mask, weight_orig_orig, the base is masked itself.
       if (fresh.has(base) || (!end.empty() && module.derived().contains(base))) return;
     }
@@ -45,6 +49,15 @@ void check_slots(const Module& module, const Module& fresh, const std::string& p
     if (tensor.defined()) check(name, tensor);
   for (const auto& [name, tensor] : module.own_buffers())
     if (tensor.defined() && module.is_persistent(name)) check(name, tensor);
+  const auto expect = [&](const std::string& name, const Tensor& slot, const Tensor* own) {
+    if (slot.defined() && (own == nullptr || !own->defined()) && !module.derived().contains(name))
+      throw NotSupported(cat("[save_model] ", tensor_path(path, name), ": a new ", module.type_name(),
+                             " has such a tensor, and the model has none that a file could bring for it"));
+  };
+  for (const auto& [name, slot] : fresh.own_parameters()) expect(name, slot, module.own_parameters().find(name));
+  for (const auto& [name, slot] : fresh.own_buffers())
+    if (fresh.is_persistent(name))
+      expect(name, slot, module.is_persistent(name) ? module.own_buffers().find(name) : nullptr);
 }
 
 /// Masks and parametrizations are put back onto the tensors of a fresh module.
@@ -75,6 +88,42 @@ void check_children(const Module& module, const Module& fresh, const std::string
         cat("[save_model] ", module_path(path), ": a ", module.type_name(), " in a file takes no modules"));
 }
 
+/// What a module that checks its tensors as a whole would say to its own.
+void check_whole(const Module& module, const AdoptsTensors& whole, const std::string& path) {
+  NamedTensors own;
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined()) own.add(name, tensor);
+  for (const auto& [name, tensor] : module.own_buffers())
+    if (tensor.defined() && module.is_persistent(name)) own.add(name, tensor);
+  try {
+    whole.check_adoptable(own);
+  } catch (const Error& e) {
+    throw NotSupported(cat("[save_model] nobody could load ", module_path(path), ": ", e.what()));
+  }
+}
+
+/// Compares a model with the modules that a reader would build, where classes of the program make children themselves.
+void check_made_children(const Module& model, const json& description) {
+  Limits most;
+  most.nesting = most.objects = most.rank = std::numeric_limits<std::uint64_t>::max();
+  ModulePtr built;
+  try {
+    built = module_from_json(description, "the description of the modules", true, most);
+  } catch (const Error& e) {
+    throw NotSupported(cat("[save_model] nobody could load the file: ", e.what()));
+  }
+  each_entry(const_cast<Module&>(model), description, [&](Module& module, const json&, const std::string& path) {
+    const Module& back = *built->find_module(path);
+    if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr) return;
+    if (dynamic_cast<const ParametrizationList*>(&module) == nullptr) check_slots(module, back, path);
+    check_derived(module, back, path);
+    for (const auto& [name, child] : back.children())
+      if (!module.children().contains(name))
+        throw NotSupported(cat("[save_model] ", module_path(path), ": a new ", module.type_name(), " makes a child ",
+                               quote(name), ", and the model has none, so nobody could load the file"));
+  });
+}
+
 void check_lists(const json& entry, const std::string& path) {
   if (!entry.contains("args")) return;
   for (const auto& [name, value] : entry["args"].items())
@@ -87,6 +136,7 @@ void check_lists(const json& entry, const std::string& path) {
 
 void check_savable(const Module& model, const json& description) {
   std::size_t modules = 0, tensors = 0;
+  bool made_children = false;  // by a constructor of the program's
   const SkipInit no_random_numbers;
   each_entry(const_cast<Module&>(model), description, [&](Module& module, const json& entry, const std::string& path) {
     check_lists(entry, path);
@@ -98,14 +148,18 @@ void check_savable(const Module& model, const json& description) {
     if (path.size() > kLongestName)
       throw ValueError(cat("[save_model] the path of a module must be at most ", kLongestName, " bytes; got ",
                            path.size(), " for ", quote(path)));
-    if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr) return;
+    if (const auto* whole = dynamic_cast<const AdoptsTensors*>(&module)) return check_whole(module, *whole, path);
     const ModulePtr fresh = make_module(module.type_name(), module.arguments());
-    if (dynamic_cast<const ParametrizationList*>(&module) == nullptr) check_slots(module, *fresh, path);
-    check_derived(module, *fresh, path);
+    made_children = made_children || !fresh->children().empty();
+    if (!made_children) {
+      if (dynamic_cast<const ParametrizationList*>(&module) == nullptr) check_slots(module, *fresh, path);
+      check_derived(module, *fresh, path);
+    }
     check_children(module, *fresh, path);
     if ((tensors += fresh->own_parameters().size() + fresh->own_buffers().size()) > kMostTensors)
       throw ValueError(cat("[save_model] a file holds at most ", kMostTensors, " parameters and buffers; got more"));
   });
+  if (made_children) check_made_children(model, description);
 }
 
 std::string readable_text(const json& document) {

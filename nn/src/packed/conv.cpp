@@ -66,7 +66,7 @@ Tensor PackedConv2d::unpacked() const {
 }
 
 Tensor PackedConv2d::forward(const Tensor& x) const {
-  return conv2d(x, weight(), find_tensor("bias"), kernel_, options_);
+  return infer(x, [&](const PackedMatrix& w, const Tensor& bias) { return conv2d(x, w, bias, kernel_, options_); });
 }
 
 }  // namespace coppice::nn

@@ -19,12 +19,15 @@ std::shared_ptr<PackedLinear> PackedLinear::from_dense(const Tensor& weight, con
 }
 
 Arguments PackedLinear::arguments() const {
-  return {{"in_features", weight().cols()},
-          {"out_features", weight().rows()},
+  const PackedMatrix w = weight();
+  return {{"in_features", w.cols()},
+          {"out_features", w.rows()},
           {"bias", find_tensor("bias").defined()},
-          {"format", std::string(name_of(weight().format()))}};
+          {"format", std::string(name_of(w.format()))}};
 }
 
-Tensor PackedLinear::forward(const Tensor& x) const { return linear(x, weight(), find_tensor("bias")); }
+Tensor PackedLinear::forward(const Tensor& x) const {
+  return infer(x, [&](const PackedMatrix& w, const Tensor& bias) { return linear(x, w, bias); });
+}
 
 }  // namespace coppice::nn

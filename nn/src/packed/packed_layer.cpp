@@ -1,6 +1,9 @@
 #include "coppice/nn/packed/packed_layer.h"
 
+#include "call.h"
 #include "coppice/engine/checked.h"
+#include "coppice/engine/error.h"
+
 namespace coppice::nn {
 
 PackedFormat packed_format_from(const Arguments& a) {
@@ -11,24 +14,49 @@ PackedFormat packed_format_from(const Arguments& a) {
   return *format;
 }
 
-const PackedMatrix& PackedLayer::weight() const {
-  if (!weight_) throw StateError(cat("[", type_name(), "] holds no weight yet"));
-  return *weight_;
+PackedMatrix PackedLayer::weight() const {
+  PackedMatrix::Members now;
+  for (const std::string_view name : member_names(format_)) {
+    const Tensor found = find_tensor(name);
+    if (!found.defined())
+      throw StateError(cat("[", type_name(), "] holds no weight",
+                           own_buffers().empty() ? std::string(" yet") : cat(": it has no ", quote(name))));
+    now.emplace_back(name, found);
+  }
+  const std::lock_guard lock(last_.mutex);
+  if (last_.matrix == nullptr || !last_.matrix->shows(now)) {
+    last_.matrix = nullptr;
+    try {
+      last_.matrix = std::make_shared<const PackedMatrix>(PackedMatrix::from_members(format_, rows_, cols_, now));
+    } catch (const FormatError& e) {
+      throw StateError(cat("[", type_name(), "] its buffers were changed and are no weight of ", rows_, " x ", cols_,
+                           " any more: ", e.what()));
+    }
+  }
+  return *last_.matrix;
 }
 
 void PackedLayer::expect(PackedFormat format, std::int64_t rows, std::int64_t cols, bool bias) {
   format_ = format, rows_ = rows, cols_ = cols, bias_ = bias;
 }
 
-void PackedLayer::hold(PackedMatrix weight, const Tensor& bias) {
+void PackedLayer::hold(const PackedMatrix& weight, const Tensor& bias) {
+  const auto check_place = [&](std::string_view name) {
+    if (has(name) && !own_buffers().contains(name))
+      throw KeyError(cat("[register_buffer] ", type_name(), " already has ", quote(name)));
+  };
+  for (const auto& [name, tensor] : weight.members()) check_place(name);
+  if (bias.defined()) check_place("bias");
+  auto last = std::make_shared<const PackedMatrix>(weight);
   expect(weight.format(), weight.rows(), weight.cols(), bias.defined());
-  for (const auto& [name, tensor] : weight.members()) register_buffer(name, tensor);
+  // Handles of the layer's own: what is put in their place later is seen, and is checked.
+  for (const auto& [name, tensor] : weight.members()) register_buffer(name, tensor.detach());
   if (bias.defined()) register_buffer("bias", bias.detach());
-  weight_ = std::move(weight);
+  const std::lock_guard lock(last_.mutex);
+  last_.matrix = std::move(last);
 }
 
-void PackedLayer::adopt(const NamedTensors& own) {
-  const std::string where = cat("[", type_name(), "] ");
+PackedMatrix PackedLayer::checked(const NamedTensors& own) const {
   PackedMatrix::Members members;
   Tensor bias;
   for (const auto& [name, tensor] : own) {
@@ -38,9 +66,23 @@ void PackedLayer::adopt(const NamedTensors& own) {
   // Checks the sizes as well, which may be any numbers.
   PackedMatrix weight = PackedMatrix::from_members(format_, rows_, cols_, members);
   if (bias.defined() != bias_ || (bias_ && (bias.shape() != Shape{rows_} || bias.dtype() != Dtype::f32)))
-    throw FormatError(cat(where, bias_ ? cat("needs a float32 bias (", rows_, ",)") : std::string("takes no bias"),
-                          "; got ", bias.defined() ? to_string(bias.shape()) : std::string("none")));
-  hold(std::move(weight), bias);
+    throw FormatError(cat("[", type_name(), "] ",
+                          bias_ ? cat("needs a float32 bias (", rows_, ",)") : std::string("takes no bias"), "; got ",
+                          bias.defined() ? to_string(bias.shape()) : std::string("none")));
+  return weight;
+}
+
+void PackedLayer::adopt(const NamedTensors& own) {
+  const Tensor* bias = own.find("bias");
+  hold(checked(own), bias != nullptr ? *bias : Tensor());
+}
+
+Tensor PackedLayer::refuse_gradients(Tensor y, const Tensor& x, const Tensor& bias) const {
+  if (!needs_grad({x, bias})) return y;
+  return with_grad(std::move(y), {x, bias}, [layer = called_as(*this)](const Tensor&) -> GradList {
+    throw StateError(cat("[backward] ", layer, " is packed and has no gradients; detach() what goes into it, run it ",
+                         "under NoGrad, or train the model before it is packed"));
+  });
 }
 
 }  // namespace coppice::nn

@@ -81,8 +81,16 @@ TEST_SUITE("nn/packed") {
     const auto packed = PackedLinear::from_dense(sparse({6, 5}, 7), ones({6}), PackedFormat::csr);
     const ModulePtr copy = packed->clone();
     const Tensor x = sparse({2, 5}, 8);
-    CHECK((*copy)(x) == (*packed)(x));
+    const Tensor before = (*packed)(x);
+    CHECK((*copy)(x) == before);
     CHECK(copy->arguments().integer("out_features") == 6);
+    for (const auto& [name, tensor] : copy->own_buffers()) {
+      CHECK_FALSE(tensor.shares_storage(*packed->own_buffers().find(name)));
+      Tensor handle = tensor;
+      if (is_floating(tensor.dtype())) handle.zero_();
+    }
+    CHECK((*copy)(x) == zeros({2, 6}));
+    CHECK((*packed)(x) == before);
   }
 
   TEST_CASE("what cannot be packed is refused") {

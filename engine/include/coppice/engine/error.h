@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -18,6 +19,16 @@ namespace coppice {
 /// Root of all errors thrown by the three libraries.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
+  [[nodiscard]] const char* what() const noexcept override { return placed_ ? placed_->c_str() : runtime_error::what(); }
+  /// Puts a place before the message, such as "in 'features.3' (Conv2d): ". For a handler that rethrows the error as it
+  /// is, of the same type.
+  void set_place(std::string_view where) {
+    placed_ = std::make_shared<const std::string>(std::string(where) + runtime_error::what());
+  }
+  [[nodiscard]] bool has_place() const noexcept { return placed_ != nullptr; }
+
+ private:
+  std::shared_ptr<const std::string> placed_;  // shared: copies of exceptions must not throw
 };
 
 struct ValueError : Error { using Error::Error; };        ///< a value outside its range

@@ -41,6 +41,8 @@ class Arguments {
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
+  /// The same names with the same values, in any order. What was read does not matter.
+  friend bool operator==(const Arguments& a, const Arguments& b);
 
  private:
   [[nodiscard]] const Argument* look(std::string_view name) const;

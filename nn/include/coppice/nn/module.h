@@ -12,13 +12,12 @@
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/tensor.h"
 #include "coppice/nn/arguments.h"
+#include "coppice/nn/handle.h"
 #include "coppice/nn/hooks.h"
 #include "coppice/nn/ordered_map.h"
 
 namespace coppice::nn {
 
-class Module;
-using ModulePtr = std::shared_ptr<Module>;
 using NamedTensor = std::pair<std::string, Tensor>;
 
 /// A tensor that a module computes from its other tensors whenever it is read, such as mask * weight_orig.
@@ -31,6 +30,11 @@ class Derived {
   [[nodiscard]] virtual std::shared_ptr<Derived> clone() const = 0;
   /// Changes what it reads so that its value becomes `wanted`, for set_tensor(). False if it cannot be written.
   virtual bool assign(Module& /*owner*/, const Tensor& /*wanted*/) { return false; }
+  /// What `owner` shall store where somebody puts `wanted` in the place of its buffer `name`: the tensor itself, or
+  /// what this one can read instead. Called before anything changes. @throws ShapeError, ValueError  to refuse it
+  [[nodiscard]] virtual Tensor input(const Module& /*owner*/, std::string_view /*name*/, const Tensor& wanted) const {
+    return wanted;
+  }
 };
 
 /// Base of all layers and containers. Held by shared_ptr; copied only by clone().
@@ -39,6 +43,11 @@ class Derived {
 /// (neither trained nor saved) and derived tensors (computed on reading). A parameter slot may be empty, as the bias of
 /// Linear(bias = false): it is then listed nowhere. Layers read their tensors by tensor("weight") in every call, so
 /// that whatever replaces a slot is seen.
+///
+/// Children too are to be found by name in every call: by nn::Child or child("fc1"). A file, pack() and add_module()
+/// put other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr or reference that a
+/// class keeps beside is right only as long as none of that happens. Calling what it holds afterwards is a StateError
+/// where it was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed.
 ///
 /// A const module in eval mode may be called from several threads at once.
 class Module : public std::enable_shared_from_this<Module> {
@@ -51,7 +60,8 @@ class Module : public std::enable_shared_from_this<Module> {
   /// What the registry needs to build a module like this one, under PyTorch's argument names.
   [[nodiscard]] virtual Arguments arguments() const { return {}; }
 
-  /// Pre-hooks in order, forward, hooks in order.
+  /// Pre-hooks in order, forward, hooks in order. An Error that comes out of a module inside others' calls says where
+  /// it was: "in 'features.3' (Conv2d): [conv2d] …", with the path from the outermost one that is called.
   TensorList operator()(const TensorList& inputs) const;
   /// The same for one tensor in and the first tensor out. @throws StateError  if there is no output
   Tensor operator()(const Tensor& input) const;
@@ -69,9 +79,11 @@ class Module : public std::enable_shared_from_this<Module> {
   /// afterwards, with requires_grad on (floating types).
   /// @throws KeyError  if the name is empty, has a dot, or is taken
   void register_parameter(std::string_view name, Tensor value);
-  /// Replaces the value of an existing buffer. Only persistent buffers are in the state dict. @throws KeyError
+  /// Replaces the value of an existing buffer, as set_tensor(). Only persistent buffers are in the state dict.
+  /// @throws KeyError
   void register_buffer(std::string_view name, Tensor value, bool persistent = true);
-  /// Replaces an existing child of that name in its place. @throws KeyError  as above; ValueError  if `child` is null
+  /// Replaces an existing child of that name in its place, of whatever type.
+  /// @throws KeyError  as above; ValueError  if `child` is null
   void add_module(std::string_view name, ModulePtr child);
   void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
   /// Another computation for an existing derived tensor. @throws KeyError
@@ -84,8 +96,10 @@ class Module : public std::enable_shared_from_this<Module> {
   /// Puts a parameter (as it is, frozen or not) or a buffer, last in order, in the place of a derived tensor.
   /// @throws KeyError  if there is no such derived tensor; with nothing changed, also if memory runs out
   void underive(std::string_view name, Tensor value, bool buffer);
-  /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h).
-  /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind
+  /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h). A mask may have any
+  /// shape that broadcasts to that of its original, as in PyTorch, and is stored repeated to it.
+  /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind; ShapeError  for a
+  ///         mask that does not broadcast; with nothing changed
   void set_tensor(std::string_view name, Tensor value);
   /// Takes a name out of whichever map holds it. @throws KeyError
   void erase(std::string_view name);
@@ -97,6 +111,8 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] const OrderedMap<std::shared_ptr<Derived>>& derived() const { return derived_; }
   /// @throws KeyError
   [[nodiscard]] const ModulePtr& child(std::string_view name) const;
+  /// Whether the class names this child by an nn::Child: then a file may put any type there.
+  [[nodiscard]] bool has_handle(std::string_view child) const { return anchor_.names(child); }
   /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.
   /// @throws KeyError  if `from` is not a parameter or `to` is taken
   void rename_parameter(std::string_view from, std::string to, std::size_t at = SIZE_MAX);
@@ -129,7 +145,8 @@ class Module : public std::enable_shared_from_this<Module> {
   void requires_grad_(bool on);
   /// Drops all gradients (or fills those that exist with zeros).
   void zero_grad(bool set_to_none = true);
-  /// Converts floating parameters and buffers in place, keeping which tensor is which. @throws DtypeError
+  /// Converts floating parameters and buffers, and their gradients, in place, keeping which tensor is which.
+  /// @throws DtypeError
   void to(Dtype dtype);
 
   /// Deep copy: own tensors, children and derived tensors; what is shared inside stays shared inside the copy.
@@ -148,8 +165,19 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] virtual ModulePtr shallow_copy() const = 0;
 
  private:
+  friend class Call;
+  friend class detail::ChildHandle;
   struct CopyMemo;
+  /// A child that another has taken the place of.
+  struct Replaced {
+    const Module* address;
+    std::weak_ptr<const Module> module;
+  };
   [[nodiscard]] ModulePtr copy_with(CopyMemo& memo) const;
+  [[nodiscard]] TensorList run(const TensorList& inputs) const;
+  [[nodiscard]] const std::shared_ptr<detail::Home>& home_of_handles() { return anchor_.home(*this); }
+  void note_replaced(const ModulePtr& child);
+  void set_buffer(std::string_view name, Tensor value);
   void train_below(bool on, std::uint64_t walk) noexcept;
   void check_new_name(const char* op, std::string_view name) const;
 
@@ -161,6 +189,8 @@ class Module : public std::enable_shared_from_this<Module> {
   OrderedMap<std::shared_ptr<Derived>> derived_;
   std::shared_ptr<HookList<ForwardPreHook>> pre_hooks_;
   std::shared_ptr<HookList<ForwardHook>> hooks_;
+  std::vector<Replaced> replaced_;  // that somebody may still hold
+  detail::Anchor anchor_;
   bool training_ = true;
   std::uint64_t walk_ = 0;  // number of the last train() that came by: what is shared is visited once
 };

@@ -43,7 +43,7 @@ struct LoadError : KeyError {
 ///
 /// @param strict  missing and unexpected names are errors too; different shapes always are
 /// @return        the lists that were found (all empty when strict)
-/// @throws LoadError  with nothing changed
+/// @throws LoadError; FormatError  for numbers that a packed layer must not have; with nothing changed
 LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool strict = true);
 
 }  // namespace coppice::nn

@@ -1,5 +1,6 @@
 #pragma once
-/// Operations whose weight is a packed matrix. Inference only: no gradients, and subnormal numbers count as zero.
+/// Operations whose weight is a packed matrix. For inference: they run in any grad mode, and what they make may hang in
+/// a graph, but a backward() that arrives at it is a StateError. Subnormal numbers count as zero.
 
 #include "coppice/engine/ops/conv.h"
 #include "coppice/engine/sparse/packed_matrix.h"
@@ -8,7 +9,7 @@
 namespace coppice {
 
 /// y = x Wᵀ + bias. x: [..., in] float32, weight: [out, in] packed, bias: [out] or undefined -> y: [..., out].
-/// @throws ShapeError, DtypeError; StateError  if x requires grad and grad mode is on
+/// @throws ShapeError, DtypeError; StateError  if a member of the weight was written since it was checked
 [[nodiscard]] Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias = Tensor());
 
 /// conv2d whose weight [out, in * kh * kw] is packed. One group.

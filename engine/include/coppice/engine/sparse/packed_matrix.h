@@ -2,6 +2,7 @@
 /// A layer's weight without its zeros: stored as it is run, in memory or mapped from a file.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,8 +34,14 @@ enum class PackedFormat : std::uint8_t { dense, csr, bitmask, block4, block8, bl
 [[nodiscard]] std::optional<PackedFormat> packed_format_from_name(std::string_view name);
 /// All formats, in the order of the enumeration.
 [[nodiscard]] std::span<const PackedFormat> all_packed_formats();
+/// Names of the members of a format, in the order of the table.
+[[nodiscard]] std::span<const std::string_view> member_names(PackedFormat format);
 
-/// An immutable float32 matrix in one of the formats. Copies share the numbers. Safe to use from many threads.
+/// An immutable float32 matrix in one of the formats. Copies share the numbers and cost nothing. Safe to use from many
+/// threads.
+///
+/// Kernels trust the numbers of rows and columns, which were checked when the matrix was made. A member that was
+/// written since (by another handle on its storage) is a StateError at the next use, not a reading out of range.
 class PackedMatrix {
  public:
   using Members = std::vector<std::pair<std::string, Tensor>>;
@@ -44,8 +51,7 @@ class PackedMatrix {
   /// @throws ShapeError, DtypeError; LimitError  if the format would need more than 2^31 - 1 stored values
   [[nodiscard]] static PackedMatrix pack(const Tensor& dense, PackedFormat format);
 
-  /// A matrix over members that came from outside: every rule of PackedFormat is checked, nothing is copied. The
-  /// members must not change afterwards.
+  /// A matrix over members that came from outside: every rule of PackedFormat is checked, nothing is copied.
   /// @throws FormatError  naming the member, the rule and the found value
   [[nodiscard]] static PackedMatrix from_members(PackedFormat format, std::int64_t rows, std::int64_t cols,
                                                  const Members& members);
@@ -54,10 +60,14 @@ class PackedMatrix {
   [[nodiscard]] std::int64_t rows() const { return rows_; }
   [[nodiscard]] std::int64_t cols() const { return cols_; }
   /// Names and tensors to be stored; from_members() takes them back.
-  [[nodiscard]] const Members& members() const { return members_; }
+  [[nodiscard]] const Members& members() const& { return held_->members; }
+  [[nodiscard]] Members members() && { return held_->members; }
+  /// Whether the matrix shows these members (other handles on the same bytes count) and none was written since
+  /// they were checked.
+  [[nodiscard]] bool shows(const Members& members) const;
   /// Bytes of the members.
   [[nodiscard]] std::size_t nbytes() const;
-  /// Numbers that are not 0.
+  /// Numbers that are not 0. @throws StateError  here and below, if a member was written
   [[nodiscard]] std::int64_t nonzeros() const;
   /// float32 [rows, cols].
   [[nodiscard]] Tensor unpack() const;
@@ -75,12 +85,17 @@ class PackedMatrix {
   void multiply(std::span<const float> x, std::int64_t n, std::span<float> y, std::span<const float> bias = {}) const;
 
  private:
-  PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, Members members);
+  struct Held {
+    Members members;  // handles of the matrix's own: what becomes of those of others does not matter
+    std::vector<std::uint64_t> versions;  // of their storages when they were checked
+  };
+  PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, const Members& members);
   [[nodiscard]] const Tensor& member(std::string_view name) const;
+  void check_unchanged(const char* op) const;
 
   PackedFormat format_;
   std::int64_t rows_, cols_;
-  Members members_;
+  std::shared_ptr<const Held> held_;
 };
 
 }  // namespace coppice

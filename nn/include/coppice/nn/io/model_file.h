@@ -29,9 +29,15 @@ struct SaveOptions {
 /// when a removed value is infinite or NaN: their product with 0 is NaN.)
 /// The order of parameters and which are frozen is kept. A module or parameter that stands in two places comes back as
 /// two, and every module in eval mode.
+///
+/// Children that a class of the program's makes in its constructor are kept when a file is loaded if they are of the
+/// type and arguments that it says, so that a member which holds one stays right. Else the file's module takes the
+/// place: of the same type, the packed form of it, or any type for an nn::Child. Where the class also holds the child
+/// in a member, which would be wrong then, and for other types, saving and loading refuse.
 /// @param notes  further texts for the metadata, such as what was done to the model
 /// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, for one that
-///         a new module of its type has not, and for children and parametrizations that load_model() refuses;
+///         a new module of its type has not, or has of another kind, for one that a new module has and the model has
+///         not, for buffers that are no packed weight, and for children and parametrizations that load_model() refuses;
 ///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor;
 ///         KeyError  for an unregistered type; with nothing written
 void save_model(const Module& model, const std::filesystem::path& path,
@@ -57,8 +63,11 @@ class AdoptsTensors {
  public:
   virtual ~AdoptsTensors() = default;
   /// @param own  name in this module -> tensor
-  /// @throws FormatError  if they break an invariant
+  /// @throws FormatError  if they break an invariant; with nothing changed
   virtual void adopt(const NamedTensors& own) = 0;
+  /// Throws what adopt() would, and changes nothing: load_state_dict() asks before it copies, save_model() before it
+  /// writes.
+  virtual void check_adoptable(const NamedTensors& /*own*/) const {}
 };
 
 }  // namespace coppice::nn

@@ -1,34 +1,66 @@
 #pragma once
 /// What packed layers share: a matrix in a packed format, held as buffers.
 
-#include <optional>
+#include <memory>
+#include <mutex>
+#include <utility>
 
+#include "coppice/engine/autograd.h"
 #include "coppice/engine/sparse/packed_matrix.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {
 
-/// A layer whose weight is a PackedMatrix. Its members stand as buffers of the module (so that state dicts and files
-/// hold them) and are run in place. The bias, if there is one, is a buffer too: packed layers do not train.
+/// A layer whose weight is packed. The members of the matrix are buffers of the module: state dicts, files, clones and
+/// conversions see the weight that is run, in place. The bias, if there is one, is a buffer too: packed layers do not
+/// train. They run in any grad mode; a backward() that arrives at one is a StateError that names it.
+///
+/// Whatever is written to the buffers or put in their place is checked before the next use, by every rule of
+/// PackedFormat; load_state_dict() and load_model() check before anything changes.
 class PackedLayer : public UnaryModule, public AdoptsTensors {
  public:
-  /// @throws StateError  before adopt() brought the values
-  [[nodiscard]] const PackedMatrix& weight() const;
+  /// The buffers as they are now, seen as a matrix. Costs a comparison if nothing changed since the last call, else a
+  /// pass over the numbers of rows and columns.
+  /// @throws StateError  before adopt() brought the values, and if the buffers are no matrix of this format and size
+  [[nodiscard]] PackedMatrix weight() const;
   /// The weight as the dense tensor that was packed. Subnormal values have become 0.
   [[nodiscard]] virtual Tensor unpacked() const = 0;
   void adopt(const NamedTensors& own) override;
+  void check_adoptable(const NamedTensors& own) const override { (void)checked(own); }
 
  protected:
-  void hold(PackedMatrix weight, const Tensor& bias);
+  void hold(const PackedMatrix& weight, const Tensor& bias);
   /// Without values yet: adopt() brings them.
   void expect(PackedFormat format, std::int64_t rows, std::int64_t cols, bool bias);
+  /// What `compute` makes of x with the weight and the bias of this layer, outside any graph.
+  template <class F>
+  [[nodiscard]] Tensor infer(const Tensor& x, F compute) const {
+    const Tensor bias = find_tensor("bias");
+    Tensor y;
+    {
+      const NoGrad inference;
+      y = compute(weight(), bias);
+    }
+    return refuse_gradients(std::move(y), x, bias);
+  }
 
  private:
-  std::optional<PackedMatrix> weight_;
+  /// The matrix that was checked last. A copy of the layer has buffers of its own and looks for itself.
+  struct Last {
+    std::mutex mutex;
+    std::shared_ptr<const PackedMatrix> matrix;
+    Last() = default;
+    Last(const Last&) {}
+    Last& operator=(const Last&) = delete;
+  };
+  [[nodiscard]] PackedMatrix checked(const NamedTensors& own) const;
+  [[nodiscard]] Tensor refuse_gradients(Tensor y, const Tensor& x, const Tensor& bias) const;
+
   PackedFormat format_ = PackedFormat::csr;
   std::int64_t rows_ = 0, cols_ = 0;
   bool bias_ = false;
+  mutable Last last_;
 };
 
 /// @throws ValueError  listing the words
