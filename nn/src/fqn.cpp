@@ -4,6 +4,13 @@
 
 namespace coppice::nn {
 
+std::string joined(std::string_view path, std::string_view name) {
+  if (path.empty() || name.empty()) return std::string(path.empty() ? name : path);
+  std::string out(path);
+  out += '.';
+  return out += name;
+}
+
 std::optional<std::string> module_to_fqn(const Module& model, const Module& module) {
   for (const auto& [path, candidate] : model.named_modules())
     if (candidate == &module) return path;

@@ -4,6 +4,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/module.h"
 #include "coppice/nn/registry.h"
 #include "shown.h"
@@ -11,16 +12,12 @@
 namespace coppice::nn {
 namespace {
 
-std::string join(std::string_view prefix, std::string_view name) {
-  return prefix.empty() ? std::string(name) : std::string(prefix) + "." + std::string(name);
-}
-
 template <class M>
 void walk(std::string prefix, M* module, std::unordered_set<const Module*>& seen,
           std::vector<std::pair<std::string, M*>>& out) {
   if (!seen.insert(module).second) return;
   out.emplace_back(prefix, module);
-  for (const auto& [name, child] : module->children()) walk<M>(join(prefix, name), child.get(), seen, out);
+  for (const auto& [name, child] : module->children()) walk<M>(joined(prefix, name), child.get(), seen, out);
 }
 
 template <class Pick>
@@ -29,7 +26,7 @@ std::vector<NamedTensor> collect(const Module& root, std::string_view prefix, Pi
   std::unordered_set<const TensorImpl*> seen;
   for (const auto& [path, module] : root.named_modules(prefix))
     for (const auto& [name, tensor] : pick(*module))
-      if (tensor.defined() && seen.insert(tensor.impl().get()).second) out.emplace_back(join(path, name), tensor);
+      if (tensor.defined() && seen.insert(tensor.impl().get()).second) out.emplace_back(joined(path, name), tensor);
   return out;
 }
 
@@ -85,11 +82,13 @@ std::vector<std::pair<std::string, Module*>> Module::named_modules(std::string_v
 }
 
 std::vector<NamedTensor> Module::named_parameters(std::string_view prefix) const {
-  return collect(*this, prefix, [](const Module& m) -> const auto& { return m.own_parameters(); });
+  return collect(
+      *this, prefix, [](const Module& m) -> const auto& { return m.own_parameters(); });
 }
 
 std::vector<NamedTensor> Module::named_buffers(std::string_view prefix) const {
-  return collect(*this, prefix, [](const Module& m) -> const auto& { return m.own_buffers(); });
+  return collect(
+      *this, prefix, [](const Module& m) -> const auto& { return m.own_buffers(); });
 }
 
 TensorList Module::parameters() const {

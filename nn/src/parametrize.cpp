@@ -3,8 +3,9 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/fake_sparsity.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/masks/fake_sparsity.h"
 #include "coppice/nn/registry.h"
 #include "parametrize_list.h"
 
@@ -24,7 +25,8 @@ std::string subject(const Module& module, std::string_view name) {
 
 /// @throws ValueError  unless `made` may stand for `wanted`
 void check_same(const char* what, const Module& by, const Tensor& made, const Tensor& wanted) {
-  if (!made.defined()) throw ValueError(cat("[register_parametrization] ", what, " of ", by.type_name(), " gave no tensor"));
+  if (!made.defined())
+    throw ValueError(cat("[register_parametrization] ", what, " of ", by.type_name(), " gave no tensor"));
   if (made.dtype() != wanted.dtype())
     throw ValueError(cat("[register_parametrization] ", what, " of ", by.type_name(), " gives ", made.dtype(),
                          " for a tensor of ", wanted.dtype(), "; unsafe = true allows it"));
@@ -68,7 +70,8 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
   if (fresh && module.has(kChild))
     throw KeyError(cat("[register_parametrization] ", module.type_name(), " has a tensor '", kChild, "'"));
   if (!fresh && dynamic_cast<ModuleDict*>(module.child(kChild).get()) == nullptr)
-    throw KeyError(cat("[register_parametrization] the child '", kChild, "' of ", module.type_name(), " is something else"));
+    throw KeyError(
+        cat("[register_parametrization] the child '", kChild, "' of ", module.type_name(), " is something else"));
 
   NoGrad guard;
   auto list = Access::make(buffer != nullptr && parameter == nullptr);
@@ -77,7 +80,8 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
   const Tensor* one = std::get_if<Tensor>(&made);
   TensorList originals = one != nullptr ? TensorList{*one} : std::get<TensorList>(made);
   for (const Tensor& t : originals)
-    if (!t.defined()) throw ValueError(cat("[register_parametrization] right_inverse of ", p->type_name(), " gave no tensor"));
+    if (!t.defined())
+      throw ValueError(cat("[register_parametrization] right_inverse of ", p->type_name(), " gave no tensor"));
   if (one != nullptr && one->dtype() != original.dtype())
     throw ValueError(cat("[register_parametrization] right_inverse of ", p->type_name(), " gives ", one->dtype(),
                          " for a tensor of ", original.dtype()));
@@ -119,8 +123,10 @@ Module& register_parametrization(Module& module, std::string_view name, ModulePt
   for (const auto& [path, part] : p->named_modules()) modes.emplace_back(part, part->training());
   p->train(module.training());
   try {
-    if (find_list(module, key) != nullptr) append(module, key, p, unsafe);
-    else begin(module, key, p, unsafe);
+    if (find_list(module, key) != nullptr)
+      append(module, key, p, unsafe);
+    else
+      begin(module, key, p, unsafe);
   } catch (...) {
     for (const auto& [part, mode] : modes) part->set_training(mode);
     throw;
@@ -182,7 +188,8 @@ Module& transfer_parametrizations_and_params(const Module& from, Module& to, std
   std::vector<std::string> names;
   if (name.empty())
     for (const auto& [key, list] : from.child(kChild)->children()) names.push_back(key);
-  else names.emplace_back(name);
+  else
+    names.emplace_back(name);
   for (const std::string& key : names) (void)Access::slots(parametrizations_of(from, key));
   for (const std::string& key : names) {
     const ParametrizationList& list = parametrizations_of(from, key);
@@ -225,12 +232,11 @@ void attach_below(Module& module, const std::string& path, const std::string& so
       if (const std::string type = not_for_files(*list); !type.empty())
         throw FormatError(cat("[load_model] ", source, ": ", type, " as a parametrization of ", quote(name),
                               ": of this library's types only those that keep the shape may stand in a file"));
-      out.push_back({&module, path.empty() ? name : path + "." + name, name, slot->shape(), slot->dtype()});
+      out.push_back({&module, joined(path, name), name, slot->shape(), slot->dtype()});
       module.derive(name, parametrized(name));
     }
   }
-  for (const auto& [name, child] : module.children())
-    attach_below(*child, path.empty() ? name : path + "." + name, source, out);
+  for (const auto& [name, child] : module.children()) attach_below(*child, joined(path, name), source, out);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/container.h"
+#include "coppice/nn/layers/container.h"
 
 namespace coppice::nn::parametrize {
 namespace {
@@ -36,8 +36,8 @@ class Parametrized final : public Derived {
     const TensorList given = single ? TensorList{std::get<Tensor>(found)} : std::get<TensorList>(found);
     TensorList own = Access::slots(list);
     if (single != list.is_tensor() || given.size() != own.size())
-      throw ValueError(cat("[set_tensor] right_inverse of '", name_, "' gave ", given.size(), " originals; there are ",
-                           own.size()));
+      throw ValueError(
+          cat("[set_tensor] right_inverse of '", name_, "' gave ", given.size(), " originals; there are ", own.size()));
     for (std::size_t i = 0; i < own.size(); ++i)
       if (!given[i].defined() || given[i].dtype() != own[i].dtype())
         throw ValueError(cat("[set_tensor] right_inverse of '", name_, "' must give ", own[i].dtype(), "; got ",
@@ -70,8 +70,10 @@ ParametrizationList::ParametrizationList(const Arguments& a)
     const auto dtype = dtype_from_name(type);
     if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype ", quote(type)));
     const Tensor slot = Tensor::empty(Shape(a.integers(cat(name, "_shape"))), *dtype);
-    if (buffer_) register_buffer(name, slot);
-    else register_parameter(name, slot);
+    if (buffer_)
+      register_buffer(name, slot);
+    else
+      register_parameter(name, slot);
   }
 }
 
@@ -158,8 +160,10 @@ void Access::set_originals(ParametrizationList& list, const TensorList& original
     Tensor original = originals[i];
     const std::string name = single ? "original" : original_name(i);
     const bool grad = original.requires_grad();
-    if (list.buffer_) list.register_buffer(name, original);
-    else list.register_parameter(name, original);
+    if (list.buffer_)
+      list.register_buffer(name, original);
+    else
+      list.register_parameter(name, original);
     if (is_floating(original.dtype())) original.requires_grad_(grad);
   }
 }

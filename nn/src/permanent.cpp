@@ -2,7 +2,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/parametrize.h"
 
 namespace coppice::nn {
@@ -14,8 +14,10 @@ void make_permanent(Module& root) {
     std::vector<std::string> names;
     for (const auto& [name, derived] : m->second->derived()) names.push_back(name);
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
-      if (is_masked(*m->second, *name)) burn_in_mask(*m->second, *name);
-      else if (parametrize::is_parametrized(*m->second, *name)) parametrize::remove_parametrizations(*m->second, *name);
+      if (is_masked(*m->second, *name))
+        burn_in_mask(*m->second, *name);
+      else if (parametrize::is_parametrized(*m->second, *name))
+        parametrize::remove_parametrizations(*m->second, *name);
       else
         throw StateError(
             cat("[make_permanent] ", quote(*name), " of ", m->second->type_name(), " is derived in another way"));

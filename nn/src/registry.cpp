@@ -6,19 +6,19 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/activation.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/conv.h"
-#include "coppice/nn/embedding.h"
-#include "coppice/nn/fake_sparsity.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/activation.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/conv.h"
+#include "coppice/nn/layers/embedding.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/lstm.h"
+#include "coppice/nn/layers/norm.h"
+#include "coppice/nn/layers/pooling.h"
 #include "coppice/nn/loss.h"
-#include "coppice/nn/lstm.h"
-#include "coppice/nn/norm.h"
+#include "coppice/nn/masks/fake_sparsity.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/parametrize.h"
-#include "coppice/nn/pooling.h"
 
 namespace coppice::nn {
 namespace {

@@ -6,14 +6,11 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/io/model_file.h"
 
 namespace coppice::nn {
 namespace {
-
-std::string join(std::string_view prefix, std::string_view name) {
-  return prefix.empty() ? std::string(name) : std::string(prefix) + "." + std::string(name);
-}
 
 enum class Which { all, saved };
 
@@ -22,10 +19,10 @@ template <class Visit>
 void each_tensor(const Module& module, const std::string& prefix, Which which, Visit visit) {
   if (which == Which::saved && !module.saves_state()) return;
   for (const auto& [name, tensor] : module.own_parameters())
-    if (tensor.defined()) visit(join(prefix, name), tensor);
+    if (tensor.defined()) visit(joined(prefix, name), tensor);
   for (const auto& [name, tensor] : module.own_buffers())
-    if (tensor.defined() && module.is_persistent(name)) visit(join(prefix, name), tensor);
-  for (const auto& [name, child] : module.children()) each_tensor(*child, join(prefix, name), which, visit);
+    if (tensor.defined() && module.is_persistent(name)) visit(joined(prefix, name), tensor);
+  for (const auto& [name, child] : module.children()) each_tensor(*child, joined(prefix, name), which, visit);
 }
 
 /// A value on its way into a tensor of the module.
@@ -46,7 +43,7 @@ void check_whole(const Module& root, std::vector<Copy>& copies) {
       NamedTensors own;
       bool changed = false;
       const auto add = [&](const std::string& name, const Tensor& now) {
-        const auto found = by_name.find(join(path, name));
+        const auto found = by_name.find(joined(path, name));
         if (found != by_name.end()) {
           Tensor& given = found->second->given;
           given = given.dtype() == now.dtype() ? given.detach().clone() : given.detach().to(now.dtype());
@@ -67,7 +64,7 @@ void check_whole(const Module& root, std::vector<Copy>& copies) {
         }
       }
     }
-    for (const auto& [name, child] : module.children()) self(self, *child, join(path, name));
+    for (const auto& [name, child] : module.children()) self(self, *child, joined(path, name));
   };
   visit(visit, root, "");
 }
@@ -95,8 +92,7 @@ NamedTensors state_dict(const Module& module, std::string_view prefix) {
 
 NamedTensors all_tensors(const Module& module) {
   NamedTensors out;
-  each_tensor(module, "", Which::all,
-              [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+  each_tensor(module, "", Which::all, [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
   return out;
 }
 

@@ -36,6 +36,7 @@ void add_import(App& app);
 void add_prune(App& app);
 void add_finetune(App& app);
 void add_pack(App& app);
+void add_unpack(App& app);
 void add_run(App& app);
 void add_eval(App& app);
 void add_bench(App& app);

@@ -93,6 +93,7 @@ int main(int argc, char** argv) {
   add_prune(app);
   add_finetune(app);
   add_pack(app);
+  add_unpack(app);
   add_run(app);
   add_eval(app);
   add_bench(app);

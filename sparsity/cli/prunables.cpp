@@ -2,9 +2,11 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/prune/prune.h"
 
 namespace coppice::cli {
@@ -17,9 +19,8 @@ std::vector<Prunable> parameters_of(nn::Module& model) {
   for (const auto& [path, module] : model.named_modules())
     for (const auto& [name, tensor] : module->own_parameters()) {
       if (!tensor.defined()) continue;
-      const std::string base = name.ends_with("_orig") ? name.substr(0, name.size() - 5) : name;
-      const std::string slot = nn::is_masked(*module, base) ? base : name;
-      out.push_back({path.empty() ? slot : path + "." + slot, module, slot});
+      const std::string slot(nn::is_original(*module, name) ? *nn::name_of_original(name) : name);
+      out.push_back({nn::joined(path, slot), module, slot});
     }
   return out;
 }
@@ -35,14 +36,14 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
   if (is_pytorch_name(path)) loaded_.tensors.metadata().emplace("format", "pt");
   const NamedTensors& tensors = loaded_.tensors;
   for (const auto& [name, tensor] : tensors) {
-    const std::string base = name.substr(0, name.size() - std::min<std::size_t>(name.size(), 5));  // without the suffix
-    if (name.ends_with("_mask") && tensors.contains(base + "_orig")) continue;
-    const Tensor* mask = name.ends_with("_orig") ? tensors.find(base + "_mask") : nullptr;
-    const std::string shown = mask == nullptr ? name : base;
-    if (mask != nullptr && tensors.contains(base))
-      throw FormatError(cat("'", path, "' holds '", printable(base), "' beside '", printable(name), "'"));
+    const auto of_mask = nn::name_of_mask(name), of_original = nn::name_of_original(name);
+    if (of_mask && tensors.contains(nn::original_of(*of_mask))) continue;
+    const Tensor* mask = of_original ? tensors.find(nn::mask_of(*of_original)) : nullptr;
+    const std::string shown(mask == nullptr ? name : *of_original);
+    if (mask != nullptr && tensors.contains(shown))
+      throw FormatError(cat("'", path, "' holds '", printable(shown), "' beside '", printable(name), "'"));
     if (mask != nullptr && mask->shape() != tensor.shape())
-      throw FormatError(cat("'", path, "': '", printable(base), "_mask' has shape ", mask->shape(), " for '",
+      throw FormatError(cat("'", path, "': '", printable(nn::mask_of(shown)), "' has shape ", mask->shape(), " for '",
                             printable(name), "' of ", tensor.shape()));
     const auto holder = std::make_shared<nn::Identity>();
     holder->register_parameter(kSlot, tensor.detach());
@@ -61,8 +62,8 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
   NamedTensors out;
   for (const Prunable& p : all_) {
     if (nn::is_masked(*p.module, p.slot)) {
-      out.add(p.name + "_orig", p.module->tensor(p.slot + "_orig").detach());
-      out.add(p.name + "_mask", p.module->tensor(p.slot + "_mask"));
+      out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
+      out.add(nn::mask_of(p.name), p.module->tensor(nn::mask_of(p.slot)));
     } else {
       out.add(p.name, p.value());
     }

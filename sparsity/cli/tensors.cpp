@@ -11,12 +11,10 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
-#include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
-#include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/packed/unpack.h"
 #include "coppice/nn/state_dict.h"
-#include "coppice/sparsity/training/finetune.h"
+#include "coppice/sparsity/prunable.h"
 
 namespace coppice::cli {
 
@@ -42,28 +40,6 @@ std::map<std::string, std::string> notes_of(const NamedTensors& tensors) {
   std::map<std::string, std::string> notes(tensors.metadata().begin(), tensors.metadata().end());
   notes.erase(nn::kModelKey);
   return notes;
-}
-
-WeightCount count_weights(const nn::Module& model) {
-  NoGrad guard;
-  WeightCount out;
-  for (const auto& [path, module] : model.named_modules()) {
-    if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(module)) {
-      const std::int64_t n = packed->weight().rows() * packed->weight().cols();
-      out.weights += n;
-      out.zeros += n - packed->weight().nonzeros();
-      continue;
-    }
-    const auto add = [&](const std::string& name, const Tensor& tensor) {
-      if (!tensor.defined() || !sparsity::is_prunable(name, tensor)) return;
-      out.weights += tensor.numel();
-      out.zeros += tensor.numel() - count_nonzero(tensor);
-    };
-    for (const auto& [name, derived] : module->derived()) add(name, module->tensor(name));
-    for (const auto& [name, tensor] : module->own_parameters())
-      if (!name.ends_with("_orig") || !nn::is_masked(*module, name.substr(0, name.size() - 5))) add(name, tensor);
-  }
-  return out;
 }
 
 bool matches(const std::string& glob, const std::string& text) {
@@ -111,43 +87,10 @@ void NameFilter::check_patterns(const std::vector<std::string>& names) const {
     }
 }
 
-namespace {
-
-using PackedByPath = std::map<std::string, const nn::PackedLayer*>;
-
-void find_packed(const nn::Module& module, const std::string& path, PackedByPath& out) {
-  if (const auto* packed = dynamic_cast<const nn::PackedLayer*>(&module)) out.emplace(path, packed);
-  for (const auto& [name, child] : module.children()) find_packed(*child, path.empty() ? name : path + "." + name, out);
-}
-
-}  // namespace
-
-NamedTensors plain_tensors(const App& app, const std::string& path, const nn::Module& model) {
+NamedTensors plain_tensors(const App& app, const std::string& path, const nn::ModulePtr& model) {
   NoGrad guard;
   MemoryBudget budget(Source{"unpack", path}, app.read.limits, file_size(path));
-  PackedByPath packed;
-  find_packed(model, "", packed);
-  NamedTensors out;
-  for (const auto& [name, tensor] : nn::state_dict(model)) {
-    const std::size_t dot = name.rfind('.');
-    const std::string own = dot == name.npos ? name : name.substr(dot + 1);
-    const std::string prefix = name.substr(0, name.size() - own.size());  // with its dot
-    const auto layer = packed.find(dot == name.npos ? "" : name.substr(0, dot));
-    if (layer == packed.end()) {
-      out.add(name, tensor);
-      continue;
-    }
-    if (!out.contains(prefix + "weight")) {
-      const PackedMatrix& weight = layer->second->weight();  // a few bytes may describe the zeros of gigabytes
-      const std::uint64_t sizes[] = {static_cast<std::uint64_t>(weight.rows()),
-                                     static_cast<std::uint64_t>(weight.cols())};
-      budget.take(checked_volume(sizes, sizeof(float)).value_or(UINT64_MAX),
-                  cat("unpacked ", quote(prefix + "weight")));
-      out.add(prefix + "weight", layer->second->unpacked());
-    }
-    if (own == "bias") out.add(name, tensor);
-  }
-  return out;
+  return nn::state_dict(*nn::unpack(model, &budget));
 }
 
 bool is_pytorch_name(const std::string& path) {

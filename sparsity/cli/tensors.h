@@ -25,13 +25,6 @@ struct Loaded {
 /// What a model file says beside its tree, to be handed on to the next file.
 [[nodiscard]] std::map<std::string, std::string> notes_of(const NamedTensors& tensors);
 
-/// Prunable weights of a model, packed or not, as they are when masks are applied.
-struct WeightCount {
-  std::int64_t weights = 0;
-  std::int64_t zeros = 0;
-};
-[[nodiscard]] WeightCount count_weights(const nn::Module& model);
-
 /// Whether a glob of '*', '?' and plain characters matches the whole text. Linear in text times pattern.
 [[nodiscard]] bool matches(const std::string& glob, const std::string& text);
 
@@ -41,15 +34,16 @@ struct NameFilter {
   std::vector<std::string> exclude;
 
   void add_options(CLI::App* sub);
-  /// Whether a tensor takes part. Without --include: floating, two or more axes, last name component starts with "weight".
+  /// Whether a tensor takes part. Without --include: floating, two or more axes, last name component starts with
+  /// "weight".
   [[nodiscard]] bool takes(const std::string& name, const Tensor& tensor) const;
   /// @throws FormatError  naming the patterns that match none of `names`
   void check_patterns(const std::vector<std::string>& names) const;
 };
 
 /// What PyTorch would have for a model: its state dict, with masks as floating X_mask beside X_orig, and packed layers
-/// unpacked. @throws LimitError  if the unpacked layers need more memory than the file and the limits give them
-[[nodiscard]] NamedTensors plain_tensors(const App& app, const std::string& path, const nn::Module& model);
+/// unpacked, in the model too. @throws LimitError  if they need more memory than the file and the limits give them
+[[nodiscard]] NamedTensors plain_tensors(const App& app, const std::string& path, const nn::ModulePtr& model);
 
 /// Whether the name is one of PyTorch's files. Their tensors are marked "format": "pt" in safetensors, as readers in
 /// Python ask.

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "coppice/engine.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/linear.h"
 #include "coppice/sparsity/prune/prune.h"
 
 namespace {
@@ -32,9 +32,9 @@ class Holder final : public nn::Implements<Holder> {
 using Holders = std::vector<std::unique_ptr<Holder>>;
 
 Dtype dtype(const std::string& name) {
-  static const std::map<std::string, Dtype> all{
-      {"float32", Dtype::f32}, {"float64", Dtype::f64}, {"float16", Dtype::f16}, {"bfloat16", Dtype::bf16},
-      {"int64", Dtype::i64},   {"bool", Dtype::boolean}};
+  static const std::map<std::string, Dtype> all{{"float32", Dtype::f32}, {"float64", Dtype::f64},
+                                                {"float16", Dtype::f16}, {"bfloat16", Dtype::bf16},
+                                                {"int64", Dtype::i64},   {"bool", Dtype::boolean}};
   return all.at(name);
 }
 
@@ -77,13 +77,14 @@ Given read(const json& step, const json& targets, Inputs& inputs) {
   Given out;
   if (step.contains("scores"))
     for (const auto& [at, type] : step.at("scores").items())
-      out.scores[at] = inputs.next(shape_of(step.contains("score_shape") ? step.at("score_shape")
-                                                                         : targets.at(std::stoul(at)).at("shape")),
-                                   dtype(type));
+      out.scores[at] = inputs.next(
+          shape_of(step.contains("score_shape") ? step.at("score_shape") : targets.at(std::stoul(at)).at("shape")),
+          dtype(type));
   if (step.at("method") == "custom")
-    out.mask = inputs.next(shape_of(step.contains("mask_shape") ? step.at("mask_shape")
-                                                                : targets.at(step.at("on").at(0).get<std::size_t>()).at("shape")),
-                           dtype(step.at("mask")));
+    out.mask = inputs.next(
+        shape_of(step.contains("mask_shape") ? step.at("mask_shape")
+                                             : targets.at(step.at("on").at(0).get<std::size_t>()).at("shape")),
+        dtype(step.at("mask")));
   return out;
 }
 
@@ -96,9 +97,12 @@ void prune_globally(Holders& modules, const json& step, const Given& given) {
   const TieRule ties = TieRule::pytorch;
   if (name == "identity")
     prune::global_unstructured(targets, prune::IdentityMethod(), scores);
-  else if (name == "l1") prune::global_unstructured(targets, prune::L1Unstructured(amount_of(step), ties), scores);
-  else if (name == "ln") prune::global_unstructured(targets, prune::LnStructured(amount_of(step), 2, 0), scores);
-  else prune::global_unstructured(targets, prune::RandomUnstructured(amount_of(step), ties), scores);
+  else if (name == "l1")
+    prune::global_unstructured(targets, prune::L1Unstructured(amount_of(step), ties), scores);
+  else if (name == "ln")
+    prune::global_unstructured(targets, prune::LnStructured(amount_of(step), 2, 0), scores);
+  else
+    prune::global_unstructured(targets, prune::RandomUnstructured(amount_of(step), ties), scores);
 }
 
 void prune_step(Holders& modules, const json& step, const Given& given) {
@@ -109,13 +113,20 @@ void prune_step(Holders& modules, const json& step, const Given& given) {
   const auto dim = [&] { return step.at("dim").get<std::int64_t>(); };
   const Tensor scores = given.scores.empty() ? Tensor() : given.scores.begin()->second;
   const TieRule ties = TieRule::pytorch;
-  if (method == "identity") prune::identity(m, name);
-  else if (method == "remove") prune::remove(m, name);
-  else if (method == "custom") prune::custom_from_mask(m, name, given.mask);
-  else if (method == "random_unstructured") prune::random_unstructured(m, name, amount_of(step), ties);
-  else if (method == "l1_unstructured") prune::l1_unstructured(m, name, amount_of(step), scores, ties);
-  else if (method == "random_structured") prune::random_structured(m, name, amount_of(step), dim(), ties);
-  else prune::ln_structured(m, name, amount_of(step), order_of(step), dim(), scores, ties);
+  if (method == "identity")
+    prune::identity(m, name);
+  else if (method == "remove")
+    prune::remove(m, name);
+  else if (method == "custom")
+    prune::custom_from_mask(m, name, given.mask);
+  else if (method == "random_unstructured")
+    prune::random_unstructured(m, name, amount_of(step), ties);
+  else if (method == "l1_unstructured")
+    prune::l1_unstructured(m, name, amount_of(step), scores, ties);
+  else if (method == "random_structured")
+    prune::random_structured(m, name, amount_of(step), dim(), ties);
+  else
+    prune::ln_structured(m, name, amount_of(step), order_of(step), dim(), scores, ties);
 }
 
 /// Our category for a class of Python's; AssertionError is about shapes, RuntimeError about a norm and its axes.
@@ -150,8 +161,8 @@ struct Masks {
     bool same = true;
     for (const float value : mask.to_vector<float>()) {
       const std::size_t at = binary ? bit++ : number++;
-      const float wanted = binary ? static_cast<float>(bits.data<std::uint8_t>()[at / 8] >> at % 8 & 1)
-                                  : other.data<float>()[at];
+      const float wanted =
+          binary ? static_cast<float>(bits.data<std::uint8_t>()[at / 8] >> at % 8 & 1) : other.data<float>()[at];
       same = same && std::bit_cast<std::uint32_t>(value) == std::bit_cast<std::uint32_t>(wanted);
     }
     return same;

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "coppice/engine/ops/elementwise.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
 
 using namespace coppice;
 using nn::Identity;

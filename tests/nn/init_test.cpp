@@ -7,11 +7,11 @@
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/conv.h"
-#include "coppice/nn/embedding.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/lstm.h"
-#include "coppice/nn/norm.h"
+#include "coppice/nn/layers/conv.h"
+#include "coppice/nn/layers/embedding.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/lstm.h"
+#include "coppice/nn/layers/norm.h"
 #include "coppice/nn/registry.h"
 
 using namespace coppice;

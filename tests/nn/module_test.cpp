@@ -6,9 +6,9 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/norm.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/norm.h"
 #include "coppice/nn/state_dict.h"
 
 using namespace coppice;
@@ -181,9 +181,9 @@ TEST_SUITE("nn/module") {
 
   TEST_CASE("trees are walked in pre-order; what is shared is listed once, and saved under every path") {
     const auto shared = std::make_shared<Scale>(2);
-    Sequential root{{"first", shared},
-                    {"inner", std::make_shared<Sequential>(std::initializer_list<ModulePtr>{std::make_shared<Scale>(3),
-                                                                                            shared})}};
+    Sequential root{
+        {"first", shared},
+        {"inner", std::make_shared<Sequential>(std::initializer_list<ModulePtr>{std::make_shared<Scale>(3), shared})}};
     CHECK(names_of(root.named_modules()) == Names{"", "first", "inner", "inner.0"});
     CHECK(names_of(root.named_modules("net")) == Names{"net", "net.first", "net.inner", "net.inner.0"});
     CHECK(names_of(root.named_parameters()) == Names{"first.factor", "inner.0.factor"});

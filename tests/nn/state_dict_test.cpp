@@ -5,9 +5,9 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/reduce.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/norm.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/norm.h"
 
 using namespace coppice;
 using nn::Linear;

@@ -1,7 +1,7 @@
 /// Packing classes of the program's: packed, saved, loaded and run as they are; plain members are found out.
 #include "coppice/nn.h"
 #include "coppice/sparsity/mask_ops.h"
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
 #include "engine/io/io_support.h"
 #include "support/approx.h"
 

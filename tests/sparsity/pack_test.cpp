@@ -1,4 +1,4 @@
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
 
 #include <doctest/doctest.h>
 
@@ -133,8 +133,8 @@ TEST_SUITE("sparsity/pack") {
 
   TEST_CASE("a shared module is packed once and replaced wherever it stands; the root itself can be packed") {
     const auto shared = layer(20, 20, 0.9);
-    const nn::Sequential model{
-        shared, std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{shared}), shared};
+    const nn::Sequential model{shared, std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{shared}),
+                               shared};
     const Packed packed = pack(model, kByBytes);
     CHECK(packed.decisions.size() == 1);
     const nn::Module* first = packed.model->find_module("0");

@@ -7,7 +7,7 @@
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/state_dict.h"
 #include "engine/io/every_kind.h"
 #include "program.h"
@@ -207,9 +207,9 @@ TEST_SUITE("sparsity/cli/convert") {
       CHECK(holds(said.err, "is the input"));
     }
     CHECK(json_of({"inspect", index}).at("tensors").size() == 2);
-    CHECK(json_of({"inspect", index}).at("file_bytes") ==
-          std::filesystem::file_size(index) + std::filesystem::file_size(dir / "s1.safetensors") +
-              std::filesystem::file_size(dir / "s2.safetensors"));
+    CHECK(json_of({"inspect", index}).at("file_bytes") == std::filesystem::file_size(index) +
+                                                              std::filesystem::file_size(dir / "s1.safetensors") +
+                                                              std::filesystem::file_size(dir / "s2.safetensors"));
     CHECK(run({"verify", index, "--against", (dir / "whole.pt").string()}).code == 0);
     CHECK(holds(run({"verify", index}).out, "the index names 2 shards"));
     const std::string out = (dir / "pruned.safetensors").string();

@@ -4,7 +4,7 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "program.h"
 
 using namespace coppice;
@@ -50,7 +50,8 @@ TEST_SUITE("sparsity/cli/import") {
     const auto refused = [&](const std::string& third, const std::string& fragment) {
       const Said said = import_with(dir, kMlp,
                                     R"({"type": "Sequential", "modules": [{"type": "ReLU"}, {"type": "Sequential",
-                                        "modules": [{"type": "ReLU"}, )" + third + "]}]}");
+                                        "modules": [{"type": "ReLU"}, )" +
+                                        third + "]}]}");
       CAPTURE(said.err);
       CHECK(said.code == 3);
       CHECK(holds(said.err, "arch.json"));
@@ -99,7 +100,8 @@ TEST_SUITE("sparsity/cli/data") {
     const std::string good = file("good.npy", zeros({5, 64})), integers = file("int.npy", zeros({5, 64}, Dtype::i64)),
                       bytes = file("u8.npy", zeros({5, 64}, Dtype::u8)), narrow = file("narrow.npy", zeros({5, 63})),
                       scalar = file("scalar.npy", zeros(Shape{})), y = file("y.npy", zeros({5}, Dtype::i64)),
-                      short_y = file("short.npy", zeros({4}, Dtype::i64)), float_y = file("float.npy", coppice::zeros({5})),
+                      short_y = file("short.npy", zeros({4}, Dtype::i64)),
+                      float_y = file("float.npy", coppice::zeros({5})),
                       high = file("high.npy", full({5}, 10, Dtype::i64)),
                       low = file("low.npy", full({5}, -1, Dtype::i64));
     const std::size_t files = dir.size();

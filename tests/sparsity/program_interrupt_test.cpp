@@ -9,7 +9,7 @@
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/linear.h"
 #include "hostile/child.h"
 #include "program.h"
 
@@ -47,7 +47,8 @@ Said interrupted(const Words& words, int signal, std::chrono::milliseconds later
 /// A safetensors file of one float32 matrix, mostly a hole: many zeros that cost no disk.
 void write_hole(const std::filesystem::path& path, std::int64_t rows, std::int64_t cols) {
   const std::int64_t bytes = rows * cols * 4;
-  spill(path, st(cat(R"({"weight":{"dtype":"F32","shape":[)", rows, ",", cols, R"(],"data_offsets":[0,)", bytes, "]}}")));
+  spill(path,
+        st(cat(R"({"weight":{"dtype":"F32","shape":[)", rows, ",", cols, R"(],"data_offsets":[0,)", bytes, "]}}")));
   std::filesystem::resize_file(path, std::filesystem::file_size(path) + static_cast<std::uint64_t>(bytes));
 }
 
@@ -87,9 +88,9 @@ TEST_SUITE("sparsity/cli/interrupt") {
     const std::string big = (dir / "big.safetensors").string();
     write_hole(big, 1 << 16, 1 << 16);  // 16 GB
     const std::string samples = million_samples(dir);
-    for (const Words& words : {Words{"inspect", big}, Words{"verify", big}, Words{"inspect", big, "--json"},
-                               Words{"eval", models().mlp, "--data", samples},
-                               Words{"bench", models().lenet, "--rounds", "100000"}})
+    for (const Words& words :
+         {Words{"inspect", big}, Words{"verify", big}, Words{"inspect", big, "--json"},
+          Words{"eval", models().mlp, "--data", samples}, Words{"bench", models().lenet, "--rounds", "100000"}})
       for (const int delay : {0, 30}) {
         CAPTURE(words[0]);
         const auto start = Clock::now();
@@ -112,11 +113,11 @@ TEST_SUITE("sparsity/cli/interrupt") {
     const std::string samples = million_samples(dir);
     const std::size_t before = dir.size();
     const std::string out = (dir / "out.safetensors").string();
-    for (const Words& words : {Words{"prune", big, "-o", out, "--amount", "0.5"},
-                               Words{"prune", big, "-o", out, "--amount", "0.5", "--method", "random_unstructured"},
-                               Words{"prune", model, "-o", out, "--amount", "0.5", "--keep-masks"},
-                               Words{"pack", model, "-o", out},
-                               Words{"finetune", models().mlp, "-o", out, "--data", samples, "--epochs", "1"}})
+    for (const Words& words :
+         {Words{"prune", big, "-o", out, "--amount", "0.5"},
+          Words{"prune", big, "-o", out, "--amount", "0.5", "--method", "random_unstructured"},
+          Words{"prune", model, "-o", out, "--amount", "0.5", "--keep-masks"}, Words{"pack", model, "-o", out},
+          Words{"finetune", models().mlp, "-o", out, "--data", samples, "--epochs", "1"}})
       for (const int signal : {SIGINT, SIGTERM}) {
         CAPTURE(words[0]);
         const auto start = Clock::now();

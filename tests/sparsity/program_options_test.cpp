@@ -1,9 +1,9 @@
 /// Options that have no effect, numbers that are none, folders of others, files that were packed before.
 #include "coppice/engine/io/safetensors.h"
-#include "coppice/nn/activation.h"
-#include "coppice/nn/container.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/activation.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
 #include "coppice/nn/packed/linear.h"
 #include "program.h"
 
@@ -215,8 +215,9 @@ TEST_SUITE("sparsity/cli/options") {
 
   TEST_CASE("names that do not fit in import are listed, a mask among them") {
     const TempDir dir;
-    const Said said = run({"import", (kLenet.parent_path() / "../../tests/data/lenet_digits_pruned80.pt").string(), "--arch",
-                           (kData / "mlp_digits.arch.json").string(), "-o", (dir / "m.safetensors").string()});
+    const Said said =
+        run({"import", (kLenet.parent_path() / "../../tests/data/lenet_digits_pruned80.pt").string(), "--arch",
+             (kData / "mlp_digits.arch.json").string(), "-o", (dir / "m.safetensors").string()});
     CHECK(said.code == 3);
     CHECK(holds(said.err, "missing:"));
     CHECK(holds(said.err, "'0.weight_mask'"));

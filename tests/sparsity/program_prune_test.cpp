@@ -7,7 +7,7 @@
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/random.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "program.h"
 
 using namespace coppice;
@@ -43,7 +43,8 @@ TEST_SUITE("sparsity/cli/prune") {
     }
     check_refused(dir, {kMlp, "--amount", "1001"}, 3, "'4.weight': [Amount] cannot prune 1001 of 1000");
     check_refused(dir, {kMlp, "--method", "global_l1", "--amount", "50201"}, 3, "50201 of 50200");
-    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "11"}, 3, "'4.weight': [Amount] cannot prune 11 of 10");
+    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "11"}, 3,
+                  "'4.weight': [Amount] cannot prune 11 of 10");
     CHECK(run({"prune", kMlp, "--amount", "1000", "--dry-run"}).code == 0);
     CHECK(run({"prune", kMlp, "--method", "global_l1", "--amount", "50200", "--dry-run"}).code == 0);
   }
@@ -65,7 +66,8 @@ TEST_SUITE("sparsity/cli/prune") {
         CAPTURE(dim);
         check_refused(dir, {kMlp, "--method", method, "--amount", "1", "--dim", dim}, 3, "axis");
       }
-    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "1", "--include", "0.bias"}, 3, "'0.bias': [LnStructured] needs at least 2 axes");
+    check_refused(dir, {kMlp, "--method", "ln_structured", "--amount", "1", "--include", "0.bias"}, 3,
+                  "'0.bias': [LnStructured] needs at least 2 axes");
     CHECK(run({"prune", kMlp, "--method", "ln_structured", "--amount", "1", "--dim", "-2", "--dry-run"}).code == 0);
   }
 
@@ -86,9 +88,9 @@ TEST_SUITE("sparsity/cli/prune") {
         if (w.at({row, 0}) == 0 && w.at({row, 1}) == 0 && w.at({row, 2}) == 0) return row;
       return std::int64_t{-1};
     };
-    CHECK(pruned_row("2") == 2);     // 5, 4.5, 1.73
+    CHECK(pruned_row("2") == 2);  // 5, 4.5, 1.73
     CHECK(pruned_row("fro") == 2);
-    CHECK(pruned_row("1") == 2);     // 7, 4.5, 3
+    CHECK(pruned_row("1") == 2);  // 7, 4.5, 3
     CHECK(pruned_row("1.5") == 2);
     CHECK(pruned_row("0") == 1);     // 2, 1, 3 entries
     CHECK(pruned_row("0.5") == 1);   // 13.9, 4.5, 9
@@ -147,8 +149,10 @@ TEST_SUITE("sparsity/cli/prune") {
     const auto was = before.at("4.weight").to_vector<float>(), is = after.at("4.weight").to_vector<float>();
     float largest_gone = 0, smallest_kept = INFINITY;
     for (std::size_t i = 0; i < is.size(); ++i) {
-      if (is[i] == 0) largest_gone = std::max(largest_gone, std::abs(was[i]));
-      else smallest_kept = std::min(smallest_kept, std::abs(was[i])), CHECK(is[i] == was[i]);
+      if (is[i] == 0)
+        largest_gone = std::max(largest_gone, std::abs(was[i]));
+      else
+        smallest_kept = std::min(smallest_kept, std::abs(was[i])), CHECK(is[i] == was[i]);
     }
     CHECK(largest_gone <= smallest_kept);
   }
@@ -159,14 +163,14 @@ TEST_SUITE("sparsity/cli/prune") {
     REQUIRE(run({"prune", kMlp, "-o", product, "--amount", "0.9", "--include", "2.*ght"}).code == 0);
     REQUIRE(run({"prune", kMlp, "-o", kept, "--amount", "0.9", "--include", "2.*ght", "--keep-masks"}).code == 0);
     const NamedTensors a = load_tensors(product), b = load_tensors(kept), before = load_tensors(kMlp);
-    CHECK(b.names() ==
-          Words{"0.weight", "0.bias", "2.weight_orig", "2.weight_mask", "2.bias", "4.weight", "4.bias"});
+    CHECK(b.names() == Words{"0.weight", "0.bias", "2.weight_orig", "2.weight_mask", "2.bias", "4.weight", "4.bias"});
     CHECK(b.at("2.weight_orig") == before.at("2.weight"));
     for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) {
       save_tensors(dir / "typed.pt", {{"weight", Tensor::of({{1, 2}, {3, 4}}).to(dtype)}});
       const std::string typed = (dir / "typed_out.pt").string();
-      REQUIRE(run({"prune", (dir / "typed.pt").string(), "-o", typed, "--force", "--amount", "1", "--keep-masks"})
-                  .code == 0);
+      REQUIRE(
+          run({"prune", (dir / "typed.pt").string(), "-o", typed, "--force", "--amount", "1", "--keep-masks"}).code ==
+          0);
       CHECK(load_tensors(typed).at("weight_mask").dtype() == dtype);
     }
     CHECK(b.at("2.weight_mask").dtype() == Dtype::f32);
@@ -184,8 +188,8 @@ TEST_SUITE("sparsity/cli/prune") {
 
   TEST_CASE("what a training checkpoint holds beside tensors is left out and named") {
     const TempDir dir;
-    const Said said = run({"prune", (kData / "torch/checkpoint_2_13.pt").string(), "-o", (dir / "o.pt").string(),
-                           "--amount", "0.5"});
+    const Said said =
+        run({"prune", (kData / "torch/checkpoint_2_13.pt").string(), "-o", (dir / "o.pt").string(), "--amount", "0.5"});
     CHECK(said.code == 0);
     CHECK(holds(said.err, "left out: epoch\nleft out: history\n"));
   }
@@ -220,8 +224,8 @@ TEST_SUITE("sparsity/cli/prune") {
       CAPTURE(name);
       const std::string in = (dir / name).string(), out = (dir / ("out_" + std::string(name))).string();
       save_tensors(in, tensors);
-      REQUIRE(run({"prune", in, "-o", out, "--method", "random_unstructured", "--seed", "7", "--amount", "0.3"})
-                  .code == 0);
+      REQUIRE(run({"prune", in, "-o", out, "--method", "random_unstructured", "--seed", "7", "--amount", "0.3"}).code ==
+              0);
       results.push_back(load_tensors(out));
       check_same_bits(results.back(), results.front());
     }

@@ -7,16 +7,16 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/bits.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 
 namespace coppice::nn {
 namespace {
 
 /// The mask of the original `name`, or nullptr.
-const Tensor* mask_of(const Module& module, std::string_view name) {
-  if (!name.ends_with("_orig")) return nullptr;
-  const std::string base(name.substr(0, name.size() - 5));
-  return is_masked(module, base) ? module.own_buffers().find(base + "_mask") : nullptr;
+const Tensor* find_mask(const Module& module, std::string_view name) {
+  const auto masked = name_of_original(name);
+  return masked && is_masked(module, *masked) ? module.own_buffers().find(mask_of(*masked)) : nullptr;
 }
 
 /// Calls `each(i, kept)` for the entries in row-major order.
@@ -38,15 +38,12 @@ std::int64_t count_kept(const Tensor& mask) {
 
 std::size_t masks_on(const Module& module, std::string_view name) {
   std::size_t count = 0;
-  while (mask_of(module, name) != nullptr) {
-    name.remove_suffix(5);
-    ++count;
-  }
+  for (; find_mask(module, name) != nullptr; name = *name_of_original(name)) ++count;
   return count;
 }
 
 bool can_drop_masked(const Module& module, std::string_view name) {
-  const Tensor* mask = mask_of(module, name);
+  const Tensor* mask = find_mask(module, name);
   const Tensor* original = module.own_parameters().find(name);
   if (mask == nullptr || original == nullptr || !is_floating(original->dtype()) || !is_binary(*mask)) return false;
   if (mask->shape() != original->shape())
@@ -63,7 +60,7 @@ bool can_drop_masked(const Module& module, std::string_view name) {
 }
 
 Tensor kept_values(const Module& module, std::string_view name) {
-  const Tensor& mask = *mask_of(module, name);
+  const Tensor& mask = *find_mask(module, name);
   const Tensor& original = *module.own_parameters().find(name);
   Tensor out = Tensor::empty({count_kept(mask)}, original.dtype());
   dispatch(original.dtype(), [&]<class T>() {
@@ -78,7 +75,7 @@ Tensor kept_values(const Module& module, std::string_view name) {
 }
 
 Tensor with_masked_zeros(const Module& module, std::string_view name, const Tensor& given, MemoryBudget& budget) {
-  const Tensor* mask = mask_of(module, name);
+  const Tensor* mask = find_mask(module, name);
   const Tensor* slot = module.own_parameters().find(name);
   if (mask == nullptr || slot == nullptr || given.shape() == slot->shape()) return given;
   if (given.dim() != 1 || !is_binary(*mask) || given.numel() != count_kept(*mask)) return given;

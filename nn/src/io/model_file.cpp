@@ -9,9 +9,11 @@
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
 #include "coppice/nn/bits.h"
-#include "coppice/nn/fake_sparsity.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/state_dict.h"
 #include "io/masked_values.h"
@@ -53,7 +55,7 @@ void attach_masks(Module& module, const json& entry, const std::string& path, co
     if (own == nullptr || !own->defined())
       throw FormatError(
           cat("[load_model] ", source, ": ", module.type_name(), " has no parameter ", quote(key), " to mask"));
-    const std::string tensor = quote(path.empty() ? key : cat(path, ".", key));
+    const std::string tensor = quote(joined(path, key));
     if (masks_on(module, key) >= kMostMasks)
       throw LimitError(cat("[load_model] ", source, ": ", tensor, ": a tensor may have at most ", kMostMasks,
                            " masks one upon the other; got more"));
@@ -70,14 +72,15 @@ void attach_masks(Module& module, const json& entry, const std::string& path, co
 /// Whether a reader knows the type of this mask without being told: that of its original.
 bool has_plain_type(const Module& module, const std::string& mask) {
   if (dynamic_cast<const FakeSparsity*>(&module) != nullptr) return true;  // it tells
-  const std::string original = mask.substr(0, mask.size() - 5) + "_orig";
-  const Tensor* own = module.own_parameters().find(original);
+  const auto name = name_of_mask(mask);
+  const Tensor* own = name ? module.own_parameters().find(original_of(*name)) : nullptr;
   return module.own_buffers().find(mask)->dtype() == (own != nullptr ? own->dtype() : Dtype::f32);
 }
 
 bool is_mask_of_module(const Module& module, const std::string& name) {
   if (name == "mask" && dynamic_cast<const FakeSparsity*>(&module) != nullptr) return true;
-  return name.ends_with("_mask") && is_masked(module, name.substr(0, name.size() - 5));
+  const auto masked = name_of_mask(name);
+  return masked && is_masked(module, *masked);
 }
 
 /// Tensors grouped by the path of the module that owns them.
@@ -87,8 +90,10 @@ ByOwner group(const NamedTensors& all) {
   ByOwner out;
   for (const auto& [name, tensor] : all) {
     const std::size_t dot = name.rfind('.');
-    if (dot == std::string::npos) out[""].add(name, tensor);
-    else out[name.substr(0, dot)].add(name.substr(dot + 1), tensor);
+    if (dot == std::string::npos)
+      out[""].add(name, tensor);
+    else
+      out[name.substr(0, dot)].add(name.substr(dot + 1), tensor);
   }
   return out;
 }
@@ -97,12 +102,14 @@ ByOwner group(const NamedTensors& all) {
 void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& report) {
   if (given.shape() != own.shape() || is_floating(given.dtype()) != is_floating(own.dtype()))
     report.mismatched.push_back({name, given.shape(), own.shape()});
-  else own.replace_(given);
+  else
+    own.replace_(given);
 }
 
 /// The type of a mask that is stored as bits: that of its original in the file.
 Dtype mask_type(const NamedTensors& own, const std::string& mask, Dtype otherwise) {
-  const Tensor* original = mask.ends_with("_mask") ? own.find(mask.substr(0, mask.size() - 5) + "_orig") : nullptr;
+  const auto name = name_of_mask(mask);
+  const Tensor* original = name ? own.find(original_of(*name)) : nullptr;
   return original != nullptr && is_floating(original->dtype()) ? original->dtype() : otherwise;
 }
 
@@ -138,7 +145,8 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
         Tensor mask = slot;
         mask.replace_(read);
       } else {
-        const bool readable = !name.ends_with("_orig") || !unfilled.contains(name.substr(0, name.size() - 5) + "_mask");
+        const auto masked = name_of_original(name);
+        const bool readable = !masked || !unfilled.contains(mask_of(*masked));
         show(slot, prefix + name, readable ? with_masked_zeros(module, name, *given, budget) : *given, report);
       }
     };
@@ -159,8 +167,8 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 
 }  // namespace
 
-void save_model(const Module& model, const std::filesystem::path& path,
-                const std::map<std::string, std::string>& notes, const SaveOptions& options) {
+void save_model(const Module& model, const std::filesystem::path& path, const std::map<std::string, std::string>& notes,
+                const SaveOptions& options) {
   for (const auto& [where, module] : model.named_modules())
     if (!is_registered(module->type_name()))
       throw KeyError(cat("[save_model] type ", quote(module->type_name()), " at ", quote(where),
@@ -177,9 +185,12 @@ void save_model(const Module& model, const std::filesystem::path& path,
     const std::string owner = dot == std::string::npos ? "" : name.substr(0, dot);
     const Module* module = const_cast<Module&>(model).find_module(owner);
     const std::string own = dot == std::string::npos ? name : name.substr(dot + 1);
-    if (is_mask_of_module(*module, own) && is_binary(tensor) && has_plain_type(*module, own)) tensors.add(name, pack_bits(tensor));
-    else if (!options.masked_values && can_drop_masked(*module, own)) tensors.add(name, kept_values(*module, own));
-    else tensors.add(name, tensor);
+    if (is_mask_of_module(*module, own) && is_binary(tensor) && has_plain_type(*module, own))
+      tensors.add(name, pack_bits(tensor));
+    else if (!options.masked_values && can_drop_masked(*module, own))
+      tensors.add(name, kept_values(*module, own));
+    else
+      tensors.add(name, tensor);
   }
   tensors.metadata() = {notes.begin(), notes.end()};
   tensors.metadata()[kModelKey] = text;
@@ -200,8 +211,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
       !document.contains("model"))
     throw FormatError(cat("[load_model] ", source, ": metadata '", kModelKey, "' needs \"format\" and \"model\""));
   if (const std::int64_t format = document["format"]; format < 1 || format > kModelFormat)
-    throw FormatError(cat("[load_model] ", source, ": format version ", format, "; this library reads 1..",
-                          kModelFormat));
+    throw FormatError(
+        cat("[load_model] ", source, ": format version ", format, "; this library reads 1..", kModelFormat));
   const SkipInit no_random_numbers;
   ModulePtr model = module_from_json(document["model"], source, true, limits);
   std::uint64_t left = 8 * tensors.nbytes() + 8;
@@ -216,8 +227,8 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
     for (const auto& [name, tensor] : left) report.unexpected.push_back(path + "." + name);
   if (!report.empty())
-    throw FormatError(printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n",
-                                    to_string(report))));
+    throw FormatError(
+        printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report))));
   parametrize::check_parametrizations(attached, source);
   each_entry(*model, document["model"],
              [&](Module& m, const json& entry, const std::string&) { restore_parameters(m, entry, source); });

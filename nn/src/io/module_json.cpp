@@ -6,10 +6,11 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/conv.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/layers/conv.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/registry.h"
@@ -60,18 +61,22 @@ std::string_view packed_type(std::string_view type) {
 }
 
 json argument_to(const Argument& value) {
-  return std::visit([]<class T>(const T& v) -> json {
-    if constexpr (std::is_same_v<T, std::monostate>) return nullptr;
-    else return v;
-  }, value);
+  return std::visit(
+      []<class T>(const T& v) -> json {
+        if constexpr (std::is_same_v<T, std::monostate>)
+          return nullptr;
+        else
+          return v;
+      },
+      value);
 }
 
 struct Builder {
   const std::string& source;
   bool model_file;
   std::uint64_t most_axes;
-  mutable std::size_t modules = 0;  // listed so far
-  mutable std::size_t tensors = 0;  // held by those that are built
+  mutable std::size_t modules = 0;                // listed so far
+  mutable std::size_t tensors = 0;                // held by those that are built
   mutable std::set<const Module*> kept = {};      // of those that the program's classes made
   mutable std::vector<const Module*> roots = {};  // of what was made by one constructor, outermost first
 
@@ -161,8 +166,8 @@ struct Builder {
     if ((modules += list.size()) > kMostModules)
       throw LimitError(cat(where, ": a tree of more than ", kMostModules, " modules"));
     // A layer of ours with tensors of its own does not call children that a file adds: they would be dead weight.
-    const bool parametrized = list.size() == 1 && list[0].is_object() && list[0].contains("name") &&
-                              list[0]["name"] == parametrize::kChild;
+    const bool parametrized =
+        list.size() == 1 && list[0].is_object() && list[0].contains("name") && list[0]["name"] == parametrize::kChild;
     const bool may = !is_built_in(module.type_name()) ||
                      (model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
     if (!list.empty() && module.own_parameters().size() > 0 && !may)
@@ -248,7 +253,7 @@ void each_entry(Module& module, const json& entry, const EntryVisitor& visit, co
   const json& list = entry["modules"];
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string name = list[i].contains("name") ? list[i]["name"].get<std::string>() : cat(i);
-    each_entry(*module.child(name), list[i], visit, path.empty() ? name : path + "." + name);
+    each_entry(*module.child(name), list[i], visit, joined(path, name));
   }
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "coppice/engine/io/limits.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {

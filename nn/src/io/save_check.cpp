@@ -4,9 +4,11 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/nn/registry.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
@@ -19,28 +21,27 @@ namespace {
 using json = nlohmann::ordered_json;
 using parametrize::kChild, parametrize::ParametrizationList;
 
-std::string tensor_path(const std::string& path, std::string_view name) {
-  return quote(path.empty() ? std::string(name) : cat(path, ".", name));
-}
+std::string tensor_path(const std::string& path, std::string_view name) { return quote(joined(path, name)); }
 
 std::string module_path(const std::string& path) { return path.empty() ? "the top module" : "module " + quote(path); }
 
 /// A tensor that the registered type has not, or not of this shape, cannot be read back: where would it go?
 void check_slots(const Module& module, const Module& fresh, const std::string& path) {
   const auto check = [&](const std::string& name, const Tensor& tensor) {
-    for (const char* suffix : {"", "_orig", "_mask"}) {
-      const std::string end = suffix;
-      if (!name.ends_with(end)) continue;
-      const std::string base = name.substr(0, name.size() - end.size());
+    const auto of_original = name_of_original(name), of_mask = name_of_mask(name);
+    for (const std::optional<std::string_view> base_name :
+         {std::optional<std::string_view>(name), of_original, of_mask}) {
+      if (!base_name) continue;
+      const std::string base(*base_name);
       const Tensor slot = fresh.find_tensor(base);
       if (slot.defined() && slot.shape() != tensor.shape())
         throw NotSupported(cat("[save_model] ", tensor_path(path, name), " has shape ", tensor.shape(), " where a new ",
                                module.type_name(), " has ", slot.shape(), ", so nobody could load the file"));
-      if (slot.defined() && end != "_mask" && is_floating(slot.dtype()) != is_floating(tensor.dtype()))
+      if (slot.defined() && !of_mask && is_floating(slot.dtype()) != is_floating(tensor.dtype()))
         throw NotSupported(cat("[save_model] ", tensor_path(path, name), " holds ", tensor.dtype(), " where a new ",
                                module.type_name(), " has ", slot.dtype(), ", so nobody could load the file"));
       // Of a mask of a mask, weight_orig_orig, the base is masked itself.
-      if (fresh.has(base) || (!end.empty() && module.derived().contains(base))) return;
+      if (fresh.has(base) || (base != name && module.derived().contains(base))) return;
     }
     throw NotSupported(cat("[save_model] ", tensor_path(path, name), ": a new ", module.type_name(),
                            " has no such tensor, so nobody could load the file"));

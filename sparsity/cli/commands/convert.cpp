@@ -70,7 +70,7 @@ int run(const App& app, const Options& o) {
   const Loaded input = load_any(app, o.input);
   // A checkpoint that carries checksums keeps them; a model becomes a checkpoint for other programs.
   options.checksums = options.checksums || (input.model == nullptr && input.tensors.compared() > 0);
-  NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(app, o.input, *input.model);
+  NamedTensors tensors = input.model == nullptr ? input.tensors : plain_tensors(app, o.input, input.model);
   if (!o.dtype.empty()) tensors = converted(app, tensors, *dtype_from_name(o.dtype));
   check_fits(tensors, format);
 
@@ -83,9 +83,13 @@ int run(const App& app, const Options& o) {
 
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json) {
-    print("coppice.convert/1", {{"input", o.input}, {"output", o.output}, {"model", input.model != nullptr},
-                                {"tensors", tensors.size()}, {"tensor_bytes", tensors.nbytes()},
-                                {"file_bytes", bytes}, {"left_out", left_out}});
+    print("coppice.convert/1", {{"input", o.input},
+                                {"output", o.output},
+                                {"model", input.model != nullptr},
+                                {"tensors", tensors.size()},
+                                {"tensor_bytes", tensors.nbytes()},
+                                {"file_bytes", bytes},
+                                {"left_out", left_out}});
     return kDone;
   }
   print(cat(o.output, ": ", tensors.size(), " tensors, ", grouped(bytes), " bytes"));
@@ -100,8 +104,10 @@ void add_convert(App& app) {
   CLI::App* sub = app.command(
       "convert",
       "Writes the tensors of a file in another format, by the extension of the output: .pt and .pth of PyTorch,\n"
-      ".safetensors, .npz, or .npy for one tensor. Names, types, shapes and bits stay. Of a model file PyTorch's state\n"
-      "dict is written: masks as X_orig and X_mask, packed layers unpacked. Whatever is no tensor is left out and named.",
+      ".safetensors, .npz, or .npy for one tensor. Names, types, shapes and bits stay. Of a model file PyTorch's "
+      "state\n"
+      "dict is written: masks as X_orig and X_mask, packed layers unpacked. Whatever is no tensor is left out and "
+      "named.",
       "  coppice convert weights.pt -o weights.safetensors\n"
       "  coppice convert pruned.safetensors -o pruned.pt\n"
       "  coppice convert model.safetensors.index.json -o model.npz --dtype float32");

@@ -14,15 +14,16 @@
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/io/torch_file.h"
-#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/permanent.h"
 #include "coppice/nn/state_dict.h"
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
+#include "coppice/sparsity/prunable.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/training/finetune.h"
 
@@ -39,10 +40,19 @@ struct Options {
 
 constexpr double kSparsity = 0.9;
 /// All that the demo writes.
-constexpr const char* kFiles[] = {
-    "lenet_digits.pt", "lenet_digits.arch.json", "dense.safetensors", "train_images.npy", "train_classes.npy",
-    "test_images.npy", "test_classes.npy", "pruned_per_layer.safetensors", "pruned_global.safetensors",
-    "sparse.safetensors", "packed.safetensors", "packed_logits.npy", "report.json"};
+constexpr const char* kFiles[] = {"lenet_digits.pt",
+                                  "lenet_digits.arch.json",
+                                  "dense.safetensors",
+                                  "train_images.npy",
+                                  "train_classes.npy",
+                                  "test_images.npy",
+                                  "test_classes.npy",
+                                  "pruned_per_layer.safetensors",
+                                  "pruned_global.safetensors",
+                                  "sparse.safetensors",
+                                  "packed.safetensors",
+                                  "packed_logits.npy",
+                                  "report.json"};
 constexpr std::size_t kDataFiles = 7;  // of them, what --data-only writes
 
 /// One line of the table.
@@ -51,7 +61,7 @@ struct Entry {
   std::string file;
   nn::ModulePtr model;
   std::int64_t correct = 0;
-  WeightCount count;
+  sparsity::WeightCount count;
   Latency one, many;
 };
 
@@ -61,7 +71,8 @@ void prune(nn::Module& model, bool global) {
   for (const auto& [path, module] : model.named_modules())
     for (const auto& [name, tensor] : module->own_parameters())
       if (tensor.defined() && sparsity::is_prunable(name, tensor)) targets.emplace_back(module, name);
-  if (global) sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(kSparsity));
+  if (global)
+    sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(kSparsity));
   else
     for (const auto& [module, name] : targets) sparsity::prune::l1_unstructured(*module, name, kSparsity);
   nn::make_permanent(model);
@@ -161,7 +172,8 @@ class Demo {
 
   int report_data() {
     const std::vector<std::string> files(kFiles, kFiles + kDataFiles);
-    if (app_.json) print("coppice.demo/1", {{"folder", o_.folder}, {"files", files}});
+    if (app_.json)
+      print("coppice.demo/1", {{"folder", o_.folder}, {"files", files}});
     else
       for (const std::string& file : files)
         print(cat(path(file), ": ", grouped(static_cast<std::int64_t>(file_size(path(file)))), " bytes"));
@@ -176,7 +188,7 @@ class Demo {
     e.file = path(file);
     e.model = nn::load_model(path(file), app_.read);
     e.correct = sparsity::evaluate(*e.model, test_).correct;
-    e.count = count_weights(*e.model);
+    e.count = sparsity::count_weights(*e.model);
     entries_.push_back(std::move(e));
     check_interrupt();
   }
@@ -196,12 +208,12 @@ class Demo {
     train.seed = o_.seed;
     const sparsity::Dataset data = load_data(app_, "digits", Split::train, *model);
     Progress progress(app_, "     epoch", train.epochs);
-    const auto report = sparsity::finetune(*model, data, train, sparsity::is_prunable,
-                                           [&](const sparsity::EpochReport& r) {
-                                             progress.update(r.epoch, cat(percent(r.sparsity), " zeros"));
-                                             check_interrupt();
-                                             return true;
-                                           });
+    const auto report =
+        sparsity::finetune(*model, data, train, sparsity::is_prunable, [&](const sparsity::EpochReport& r) {
+          progress.update(r.epoch, cat(percent(r.sparsity), " zeros"));
+          check_interrupt();
+          return true;
+        });
     epochs_ = static_cast<std::int64_t>(report.epochs.size());
     nn::make_permanent(*model);
     add(cat("90 % gradual, ", epochs_, " epochs"), "sparse.safetensors", model);
@@ -233,12 +245,22 @@ class Demo {
   [[nodiscard]] Json json() const {
     Json models = Json::array();
     for (const Entry& e : entries_)
-      models.push_back({{"name", e.name}, {"file", e.file}, {"correct", e.correct}, {"count", test_.size()},
-                        {"zeros", e.count.zeros}, {"weights", e.count.weights}, {"file_bytes", file_size(e.file)},
-                        {"memory_bytes", memory_bytes(*e.model)}, {"batch_1_ms", e.one.p50},
+      models.push_back({{"name", e.name},
+                        {"file", e.file},
+                        {"correct", e.correct},
+                        {"count", test_.size()},
+                        {"zeros", e.count.zeros},
+                        {"weights", e.count.weights},
+                        {"file_bytes", file_size(e.file)},
+                        {"memory_bytes", memory_bytes(*e.model)},
+                        {"batch_1_ms", e.one.p50},
                         {"batch_64_ms", e.many.p50}});
-    return {{"schema", "coppice.demo/1"}, {"seed", o_.seed}, {"threads", num_threads()},
-            {"instructions", std::string(name_of(cpu_level()))}, {"epochs", epochs_}, {"models", models},
+    return {{"schema", "coppice.demo/1"},
+            {"seed", o_.seed},
+            {"threads", num_threads()},
+            {"instructions", std::string(name_of(cpu_level()))},
+            {"epochs", epochs_},
+            {"models", models},
             {"packed_in_own_process_correct", elsewhere_},
             {"layers", Json::parse(sparsity::decisions_to_json(decisions_))}};
   }
@@ -256,19 +278,20 @@ class Demo {
                             grouped(static_cast<std::int64_t>(bytes(e))), grouped(memory_bytes(*e.model)),
                             fixed(e.one.p50, 4) + " ms", fixed(e.many.p50, 3) + " ms"});
     const Entry& packed = entries_.back();
-    table.rows.push_back({"dense / packed", "", "", ratio(bytes(dense), bytes(packed)),
-                          ratio(static_cast<double>(memory_bytes(*dense.model)),
-                                static_cast<double>(memory_bytes(*packed.model))),
-                          ratio(dense.one.p50, packed.one.p50), ratio(dense.many.p50, packed.many.p50)});
+    table.rows.push_back(
+        {"dense / packed", "", "", ratio(bytes(dense), bytes(packed)),
+         ratio(static_cast<double>(memory_bytes(*dense.model)), static_cast<double>(memory_bytes(*packed.model))),
+         ratio(dense.one.p50, packed.one.p50), ratio(dense.many.p50, packed.many.p50)});
     print(table.text());
     print(cat("\nThe packed file, run by a process of its own: ", elsewhere_, " of ", test_.size(), " correct."));
-    print(cat("Times are medians, the models taking turns, on ", num_threads(), num_threads() == 1 ? " thread" : " threads", " with ",
-              name_of(cpu_level()), " instructions."));
+    print(cat("Times are medians, the models taking turns, on ", num_threads(),
+              num_threads() == 1 ? " thread" : " threads", " with ", name_of(cpu_level()), " instructions."));
     print("\nHow each layer is packed:");
     for (const auto& d : decisions_) print(cat("  ", d.path, " ", d.type, ": ", d.reason));
     print(cat("\nFiles are in ", o_.folder, "/ (report.json holds these numbers). To try next:"));
     print(cat("  ./coppice inspect ", path("packed.safetensors")));
-    print(cat("  ./coppice prune ", path("lenet_digits.pt"), " -o pruned.safetensors --method ln_structured --amount 0.5 "
+    print(cat("  ./coppice prune ", path("lenet_digits.pt"),
+              " -o pruned.safetensors --method ln_structured --amount 0.5 "
               "--n 2 --dim 0"));
   }
 
@@ -287,7 +310,8 @@ void add_demo(App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.command(
       "demo",
-      "The whole path on 1,797 handwritten digits: takes a network that PyTorch trained, prunes it, fine-tunes it with\n"
+      "The whole path on 1,797 handwritten digits: takes a network that PyTorch trained, prunes it, fine-tunes it "
+      "with\n"
       "the masks kept, packs it, runs the packed file in a process of its own, and shows what was gained. Files of an\n"
       "earlier demo in the folder are replaced.",
       "  coppice demo\n  coppice demo /tmp/digits --seed 7 --json");

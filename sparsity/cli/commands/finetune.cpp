@@ -5,7 +5,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/sparsity/training/finetune.h"
 
 namespace coppice::cli {
@@ -36,9 +36,13 @@ sparsity::FinetuneReport train(const Options& o, nn::Module& model, const sparsi
 }
 
 Json row_json(const sparsity::EpochReport& r) {
-  return {{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"sparsity", r.sparsity},
-          {"validation_correct", r.validation.correct}, {"validation_count", r.validation.count},
-          {"validation_loss", r.validation.loss}, {"best", r.best}};
+  return {{"epoch", r.epoch},
+          {"train_loss", r.train_loss},
+          {"sparsity", r.sparsity},
+          {"validation_correct", r.validation.correct},
+          {"validation_count", r.validation.count},
+          {"validation_loss", r.validation.loss},
+          {"best", r.best}};
 }
 
 int run(const App& app, Options o) {
@@ -86,8 +90,11 @@ int run(const App& app, Options o) {
   if (app.json) {
     Json rows = Json::array();
     for (const auto& r : report.epochs) rows.push_back(row_json(r));
-    print("coppice.finetune/1", {{"output", o.output}, {"seed", o.train.seed}, {"epochs", rows},
-                                 {"best_epoch", report.best_epoch}, {"stopped_early", report.stopped_early},
+    print("coppice.finetune/1", {{"output", o.output},
+                                 {"seed", o.train.seed},
+                                 {"epochs", rows},
+                                 {"best_epoch", report.best_epoch},
+                                 {"stopped_early", report.stopped_early},
                                  {"sparsity", best.sparsity}});
     return kDone;
   }
@@ -125,8 +132,11 @@ void add_finetune(App& app) {
   sub->add_option("--optimizer", o->optimizer, "adam, adamw or sgd")
       ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
       ->capture_default_str();
-  o->momentum_option = sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(finite(0, 1))->capture_default_str();
-  sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")->check(finite(0, 1e6))->capture_default_str();
+  o->momentum_option =
+      sub->add_option("--momentum", o->train.momentum, "Momentum of sgd")->check(finite(0, 1))->capture_default_str();
+  sub->add_option("--weight-decay", o->train.weight_decay, "Weight decay")
+      ->check(finite(0, 1e6))
+      ->capture_default_str();
   sub->add_option("--seed", o->train.seed, "Seed of order and split")
       ->transform(whole(0, UINT64_MAX))
       ->capture_default_str();
@@ -137,13 +147,14 @@ void add_finetune(App& app) {
       ->transform(whole(0, INT64_MAX))
       ->capture_default_str();
   o->ramp_option = sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
-      ->check(finite(0.01, 1))
-      ->capture_default_str();
+                       ->check(finite(0.01, 1))
+                       ->capture_default_str();
   o->checkpoint_option = sub->add_option(
       "--checkpoint", o->checkpoint,
       "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");
   o->names.add_options(sub);
-  sub->add_flag("--keep-masks", o->keep_masks, "Write the masks too, so that later training keeps them apart from zeros");
+  sub->add_flag("--keep-masks", o->keep_masks,
+                "Write the masks too, so that later training keeps them apart from zeros");
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

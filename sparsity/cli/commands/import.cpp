@@ -1,9 +1,11 @@
 #include "../tensors.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/nn/state_dict.h"
 
 namespace coppice::cli {
@@ -22,9 +24,9 @@ std::int64_t attach_masks(nn::Module& model, const NamedTensors& tensors) {
     for (const auto& [name, tensor] : module->own_parameters())
       if (tensor.defined()) names.push_back(name);
     for (const std::string& name : names) {
-      const std::string full = path.empty() ? name : path + "." + name;
-      const Tensor* mask = tensors.find(full + "_mask");
-      if (mask == nullptr || !tensors.contains(full + "_orig")) continue;
+      const std::string full = nn::joined(path, name);
+      const Tensor* mask = tensors.find(nn::mask_of(full));
+      if (mask == nullptr || !tensors.contains(nn::original_of(full))) continue;
       if (mask->shape() != module->tensor(name).shape()) continue;  // load_state_dict lists it with all others
       nn::attach_mask(*module, name, *mask);
       ++masked;
@@ -55,8 +57,8 @@ int run(const App& app, const Options& o) {
   });
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json)
-    print("coppice.import/1", {{"output", o.output}, {"tensors", tensors.size()}, {"masked", masked},
-                               {"file_bytes", bytes}});
+    print("coppice.import/1",
+          {{"output", o.output}, {"tensors", tensors.size()}, {"masked", masked}, {"file_bytes", bytes}});
   else
     print(cat(o.output, ": ", tensors.size(), " tensors", masked > 0 ? cat(", ", masked, " of them masked") : "", ", ",
               grouped(bytes), " bytes"));

@@ -3,6 +3,7 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/sparsity/prunable.h"
 
 namespace coppice::cli {
 namespace {
@@ -38,7 +39,7 @@ int run(const App& app, const Options& o) {
   for (const std::string& file : files_behind(app, o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
   const nn::ModulePtr model =
       nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
-  const WeightCount count = model == nullptr ? WeightCount() : count_weights(*model);
+  const sparsity::WeightCount count = model == nullptr ? sparsity::WeightCount() : sparsity::count_weights(*model);
   if (app.json) {
     Json out{{"file", o.file},
              {"model", model != nullptr},
@@ -62,7 +63,8 @@ int run(const App& app, const Options& o) {
   if (model != nullptr) {
     // Masks of bits and packed layers make the tensors' own zeros say little.
     print(cat("weights: ", grouped(count.weights), ", ", grouped(count.zeros), " of them zero (",
-              percent(count.weights == 0 ? 0 : static_cast<double>(count.zeros) / static_cast<double>(count.weights)), ")"));
+              percent(count.weights == 0 ? 0 : static_cast<double>(count.zeros) / static_cast<double>(count.weights)),
+              ")"));
     print(coppice::printable(model->describe()));
   }
   for (const std::string& path : tensors.skipped()) note(app, cat("left out: ", printable(path)));
@@ -73,8 +75,9 @@ int run(const App& app, const Options& o) {
 
 void add_inspect(App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* sub = app.command("inspect", "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules.",
-                              "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
+  CLI::App* sub =
+      app.command("inspect", "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules.",
+                  "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
   sub->add_option("FILE", o->file, "A .pt, .pth, .safetensors, .npz or .npy file, or a model file")->required();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

@@ -1,4 +1,4 @@
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
 
 #include "../data.h"
 #include "../tensors.h"
@@ -58,8 +58,10 @@ int run(const App& app, const Options& o) {
   const auto before = static_cast<std::int64_t>(file_size(o.model));
   const auto after = static_cast<std::int64_t>(file_size(o.output));
   if (app.json) {
-    print("coppice.pack/1", {{"output", o.output}, {"layers", Json::parse(sparsity::decisions_to_json(packed.decisions))},
-                             {"file_bytes_before", before}, {"file_bytes", after}});
+    print("coppice.pack/1", {{"output", o.output},
+                             {"layers", Json::parse(sparsity::decisions_to_json(packed.decisions))},
+                             {"file_bytes_before", before},
+                             {"file_bytes", after}});
     return kDone;
   }
   Table table{{"layer", "type", "zeros", "chosen"}, {}};
@@ -69,8 +71,8 @@ int run(const App& app, const Options& o) {
   }
   print(table.text());
   for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
-  print(cat(o.output, ": ", grouped(after), " bytes, ", fixed(static_cast<double>(before) / static_cast<double>(after), 1),
-            " times smaller than ", o.model));
+  print(cat(o.output, ": ", grouped(after), " bytes, ",
+            fixed(static_cast<double>(before) / static_cast<double>(after), 1), " times smaller than ", o.model));
   return kDone;
 }
 
@@ -78,12 +80,13 @@ int run(const App& app, const Options& o) {
 
 void add_pack(App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* sub = app.command(
-      "pack",
-      "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what it chose and\n"
-      "why, and writes a model file that runs in place. Masks are burned in.",
-      "  coppice pack sparse.safetensors -o packed.safetensors\n"
-      "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
+  CLI::App* sub =
+      app.command("pack",
+                  "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what "
+                  "it chose and\n"
+                  "why, and writes a model file that runs in place. Masks are burned in.",
+                  "  coppice pack sparse.safetensors -o packed.safetensors\n"
+                  "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   o->shape_option =

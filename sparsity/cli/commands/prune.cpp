@@ -5,7 +5,8 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/prune/prune.h"
 
 namespace coppice::cli {
@@ -70,18 +71,23 @@ void prune(const std::vector<Prunable>& targets, const Options& o, sparsity::Amo
   if (o.method.starts_with("global_")) {
     std::vector<methods::Target> all;
     for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
-    if (o.method == "global_l1") methods::global_unstructured(all, methods::L1Unstructured(amount, ties));
-    else methods::global_unstructured(all, methods::RandomUnstructured(amount, ties, &generator));
+    if (o.method == "global_l1")
+      methods::global_unstructured(all, methods::L1Unstructured(amount, ties));
+    else
+      methods::global_unstructured(all, methods::RandomUnstructured(amount, ties, &generator));
     return;
   }
   const NormOrder n = parse_order(o.n);
   for (const Prunable& t : targets)
     named(t.name, [&] {
-      if (o.method == "l1_unstructured") methods::l1_unstructured(*t.module, t.slot, amount, {}, ties);
+      if (o.method == "l1_unstructured")
+        methods::l1_unstructured(*t.module, t.slot, amount, {}, ties);
       else if (o.method == "random_unstructured")
         methods::random_unstructured(*t.module, t.slot, amount, ties, &generator);
-      else if (o.method == "ln_structured") methods::ln_structured(*t.module, t.slot, amount, n, o.dim, {}, ties);
-      else methods::random_structured(*t.module, t.slot, amount, o.dim, ties, &generator);
+      else if (o.method == "ln_structured")
+        methods::ln_structured(*t.module, t.slot, amount, n, o.dim, {}, ties);
+      else
+        methods::random_structured(*t.module, t.slot, amount, o.dim, ties, &generator);
     });
 }
 
@@ -96,7 +102,7 @@ std::vector<Row> rows_of(const std::vector<Prunable>& targets) {
   for (const Prunable& t : targets) {
     const Tensor value = t.value();
     rows.push_back({t.name, value.shape(), value.numel() - count_nonzero(value), value.numel(),
-                    value.numel() - count_nonzero(t.module->tensor(t.slot + "_mask"))});
+                    value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot)))});
   }
   return rows;
 }
@@ -130,14 +136,15 @@ void report(const App& app, const Options& o, const std::vector<Row>& rows) {
   }
   table.rows.push_back({"total", "", grouped(zeros), grouped(total), percent(share)});
   print(table.text());
-  if (o.dry_run) print("dry run: nothing was written");
-  else print(cat(o.output, ": ", grouped(static_cast<std::int64_t>(file_size(o.output))), " bytes"));
+  if (o.dry_run)
+    print("dry run: nothing was written");
+  else
+    print(cat(o.output, ": ", grouped(static_cast<std::int64_t>(file_size(o.output))), " bytes"));
 }
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  if (!o.method.ends_with("_structured"))
-    only_with(*o.dim_option, "ln_structured and random_structured");
+  if (!o.method.ends_with("_structured")) only_with(*o.dim_option, "ln_structured and random_structured");
   if (o.method != "ln_structured") only_with(*o.n_option, "ln_structured");
   sparsity::Amount amount = 0;
   try {
@@ -174,21 +181,22 @@ void add_prune(App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.command(
       "prune",
-      "Prunes the weights of a model file or of a bare checkpoint in one shot, with PyTorch's semantics. A model stays a\n"
-      "model; a checkpoint keeps its tensor names, and one in shards becomes one file. Where masks are there already, the\n"
+      "Prunes the weights of a model file or of a bare checkpoint in one shot, with PyTorch's semantics. A model stays "
+      "a\n"
+      "model; a checkpoint keeps its tensor names, and one in shards becomes one file. Where masks are there already, "
+      "the\n"
       "amount counts what they leave.",
       "  coppice prune model.safetensors -o pruned.safetensors --method global_l1 --amount 0.9\n"
       "  coppice prune weights.pt -o pruned.safetensors --method ln_structured --amount 2 --n 2 --dim 0 --keep-masks");
   sub->add_option("IN", o->input, "Model file, or .pt, .pth, .safetensors, .safetensors.index.json, .npz")->required();
   sub->add_option("-o,--output", o->output, "File to write");
-  sub->add_option("--method", o->method, "How to choose")
-      ->check(CLI::IsMember(kMethods))
-      ->capture_default_str();
+  sub->add_option("--method", o->method, "How to choose")->check(CLI::IsMember(kMethods))->capture_default_str();
   sub->add_option("--amount", o->amount,
                   "How much: with a point or exponent a fraction (0.9), else a count of elements or slices; of all "
                   "tensors together for the global methods")
       ->required();
-  o->n_option = sub->add_option("--n", o->n, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")->capture_default_str();
+  o->n_option = sub->add_option("--n", o->n, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")
+                    ->capture_default_str();
   o->dim_option = sub->add_option("--dim", o->dim, "Structured methods: the axis whose slices go")
                       ->transform(whole(INT64_MIN, INT64_MAX))
                       ->capture_default_str();

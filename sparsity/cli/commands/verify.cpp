@@ -7,7 +7,7 @@
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {

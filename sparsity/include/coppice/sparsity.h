@@ -5,7 +5,8 @@
 
 #include "coppice/sparsity/amount.h"
 #include "coppice/sparsity/mask_ops.h"
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
+#include "coppice/sparsity/prunable.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"
 #include "coppice/sparsity/training/callback.h"

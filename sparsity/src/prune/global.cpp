@@ -3,6 +3,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/shape_ops.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "left.h"
 #include "target.h"
@@ -16,15 +17,15 @@ Tensor given_scores(const Target& target, const Shape& shape, const TargetScores
   if (given == scores.end()) return {};
   if (!given->second.defined()) throw TypeError(cat("[global_unstructured] scores of '", target.second, "' undefined"));
   if (given->second.numel() != shape.numel())
-    throw IndexError(cat("[global_unstructured] scores ", given->second.shape(), " for '", target.second,
-                         "' of shape ", shape));
+    throw IndexError(
+        cat("[global_unstructured] scores ", given->second.shape(), " for '", target.second, "' of shape ", shape));
   return given->second.detach();
 }
 
 /// The mask of `target` so far; undefined if it has none.
 Tensor mask_so_far(const Target& target) {
   const auto& [module, name] = target;
-  return nn::is_masked(*module, name) ? module->tensor(name + "_mask").detach() : Tensor();
+  return nn::is_masked(*module, name) ? module->tensor(nn::mask_of(name)).detach() : Tensor();
 }
 
 /// Masks by any method, which sees all values that are left as one axis.
@@ -83,9 +84,12 @@ void global_unstructured(const std::vector<Target>& targets, const MethodPtr& me
     methods.push_back(named(std::make_shared<CustomFromMask>(mask), targets[i].second));
     const auto before = current.find(targets[i]);
     const Tensor& so_far = before == current.end() ? all[i].mask : before->second;
-    if (final && before == current.end()) results.push_back(mask);
-    else if (so_far.defined()) results.push_back(combine(*methods.back(), mask.to(all[i].dtype), so_far));
-    else results.push_back(methods.back()->first_mask(mask, all[i].dtype));
+    if (final && before == current.end())
+      results.push_back(mask);
+    else if (so_far.defined())
+      results.push_back(combine(*methods.back(), mask.to(all[i].dtype), so_far));
+    else
+      results.push_back(methods.back()->first_mask(mask, all[i].dtype));
     current.insert_or_assign(targets[i], results.back());
   }
   for (std::size_t i = 0; i < targets.size(); ++i)

@@ -2,6 +2,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
+#include "coppice/nn/masks/names.h"
 #include "target.h"
 
 namespace coppice::sparsity::prune {
@@ -21,14 +22,15 @@ MethodPtr joined(const nn::Module& module, const std::string& name, MethodPtr me
   all->set_tensor_name(name);
   if (const auto* several = dynamic_cast<const PruningContainer*>(before.get()))
     for (const MethodPtr& m : *several) all->add_pruning_method(named(m, name));
-  else all->add_pruning_method(named(before, name));
+  else
+    all->add_pruning_method(named(before, name));
   all->add_pruning_method(std::move(method));
   return all;
 }
 
 Tensor prunable_original(const nn::Module& module, std::string_view name) {
   const std::string key(name);
-  if (nn::is_masked(module, key)) return module.tensor(key + "_orig");
+  if (nn::is_masked(module, key)) return module.tensor(nn::original_of(key));
   const auto where = [&] { return cat("[prune] '", name, "' of ", module.type_name()); };
   const Tensor* slot = module.own_parameters().find(key);
   if (slot == nullptr) {
@@ -36,8 +38,8 @@ Tensor prunable_original(const nn::Module& module, std::string_view name) {
     throw TypeError(cat(where(), " is not a parameter"));
   }
   if (!slot->defined()) throw TypeError(cat(where(), " is an empty slot"));
-  for (const char* suffix : {"_orig", "_mask"})
-    if (module.has(key + suffix)) throw KeyError(cat(where(), ": '", name, suffix, "' is taken"));
+  for (const std::string& needed : {nn::original_of(key), nn::mask_of(key)})
+    if (module.has(needed)) throw KeyError(cat(where(), ": '", needed, "' is taken"));
   return *slot;
 }
 
@@ -78,7 +80,7 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
   const MethodPtr all = joined(module, key, method);
   const bool first = all == method;
   const Tensor mask = first ? method->first_mask(ranked, prunable_original(module, key).dtype())
-                            : all->compute_mask(ranked, module.tensor(key + "_mask").detach());
+                            : all->compute_mask(ranked, module.tensor(nn::mask_of(key)).detach());
   if (!mask.defined()) throw TypeError(cat("[prune] ", method->type_name(), " returned no mask"));
   nn::set_mask(module, key, mask, all);
   return all;

@@ -9,8 +9,8 @@
 #include "coppice/engine/random.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/state_dict.h"
 #include "engine/io/io_support.h"
 

@@ -1,5 +1,6 @@
 // Traps of torch.nn.utils.prune that concern amounts, ranking and masks: reproduced, or better on purpose where
-// docs/differences.md says so. What is better about failed calls is in errors_test, about stale weights in nn/masked_test.
+// docs/differences.md says so. What is better about failed calls is in errors_test, about stale weights in
+// nn/masks/masked_test.
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -11,7 +11,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/parallel.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/linear.h"
 #include "coppice/nn/optim.h"
 #include "sparsity/training/diary.h"
 

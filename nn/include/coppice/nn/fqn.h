@@ -9,6 +9,9 @@
 
 namespace coppice::nn {
 
+/// "a.b" and "c" -> "a.b.c"; either may be empty.
+[[nodiscard]] std::string joined(std::string_view path, std::string_view name);
+
 /// The path of `module` below `model`, the first in order of children; "" for the model itself; nothing if it is not
 /// in the tree. Source: torch/ao/pruning/sparsifier/utils.py
 [[nodiscard]] std::optional<std::string> module_to_fqn(const Module& model, const Module& module);

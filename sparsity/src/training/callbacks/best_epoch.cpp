@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "coppice/engine/error.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/training/callbacks/gradual_pruning.h"
 

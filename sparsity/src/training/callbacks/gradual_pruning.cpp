@@ -7,23 +7,11 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/select.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/amount.h"
 
 namespace coppice::sparsity {
-namespace {
-
-/// Whether a parameter is what a mask is applied to already.
-bool is_original(const nn::Module& module, const std::string& name) {
-  return name.ends_with("_orig") && nn::is_masked(module, name.substr(0, name.size() - 5));
-}
-
-}  // namespace
-
-bool is_prunable(const std::string& path, const Tensor& weight) {
-  const std::size_t dot = path.rfind('.');
-  return is_floating(weight.dtype()) && weight.dim() >= 2 &&
-         path.compare(dot == std::string::npos ? 0 : dot + 1, 6, "weight") == 0;
-}
 
 std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& filter) {
   struct Target {
@@ -33,7 +21,7 @@ std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& 
   std::vector<Target> targets;
   for (const auto& [path, module] : model.named_modules())
     for (const auto& [name, tensor] : module->own_parameters())
-      if (tensor.defined() && !is_original(*module, name) && filter(path.empty() ? name : path + "." + name, tensor))
+      if (tensor.defined() && !nn::is_original(*module, name) && filter(nn::joined(path, name), tensor))
         targets.push_back({module, name});
   NoGrad guard;
   for (const Target& t : targets) {

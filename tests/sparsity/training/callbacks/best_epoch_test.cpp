@@ -4,7 +4,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/linear.h"
 
 using namespace coppice;
 using namespace coppice::sparsity;

@@ -7,8 +7,8 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/softmax.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
 #include "coppice/sparsity/training/trainer.h"
 
 using namespace coppice;

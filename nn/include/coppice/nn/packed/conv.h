@@ -2,13 +2,13 @@
 
 #include <array>
 
-#include "coppice/nn/conv.h"
+#include "coppice/nn/layers/conv.h"
 #include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::nn {
 
-/// nn::Conv2d of one group with a packed weight, for inference: the matrix [out, in * kh * kw] times the columns of each
-/// image.  x: [n, in, h, w]
+/// nn::Conv2d of one group with a packed weight, for inference: the matrix [out, in * kh * kw] times the columns of
+/// each image.  x: [n, in, h, w]
 class PackedConv2d final : public Implements<PackedConv2d, PackedLayer> {
  public:
   static constexpr std::string_view kType = "PackedConv2d";
@@ -21,6 +21,7 @@ class PackedConv2d final : public Implements<PackedConv2d, PackedLayer> {
                                                                 const ConvOptions& options, PackedFormat format);
   explicit PackedConv2d(const Arguments& a);
   [[nodiscard]] Arguments arguments() const override;
+  [[nodiscard]] std::string_view dense_type() const override { return "Conv2d"; }
   [[nodiscard]] Tensor unpacked() const override;
 
  protected:

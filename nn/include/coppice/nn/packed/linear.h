@@ -13,6 +13,7 @@ class PackedLinear final : public Implements<PackedLinear, PackedLayer> {
                                                                 PackedFormat format);
   explicit PackedLinear(const Arguments& a);
   [[nodiscard]] Arguments arguments() const override;
+  [[nodiscard]] std::string_view dense_type() const override { return "Linear"; }
   [[nodiscard]] Tensor unpacked() const override { return weight().unpack(); }
 
  protected:

@@ -24,6 +24,8 @@ class PackedLayer : public UnaryModule, public AdoptsTensors {
   /// pass over the numbers of rows and columns.
   /// @throws StateError  before adopt() brought the values, and if the buffers are no matrix of this format and size
   [[nodiscard]] PackedMatrix weight() const;
+  /// Registered name of the layer that this one stands for; it takes the same arguments but "format".
+  [[nodiscard]] virtual std::string_view dense_type() const = 0;
   /// The weight as the dense tensor that was packed. Subnormal values have become 0.
   [[nodiscard]] virtual Tensor unpacked() const = 0;
   void adopt(const NamedTensors& own) override;

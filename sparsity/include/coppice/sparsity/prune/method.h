@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 
 namespace coppice::sparsity::prune {
 

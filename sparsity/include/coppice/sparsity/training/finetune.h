@@ -49,11 +49,11 @@ struct FinetuneReport {
 
 /// Trains `model` with cross-entropy and leaves the best epoch in it, in eval mode.
 ///
-/// Weights chosen by `filter` are masked (nn/masked.h): existing masks are kept, existing zeros become masks, and with
-/// `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta until `ramp` of the epochs.
-/// Pruned entries stay at zero; nothing that is masked returns. The best model is chosen by the validation part among
-/// the epochs at the final sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for any
-/// number of threads.
+/// Weights chosen by `filter` are masked (nn/masks/masked.h): existing masks are kept, existing zeros become masks, and
+/// with `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta until `ramp` of the
+/// epochs. Pruned entries stay at zero; nothing that is masked returns. The best model is chosen by the validation part
+/// among the epochs at the final sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for
+/// any number of threads.
 /// @param progress  called after every epoch; returning false stops as an early stop would
 /// @throws ValueError  for options out of range, or a loss that is not finite; FormatError  for a checkpoint that is
 ///         damaged or of another model, data or recipe; IoError; the model is then as before the call

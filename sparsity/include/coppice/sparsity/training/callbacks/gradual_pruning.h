@@ -1,21 +1,16 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "coppice/engine/tie_rule.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/sparsity/prunable.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"
 #include "coppice/sparsity/training/callback.h"
 
 namespace coppice::sparsity {
-
-/// Which weights take part: by their dotted path, such as "0.weight".
-using WeightFilter = std::function<bool(const std::string& path, const Tensor& weight)>;
-/// Floating, two or more axes, and a last name component that starts with "weight": what the command line takes too.
-[[nodiscard]] bool is_prunable(const std::string& path, const Tensor& weight);
 
 /// Masks every chosen weight by its zeros, unless it has a mask already: what the model computes stays the same.
 /// @return  all masked weights of the model

@@ -1,4 +1,4 @@
-#include "coppice/nn/lstm.h"
+#include "coppice/nn/layers/lstm.h"
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
@@ -22,8 +22,8 @@ void check(const LstmSettings& s) {
                          " and ", kMostLayers, " the latter two; got ", s.input_size, ", ", s.hidden_size, " and ",
                          s.num_layers));
   if (s.proj_size < 0 || s.proj_size >= s.hidden_size)
-    throw ValueError(cat("[LSTM] proj_size must be in 0..hidden_size - 1 = ", s.hidden_size - 1, "; got ",
-                         s.proj_size));
+    throw ValueError(
+        cat("[LSTM] proj_size must be in 0..hidden_size - 1 = ", s.hidden_size - 1, "; got ", s.proj_size));
   if (!(s.dropout >= 0 && s.dropout <= 1)) throw ValueError(cat("[LSTM] dropout must be in 0..1; got ", s.dropout));
 }
 
@@ -61,9 +61,10 @@ LSTM::LSTM(const Arguments& a)
 
 Arguments LSTM::arguments() const {
   const LstmSettings& s = settings_;
-  return {{"input_size", s.input_size}, {"hidden_size", s.hidden_size},     {"num_layers", s.num_layers},
-          {"bias", s.bias},             {"batch_first", s.batch_first},     {"dropout", s.dropout},
-          {"proj_size", s.proj_size},   {"bidirectional", s.bidirectional}};
+  return {{"input_size", s.input_size},   {"hidden_size", s.hidden_size},
+          {"num_layers", s.num_layers},   {"bias", s.bias},
+          {"batch_first", s.batch_first}, {"dropout", s.dropout},
+          {"proj_size", s.proj_size},     {"bidirectional", s.bidirectional}};
 }
 
 TensorList LSTM::flat_weights() const {
@@ -79,10 +80,12 @@ TensorList LSTM::forward(const TensorList& inputs) const {
   Tensor x = inputs[0];
   const bool batched = x.dim() == 3;
   if ((!batched && x.dim() != 2) || x.size(-1) != s.input_size)
-    throw ShapeError(cat("[LSTM] needs x: [", s.batch_first ? "n, t" : "t, n", ", ", s.input_size, "]; got ",
-                         x.shape()));
-  if (!batched) x = x.reshape(Shape{x.size(0), 1, x.size(1)});
-  else if (s.batch_first) x = transpose(x, 0, 1);
+    throw ShapeError(
+        cat("[LSTM] needs x: [", s.batch_first ? "n, t" : "t, n", ", ", s.input_size, "]; got ", x.shape()));
+  if (!batched)
+    x = x.reshape(Shape{x.size(0), 1, x.size(1)});
+  else if (s.batch_first)
+    x = transpose(x, 0, 1);
 
   const std::int64_t directions = s.bidirectional ? 2 : 1;
   const std::int64_t out = s.proj_size > 0 ? s.proj_size : s.hidden_size;

@@ -1,4 +1,4 @@
-#include "coppice/nn/pooling.h"
+#include "coppice/nn/layers/pooling.h"
 
 namespace coppice::nn {
 namespace {

@@ -1,4 +1,4 @@
-#include "coppice/nn/activation.h"
+#include "coppice/nn/layers/activation.h"
 
 #include "coppice/engine/checked.h"
 namespace coppice::nn {

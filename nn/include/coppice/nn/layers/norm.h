@@ -60,7 +60,8 @@ class BatchNorm2d final : public Implements<BatchNorm2d, BatchNorm> {
   [[nodiscard]] Tensor forward(const Tensor& x) const override;
 };
 
-/// Normalises over the last axes, whose sizes are `shape`, with the biased variance; weight (1) and bias (0) of `shape`.
+/// Normalises over the last axes, whose sizes are `shape`, with the biased variance; weight (1) and bias (0) of
+/// `shape`.
 class LayerNorm final : public Implements<LayerNorm> {
  public:
   static constexpr std::string_view kType = "LayerNorm";

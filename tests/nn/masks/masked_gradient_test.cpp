@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "coppice/engine.h"
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 #include "support/gradcheck.h"
 #include "support/overwrite.h"
 

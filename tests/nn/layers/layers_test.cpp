@@ -183,7 +183,8 @@ TEST_SUITE("nn/layers") {
     CHECK_THROWS_AS((Conv1d(ConvSettings{1, 1, {3}, {.dilation = {0}}, true})), ValueError);
     CHECK_THROWS_AS((void)Conv2d(3, 4, 3)(ones({1, 2, 5, 5})), ShapeError);
     CHECK_THROWS_AS((void)Conv2d(3, 4, 3)(ones({1, 3, 2, 5})), ShapeError);
-    CHECK_THROWS_AS((void)make_module("Conv2d", {{"in_channels", std::int64_t{1}}, {"out_channels", std::int64_t{1}},
+    CHECK_THROWS_AS((void)make_module("Conv2d", {{"in_channels", std::int64_t{1}},
+                                                 {"out_channels", std::int64_t{1}},
                                                  {"kernel_size", std::int64_t{1}},
                                                  {"padding_mode", std::string("reflect")}}),
                     NotSupported);

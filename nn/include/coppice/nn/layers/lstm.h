@@ -23,7 +23,8 @@ struct LstmSettings {
 class LSTM final : public Implements<LSTM, Module> {
  public:
   static constexpr std::string_view kType = "LSTM";
-  /// @throws ValueError  for sizes below 1, more than 1000 layers, proj_size outside 0 .. hidden_size - 1, dropout outside 0..1
+  /// @throws ValueError  for sizes below 1, more than 1000 layers, proj_size outside 0 .. hidden_size - 1, dropout
+  /// outside 0..1
   explicit LSTM(const LstmSettings& settings);
   explicit LSTM(const Arguments& a);
   [[nodiscard]] Arguments arguments() const override;

@@ -1,4 +1,4 @@
-#include "coppice/nn/fake_sparsity.h"
+#include "coppice/nn/masks/fake_sparsity.h"
 
 #include <doctest/doctest.h>
 
@@ -67,7 +67,9 @@ TEST_SUITE("nn/fake_sparsity") {
   TEST_CASE("masks of bool and integers keep the weight's type, wider ones and other shapes are refused") {
     const auto m = small();
     const Names before = names(m->named_parameters());
-    SUBCASE("bool") { register_parametrization(*m, "weight", std::make_shared<FakeSparsity>(kMask.to(Dtype::boolean))); }
+    SUBCASE("bool") {
+      register_parametrization(*m, "weight", std::make_shared<FakeSparsity>(kMask.to(Dtype::boolean)));
+    }
     SUBCASE("int8") { register_parametrization(*m, "weight", std::make_shared<FakeSparsity>(kMask.to(Dtype::i8))); }
     if (is_parametrized(*m)) {
       CHECK(m->tensor("weight") == Tensor::of({{1, 0, 3}, {0, 5, 0}}));
@@ -256,7 +258,8 @@ TEST_SUITE("nn/fake_sparsity") {
   TEST_CASE("a registration that fails leaves the modes of the parametrization's own parts") {
     const auto m = small();
     const auto part = std::make_shared<nn::ReLU>();
-    const auto p = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{part, std::make_shared<test::FirstRow>()});
+    const auto p = std::make_shared<nn::Sequential>(
+        std::initializer_list<nn::ModulePtr>{part, std::make_shared<test::FirstRow>()});
     part->eval();
     CHECK_THROWS_AS(register_parametrization(*m, "weight", p), ValueError);
     CHECK_FALSE(part->training());

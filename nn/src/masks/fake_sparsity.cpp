@@ -1,4 +1,4 @@
-#include "coppice/nn/fake_sparsity.h"
+#include "coppice/nn/masks/fake_sparsity.h"
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
@@ -32,7 +32,8 @@ Arguments FakeSparsity::arguments() const {
 
 Tensor FakeSparsity::forward(const Tensor& x) const {
   const Tensor now = mask();
-  if (now.shape() != x.shape()) throw ShapeError(cat("[FakeSparsity] mask ", now.shape(), " for a tensor of shape ", x.shape()));
+  if (now.shape() != x.shape())
+    throw ShapeError(cat("[FakeSparsity] mask ", now.shape(), " for a tensor of shape ", x.shape()));
   return mul(now, x);
 }
 

@@ -1,4 +1,4 @@
-#include "coppice/sparsity/pack.h"
+#include "coppice/sparsity/pack/pack.h"
 
 #include <algorithm>
 #include <map>
@@ -8,12 +8,11 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/ops/reduce.h"
-#include "coppice/nn/conv.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/packed/conv.h"
-#include "coppice/nn/packed/linear.h"
+#include "coppice/nn/packed/packed_layer.h"
 #include "coppice/nn/permanent.h"
-#include "pack_timing.h"
+#include "coppice/nn/replace.h"
+#include "layers.h"
+#include "timing.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -22,60 +21,31 @@ namespace {
 struct Layer {
   std::string path;
   const nn::Module* module;
+  const PackableLayer* row;
   std::optional<Shape> input;  // without the batch axis; none where it would hold 2^40 values
 };
 
-/// Whether a packed layer can stand for this one.
-bool can_pack(const nn::Module& m) {
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(&m);
-  if (conv == nullptr && dynamic_cast<const nn::Linear*>(&m) == nullptr) return false;
-  const Tensor weight = m.tensor("weight"), bias = m.find_tensor("bias");
-  if (weight.dtype() != Dtype::f32 || (bias.defined() && bias.dtype() != Dtype::f32)) return false;
-  if (!m.children().empty()) return false;  // a program hung modules of its own into the layer: they would be lost
-  return conv == nullptr || nn::PackedConv2d::takes(weight.shape(), conv->options());
-}
-
-/// A sample of a size that makes sense when nothing is known: a vector, or an image of 64 positions.
-std::optional<Shape> default_input(const nn::Module& m) {
-  const Tensor w = m.tensor("weight");
-  if (w.dim() == 2) return Shape{w.size(1)};
-  const std::vector<std::int64_t>& dilation = dynamic_cast<const nn::Conv2d&>(m).options().dilation;
-  const std::int64_t height = (w.size(2) - 1) * dilation.front() + 8, width = (w.size(3) - 1) * dilation.back() + 8;
-  const double values = static_cast<double>(w.size(1)) * static_cast<double>(height) * static_cast<double>(width);
-  if (values > 0x1p40) return std::nullopt;
-  return Shape{w.size(1), height, width};
-}
-
-Shape without_batch(const Shape& shape) {
-  return Shape(shape.sizes().subspan(1));
-}
+Shape without_batch(const Shape& shape) { return Shape(shape.sizes().subspan(1)); }
 
 std::vector<Layer> layers_of(nn::Module& model, const Tensor& example) {
   std::vector<Layer> out;
   for (const auto& [path, module] : model.named_modules())
-    if (can_pack(*module)) out.push_back({path, module, default_input(*module)});
+    if (const PackableLayer* row = packable(*module)) out.push_back({path, module, row, row->default_input(*module)});
   if (!example.defined()) return out;
   std::vector<nn::HookHandle> handles;
   std::map<const nn::Module*, Shape> seen;
   for (const Layer& layer : out)
-    handles.push_back(const_cast<nn::Module*>(layer.module)->register_forward_pre_hook(
-        [&seen](const nn::Module& m, const TensorList& in) -> std::optional<TensorList> {
-          if (!in.empty() && in[0].dim() > 1) seen[&m] = without_batch(in[0].shape());
-          return std::nullopt;
-        }));
+    handles.push_back(const_cast<nn::Module*>(layer.module)
+                          ->register_forward_pre_hook(
+                              [&seen](const nn::Module& m, const TensorList& in) -> std::optional<TensorList> {
+                                if (!in.empty() && in[0].dim() > 1) seen[&m] = without_batch(in[0].shape());
+                                return std::nullopt;
+                              }));
   (void)model(example);
   for (nn::HookHandle& handle : handles) handle.remove();
   for (Layer& layer : out)
     if (const auto found = seen.find(layer.module); found != seen.end()) layer.input = found->second;
   return out;
-}
-
-nn::ModulePtr packed_layer(const nn::Module& m, PackedFormat format) {
-  const Tensor weight = m.tensor("weight");
-  const Tensor bias = m.find_tensor("bias");
-  if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&m))
-    return nn::PackedConv2d::from_dense(weight, bias, conv->options(), format);
-  return nn::PackedLinear::from_dense(weight, bias, format);
 }
 
 std::string describe(const PackCandidate& c, std::int64_t dense_bytes) {
@@ -140,7 +110,7 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
     std::vector<const nn::Module*> racers{layer.module};
     for (const PackedFormat format : all_packed_formats()) {
       if (format == PackedFormat::dense) continue;
-      const nn::ModulePtr packed = packed_layer(*layer.module, format);
+      const nn::ModulePtr packed = layer.row->pack(*layer.module, format);
       const auto bytes = dynamic_cast<const nn::PackedLayer&>(*packed).weight().nbytes();
       d.candidates.push_back({format, static_cast<std::int64_t>(bytes), 0, 0});
       if (!options.measure) continue;
@@ -161,16 +131,6 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
   return d;
 }
 
-/// Where a module stands: the modules that hold it, each with its name there. A shared module has several.
-using Places = std::map<const nn::Module*, std::vector<std::pair<nn::Module*, std::string>>>;
-
-Places places_in(nn::Module& root) {
-  Places out;
-  for (const auto& [path, parent] : root.named_modules())
-    for (const auto& [name, child] : parent->children()) out[child.get()].emplace_back(parent, name);
-  return out;
-}
-
 }  // namespace
 
 Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& example) {
@@ -179,19 +139,16 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
   Packed out{model.clone(), {}};
   out.model->eval();
   nn::make_permanent(*out.model);
-  const Places places = places_in(*out.model);
+  nn::Replacements packed;
   for (const Layer& layer : layers_of(*out.model, example)) {
     out.decisions.push_back(decide(layer, options));
     const PackDecision& d = out.decisions.back();
     if (d.chosen == PackedFormat::dense) continue;
-    nn::ModulePtr replacement = packed_layer(*layer.module, d.chosen);
+    const nn::ModulePtr replacement = layer.row->pack(*layer.module, d.chosen);
     replacement->eval();
-    if (layer.path.empty()) {
-      out.model = replacement;
-      break;  // it has no modules
-    }
-    for (const auto& [parent, name] : places.at(layer.module)) parent->add_module(name, replacement);
+    packed.emplace(layer.module, replacement);
   }
+  out.model = nn::replace_modules(out.model, packed);
   return out;
 }
 
@@ -200,10 +157,17 @@ std::string decisions_to_json(const std::vector<PackDecision>& decisions) {
   for (const PackDecision& d : decisions) {
     nlohmann::ordered_json candidates = nlohmann::ordered_json::array();
     for (const PackCandidate& c : d.candidates)
-      candidates.push_back({{"format", std::string(name_of(c.format))}, {"bytes", c.bytes},
-                            {"us_batch_1", c.microseconds_1}, {"us_batch_64", c.microseconds_64}});
-    list.push_back({{"module", d.path}, {"type", d.type}, {"elements", d.elements}, {"nonzeros", d.nonzeros},
-                    {"chosen", std::string(name_of(d.chosen))}, {"reason", d.reason}, {"candidates", candidates}});
+      candidates.push_back({{"format", std::string(name_of(c.format))},
+                            {"bytes", c.bytes},
+                            {"us_batch_1", c.microseconds_1},
+                            {"us_batch_64", c.microseconds_64}});
+    list.push_back({{"module", d.path},
+                    {"type", d.type},
+                    {"elements", d.elements},
+                    {"nonzeros", d.nonzeros},
+                    {"chosen", std::string(name_of(d.chosen))},
+                    {"reason", d.reason},
+                    {"candidates", candidates}});
   }
   return list.dump();
 }

@@ -1,4 +1,4 @@
-#include "coppice/nn/norm.h"
+#include "coppice/nn/layers/norm.h"
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
@@ -25,8 +25,8 @@ Tensor filled(const Shape& shape, double value) {
 
 BatchNorm::BatchNorm(std::string_view type, const BatchNormSettings& s) : settings_(s) {
   if (s.features < 1 || !(s.eps >= 0))
-    throw ValueError(cat("[", type, "] num_features must be at least 1 and eps at least 0; got ", s.features, " and ",
-                         s.eps));
+    throw ValueError(
+        cat("[", type, "] num_features must be at least 1 and eps at least 0; got ", s.features, " and ", s.eps));
   register_parameter("weight", s.affine ? filled({s.features}, 1) : Tensor());
   register_parameter("bias", s.affine ? filled({s.features}, 0) : Tensor());
   if (!s.track_running_stats) return;
@@ -39,8 +39,10 @@ BatchNormSettings BatchNorm::settings_from(const Arguments& a) {
   BatchNormSettings s;
   s.features = a.integer("num_features");
   s.eps = a.number("eps", s.eps);
-  if (a.boolean("cumulative", false)) s.momentum.reset();
-  else s.momentum = a.number("momentum", 0.1);
+  if (a.boolean("cumulative", false))
+    s.momentum.reset();
+  else
+    s.momentum = a.number("momentum", 0.1);
   s.affine = a.boolean("affine", true);
   s.track_running_stats = a.boolean("track_running_stats", true);
   return s;
@@ -48,8 +50,10 @@ BatchNormSettings BatchNorm::settings_from(const Arguments& a) {
 
 Arguments BatchNorm::arguments() const {
   Arguments a{{"num_features", settings_.features}, {"eps", settings_.eps}};
-  if (settings_.momentum) a.set("momentum", *settings_.momentum);
-  else a.set("cumulative", true);
+  if (settings_.momentum)
+    a.set("momentum", *settings_.momentum);
+  else
+    a.set("cumulative", true);
   a.set("affine", settings_.affine);
   a.set("track_running_stats", settings_.track_running_stats);
   return a;

@@ -1,4 +1,4 @@
-#include "coppice/nn/linear.h"
+#include "coppice/nn/layers/linear.h"
 
 #include "coppice/engine/ops/linalg.h"
 #include "coppice/engine/ops/shape_ops.h"

@@ -1,4 +1,4 @@
-#include "coppice/nn/conv.h"
+#include "coppice/nn/layers/conv.h"
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/init.h"

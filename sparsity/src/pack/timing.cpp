@@ -1,4 +1,4 @@
-#include "pack_timing.h"
+#include "timing.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/conv.h"
+#include "coppice/nn/layers/conv.h"
 
 namespace coppice::sparsity {
 namespace {

@@ -1,4 +1,4 @@
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 
 #include <mutex>
 
@@ -8,14 +8,13 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/masks/names.h"
 
 namespace coppice::nn {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;
-
-std::string orig_name(std::string_view name) { return std::string(name) + "_orig"; }
-std::string mask_name(std::string_view name) { return std::string(name) + "_mask"; }
 
 /// Whether `from` broadcasts to `to` itself.
 bool broadcasts(const Shape& from, const Shape& to) {
@@ -67,9 +66,7 @@ Tensor product(const Tensor& orig, const Tensor& mask) {
 /// `values` as the result of masking `orig`: the mask alone is needed for the gradient.
 Tensor attach(const Tensor& values, const Tensor& orig, const Tensor& mask) {
   if (!needs_grad({orig})) return values.detach();  // a handle of the reader's own: the remembered one stays as it is
-  return with_grad(values.detach(), {orig}, [m = Saved(mask)](const Tensor& dy) {
-    return GradList{product(dy, m())};
-  });
+  return with_grad(values.detach(), {orig}, [m = Saved(mask)](const Tensor& dy) { return GradList{product(dy, m())}; });
 }
 
 /// What a tensor showed when it was read.
@@ -77,11 +74,15 @@ class Seen {
  public:
   Seen() = default;
   explicit Seen(const Tensor& t)
-      : storage_(t.storage()), offset_(t.storage_offset()), shape_(t.shape()), dtype_(t.dtype()), version_(t.version()) {}
+      : storage_(t.storage()),
+        offset_(t.storage_offset()),
+        shape_(t.shape()),
+        dtype_(t.dtype()),
+        version_(t.version()) {}
   /// Whether it shows the same numbers still.
   [[nodiscard]] bool same(const Tensor& t) const {
-    return storage_ == t.storage() && version_ == t.version() && offset_ == t.storage_offset() &&
-           dtype_ == t.dtype() && shape_ == t.shape();
+    return storage_ == t.storage() && version_ == t.version() && offset_ == t.storage_offset() && dtype_ == t.dtype() &&
+           shape_ == t.shape();
   }
 
  private:
@@ -100,8 +101,8 @@ class Masked final : public Derived {
   [[nodiscard]] const std::shared_ptr<const MaskOrigin>& origin() const { return origin_; }
 
   Tensor value(const Module& owner) const override {
-    const Tensor orig = owner.tensor(orig_name(name_));
-    const Tensor mask = owner.tensor(mask_name(name_));
+    const Tensor orig = owner.tensor(original_of(name_));
+    const Tensor mask = owner.tensor(mask_of(name_));
     Tensor values;
     {
       const std::lock_guard lock(mutex_);
@@ -119,12 +120,12 @@ class Masked final : public Derived {
   std::shared_ptr<Derived> clone() const override { return std::make_shared<Masked>(name_, origin_); }
 
   Tensor input(const Module& owner, std::string_view name, const Tensor& wanted) const override {
-    if (name != mask_name(name_)) return wanted;
-    const Tensor orig = owner.find_tensor(orig_name(name_));
+    if (name != mask_of(name_)) return wanted;
+    const Tensor orig = owner.find_tensor(original_of(name_));
     if (!orig.defined()) return wanted;
     if (!wanted.defined() || !broadcasts(wanted.shape(), orig.shape()))
       throw ShapeError(cat("[set_tensor] ", quote(name), " must broadcast to the shape ", orig.shape(), " of ",
-                           quote(orig_name(name_)), "; got ",
+                           quote(original_of(name_)), "; got ",
                            wanted.defined() ? to_string(wanted.shape()) : std::string("no tensor")));
     NoGrad guard;
     return repeated(wanted, orig.shape());
@@ -161,11 +162,12 @@ std::shared_ptr<const MaskOrigin> mask_origin(const Module& module, std::string_
 void set_mask(Module& module, std::string_view name, const Tensor& mask, std::shared_ptr<const MaskOrigin> origin) {
   const bool again = is_masked(module, name);
   const std::string key(name);
-  const std::string orig = orig_name(name);
-  const std::string bits = mask_name(name);
+  const std::string orig = original_of(name);
+  const std::string bits = mask_of(name);
   // The original may itself be masked ("weight_orig" of a pruned weight): then it is derived, not a parameter.
-  const Tensor before = again ? module.find_tensor(orig)
-                        : module.own_parameters().contains(name) ? *module.own_parameters().find(name) : Tensor();
+  const Tensor before = again                                    ? module.find_tensor(orig)
+                        : module.own_parameters().contains(name) ? *module.own_parameters().find(name)
+                                                                 : Tensor();
   if (!before.defined()) throw KeyError(cat("[set_mask] ", module.type_name(), " has no parameter ", quote(name)));
   if (mask.shape() != before.shape())
     throw ShapeError(cat("[set_mask] mask ", mask.shape(), " for ", quote(name), " of shape ", before.shape()));
@@ -191,7 +193,7 @@ void attach_mask(Module& module, std::string_view name, const Tensor& mask) {
   const bool again = is_masked(module, name);
   const Tensor value = module.tensor(name);
   Tensor own = mask.to(value.dtype()).clone();
-  if (again && own.shape() == value.shape()) own = product(own, module.tensor(mask_name(name)));
+  if (again && own.shape() == value.shape()) own = product(own, module.tensor(mask_of(name)));
   set_mask(module, name, own, again ? mask_origin(module, name) : nullptr);
 }
 
@@ -200,11 +202,11 @@ void burn_in_mask(Module& module, std::string_view name) {
     throw StateError(cat("[burn_in_mask] ", quote(name), " of ", module.type_name(), " has no mask"));
   const std::string key(name);  // `name` may point into what is erased
   NoGrad guard;
-  const Tensor* parameter = module.own_parameters().find(orig_name(key));
+  const Tensor* parameter = module.own_parameters().find(original_of(key));
   if (parameter == nullptr)
-    throw StateError(cat("[burn_in_mask] ", quote(orig_name(key)), " is masked itself; burn that in first"));
+    throw StateError(cat("[burn_in_mask] ", quote(original_of(key)), " is masked itself; burn that in first"));
   Tensor orig = *parameter;
-  const std::string original = orig_name(key), bits = mask_name(key);
+  const std::string original = original_of(key), bits = mask_of(key);
   const Tensor values = product(orig, module.tensor(bits));
   std::string plain = key;
   // Nothing from here on takes memory.
@@ -219,8 +221,8 @@ std::vector<MaskedSlot> masked_slots(Module& root) {
   for (const auto& [path, module] : root.named_modules())
     for (const auto& [name, derived] : module->derived())
       if (is_masked(*module, name))
-        out.push_back({module, path.empty() ? name : path + "." + name, name, module->tensor(orig_name(name)),
-                       module->tensor(mask_name(name))});
+        out.push_back(
+            {module, joined(path, name), name, module->tensor(original_of(name)), module->tensor(mask_of(name))});
   return out;
 }
 

@@ -1,4 +1,4 @@
-#include "coppice/nn/masked.h"
+#include "coppice/nn/masks/masked.h"
 
 #include <doctest/doctest.h>
 
@@ -10,9 +10,9 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/shape_ops.h"
-#include "coppice/nn/container.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/lstm.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/lstm.h"
 #include "coppice/nn/state_dict.h"
 
 using namespace coppice;

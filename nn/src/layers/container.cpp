@@ -1,4 +1,4 @@
-#include "coppice/nn/container.h"
+#include "coppice/nn/layers/container.h"
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"

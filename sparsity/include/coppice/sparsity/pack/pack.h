@@ -22,14 +22,14 @@ struct PackOptions {
 /// One way to hold a layer's weight.
 struct PackCandidate {
   PackedFormat format = PackedFormat::dense;
-  std::int64_t bytes = 0;        ///< of the weight, exactly
-  double microseconds_1 = 0;     ///< one call at batch 1, median; 0 if not measured
-  double microseconds_64 = 0;    ///< one call at batch 64
+  std::int64_t bytes = 0;      ///< of the weight, exactly
+  double microseconds_1 = 0;   ///< one call at batch 1, median; 0 if not measured
+  double microseconds_64 = 0;  ///< one call at batch 64
 };
 
 struct PackDecision {
-  std::string path;              ///< of the module, dotted
-  std::string type;              ///< "Linear", "Conv2d"
+  std::string path;  ///< of the module, dotted
+  std::string type;  ///< "Linear", "Conv2d"
   std::int64_t elements = 0;
   std::int64_t nonzeros = 0;
   std::vector<PackCandidate> candidates;  ///< dense first
@@ -38,7 +38,7 @@ struct PackDecision {
 };
 
 struct Packed {
-  nn::ModulePtr model;           ///< in eval mode; the model that was given is unchanged
+  nn::ModulePtr model;  ///< in eval mode; the model that was given is unchanged
   std::vector<PackDecision> decisions;
 };
 

@@ -1,11 +1,11 @@
-#include "coppice/nn/container.h"
+#include "coppice/nn/layers/container.h"
 
 #include <doctest/doctest.h>
 
 #include "coppice/engine/create.h"
-#include "coppice/nn/activation.h"
-#include "coppice/nn/linear.h"
-#include "coppice/nn/lstm.h"
+#include "coppice/nn/layers/activation.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/lstm.h"
 
 using namespace coppice;
 using namespace coppice::nn;

@@ -1,4 +1,4 @@
-#include "coppice/nn/embedding.h"
+#include "coppice/nn/layers/embedding.h"
 
 #include <array>
 
@@ -71,14 +71,13 @@ Arguments EmbeddingBag::arguments() const {
 TensorList EmbeddingBag::forward(const TensorList& inputs) const {
   if (inputs.size() == 2) return {embedding_bag(tensor("weight"), inputs[0], inputs[1], mode_, padding_idx_)};
   if (inputs.size() != 1 || inputs[0].dim() != 2)
-    throw ValueError(cat("[EmbeddingBag] takes index and offsets, or index [bags, size]; got ", inputs.size(),
-                         " tensors"));
+    throw ValueError(
+        cat("[EmbeddingBag] takes index and offsets, or index [bags, size]; got ", inputs.size(), " tensors"));
   const std::int64_t bags = inputs[0].size(0);
   const std::int64_t size = inputs[0].size(1);
   std::vector<std::int64_t> offsets;
   for (std::int64_t i = 0; i < bags; ++i) offsets.push_back(i * size);
-  return {embedding_bag(tensor("weight"), flatten(inputs[0]), Tensor::from(offsets, Shape{bags}), mode_,
-                        padding_idx_)};
+  return {embedding_bag(tensor("weight"), flatten(inputs[0]), Tensor::from(offsets, Shape{bags}), mode_, padding_idx_)};
 }
 
 }  // namespace coppice::nn

@@ -1,0 +1,39 @@
+#pragma once
+/// The names of masked tensors, of both families: the only place that knows the suffixes. PyTorch's words:
+/// `X_orig` and `X_mask` of torch.nn.utils.prune, `parametrizations.X.original` and `parametrizations.X.N.mask` of
+/// torch.ao.pruning.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coppice/engine/io/named_tensors.h"
+#include "coppice/nn/module.h"
+
+namespace coppice::nn {
+
+/// "weight" -> "weight_orig"; dotted names too.
+[[nodiscard]] std::string original_of(std::string_view name);
+/// "weight" -> "weight_mask"
+[[nodiscard]] std::string mask_of(std::string_view name);
+/// "weight_orig" -> "weight"; nothing for other names. A part of what was given.
+[[nodiscard]] std::optional<std::string_view> name_of_original(std::string_view original);
+/// "weight_mask" -> "weight"; nothing for other names. A part of what was given.
+[[nodiscard]] std::optional<std::string_view> name_of_mask(std::string_view mask);
+
+/// Whether parameter `name` is what a mask is applied to: "weight_orig" of a masked weight.
+[[nodiscard]] bool is_original(const Module& module, std::string_view name);
+
+/// A masked tensor of a checkpoint.
+struct NamedMask {
+  std::string name;      ///< of the tensor that a model computes with: "0.weight"
+  std::string original;  ///< name of its original: "0.weight_orig"
+  std::string mask;      ///< name of its mask: "0.weight_mask"
+};
+
+/// The masked tensors among those of a checkpoint, of both families, in the order of their originals. A FakeSparsity
+/// counts where it is the first parametrization of its tensor.
+[[nodiscard]] std::vector<NamedMask> masks_in(const NamedTensors& tensors);
+
+}  // namespace coppice::nn

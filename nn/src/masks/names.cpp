@@ -1,0 +1,54 @@
+#include "coppice/nn/masks/names.h"
+
+#include <utility>
+
+#include "coppice/nn/masks/masked.h"
+
+namespace coppice::nn {
+namespace {
+
+constexpr std::string_view kOriginal = "_orig", kMask = "_mask";
+constexpr std::string_view kParametrizations = "parametrizations.", kFakeOriginal = ".original", kFakeMask = ".mask";
+
+std::optional<std::string_view> without(std::string_view text, std::string_view end) {
+  if (!text.ends_with(end)) return std::nullopt;
+  return text.substr(0, text.size() - end.size());
+}
+
+/// "0.parametrizations.weight.original" -> "0.weight", and the list "0.parametrizations.weight"; nothing for others.
+std::optional<std::pair<std::string, std::string>> fake_names(std::string_view name) {
+  const auto list = without(name, kFakeOriginal);
+  if (!list) return std::nullopt;
+  const std::size_t at = list->rfind(kParametrizations);
+  if (at == list->npos || (at != 0 && (*list)[at - 1] != '.')) return std::nullopt;
+  const std::string_view tensor = list->substr(at + kParametrizations.size());
+  if (tensor.empty() || tensor.find('.') != tensor.npos) return std::nullopt;
+  return std::pair(std::string(list->substr(0, at)) + std::string(tensor), std::string(*list));
+}
+
+}  // namespace
+
+std::string original_of(std::string_view name) { return std::string(name) + std::string(kOriginal); }
+std::string mask_of(std::string_view name) { return std::string(name) + std::string(kMask); }
+std::optional<std::string_view> name_of_original(std::string_view original) { return without(original, kOriginal); }
+std::optional<std::string_view> name_of_mask(std::string_view mask) { return without(mask, kMask); }
+
+bool is_original(const Module& module, std::string_view name) {
+  const auto masked = name_of_original(name);
+  return masked && is_masked(module, *masked);
+}
+
+std::vector<NamedMask> masks_in(const NamedTensors& tensors) {
+  std::vector<NamedMask> out;
+  for (const auto& [name, tensor] : tensors) {
+    if (const auto masked = name_of_original(name); masked && tensors.contains(mask_of(*masked))) {
+      out.push_back({std::string(*masked), name, mask_of(*masked)});
+    } else if (const auto fake = fake_names(name)) {
+      const std::string mask = fake->second + ".0" + std::string(kFakeMask);
+      if (tensors.contains(mask)) out.push_back({fake->first, name, mask});
+    }
+  }
+  return out;
+}
+
+}  // namespace coppice::nn

@@ -1,0 +1,74 @@
+#include "coppice/nn/packed/unpack.h"
+#include "../tensors.h"
+#include "coppice/engine/checked.h"
+#include "coppice/engine/io/budget.h"
+#include "coppice/nn/io/model_file.h"
+
+namespace coppice::cli {
+namespace {
+
+struct Options {
+  std::string model, output;
+  bool force = false;
+};
+
+struct Row {
+  std::string path, packed, type, format;
+};
+
+std::vector<Row> packed_layers(const nn::Module& model) {
+  std::vector<Row> rows;
+  for (const auto& [path, module] : model.named_modules())
+    if (const auto* layer = dynamic_cast<const nn::PackedLayer*>(module))
+      rows.push_back({path, std::string(layer->type_name()), std::string(layer->dense_type()),
+                      std::string(name_of(layer->weight().format()))});
+  return rows;
+}
+
+int run(const App& app, const Options& o) {
+  interrupt_at_once();
+  check_output(o.output, files_behind(app, o.model), o.force);
+  writes_safetensors(o.output);
+  const Loaded input = load_model(app, o.model);
+  const std::vector<Row> rows = packed_layers(*input.model);
+  if (rows.empty()) throw ValueError(cat(quote_path(o.model), " has no packed layer"));
+  MemoryBudget budget(Source{"unpack", o.model}, app.read.limits, file_size(o.model));
+  const nn::ModulePtr dense = nn::unpack(input.model, &budget);
+  std::map<std::string, std::string> notes = notes_of(input.tensors);
+  notes.erase("coppice.pack");
+  write_output(o.output, [&] { nn::save_model(*dense, o.output, notes); });
+
+  const auto before = static_cast<std::int64_t>(file_size(o.model));
+  const auto after = static_cast<std::int64_t>(file_size(o.output));
+  if (app.json) {
+    Json list = Json::array();
+    for (const Row& r : rows)
+      list.push_back({{"module", r.path}, {"packed_type", r.packed}, {"type", r.type}, {"format", r.format}});
+    print("coppice.unpack/1",
+          {{"output", o.output}, {"layers", list}, {"file_bytes_before", before}, {"file_bytes", after}});
+    return kDone;
+  }
+  Table table{{"layer", "was", "is", "format"}, {}};
+  for (const Row& r : rows) table.rows.push_back({printable(r.path), r.packed, r.type, r.format});
+  print(table.text());
+  print(cat(o.output, ": ", grouped(after), " bytes, before ", grouped(before)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_unpack(App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* sub = app.command(
+      "unpack",
+      "Puts dense layers in the place of packed ones, so that the model can be trained, pruned further or packed in\n"
+      "another way. Zeros stay zeros.",
+      "  coppice unpack packed.safetensors -o dense.safetensors\n"
+      "  coppice unpack packed.safetensors -o dense.safetensors --json");
+  sub->add_option("MODEL", o->model, "Model file with packed layers")->required();
+  sub->add_option("-o,--output", o->output, "Model file to write")->required();
+  sub->add_flag("--force", o->force, "Replace an existing output");
+  sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
+}
+
+}  // namespace coppice::cli
