@@ -1,16 +1,16 @@
 /// What every command of the program has in common: help, usage, bad files, outputs, JSON.
 
+#include "program.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
-#include "program.h"
 
 using namespace coppice;
 using namespace coppice::test;
 
 namespace {
 
-const Words kCommands{"inspect", "import", "prune", "finetune", "pack", "run", "eval", "bench",  "convert",
-                     "verify", "demo"};
+const Words kCommands{"inspect", "import", "prune", "finetune", "pack",   "unpack",
+                      "run",     "eval",   "bench", "convert",  "verify", "demo"};
 
 /// A good call of every command that reads a file, with `file` as what it reads and `output` as what it writes.
 /// Model commands get `file` as the model, `run` reads zeros.

@@ -1,0 +1,77 @@
+#include "coppice/nn/masks/names.h"
+
+#include <doctest/doctest.h>
+
+#include "coppice/engine/create.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/parametrize.h"
+#include "coppice/nn/state_dict.h"
+
+using namespace coppice;
+using namespace coppice::nn;
+
+TEST_SUITE("nn/masks/names") {
+  TEST_CASE("suffixes are put on and taken off") {
+    CHECK(original_of("0.weight") == "0.weight_orig");
+    CHECK(mask_of("weight") == "weight_mask");
+    CHECK(name_of_original("weight_orig") == "weight");
+    CHECK(name_of_original("weight_orig_orig") == "weight_orig");
+    CHECK(name_of_mask("0.weight_mask") == "0.weight");
+    CHECK_FALSE(name_of_original("weight"));
+    CHECK_FALSE(name_of_original("weight_mask"));
+    CHECK_FALSE(name_of_mask(""));
+    CHECK(name_of_mask("_mask") == "");
+  }
+
+  TEST_CASE("an original is one only where there is a mask") {
+    Linear layer(3, 2);
+    set_mask(layer, "weight", ones({2, 3}));
+    CHECK(is_original(layer, "weight_orig"));
+    CHECK_FALSE(is_original(layer, "weight"));
+    CHECK_FALSE(is_original(layer, "bias_orig"));
+    Linear other(3, 2);
+    other.register_parameter("scale_orig", ones({1}));
+    CHECK_FALSE(is_original(other, "scale_orig"));
+  }
+
+  TEST_CASE("masks of a checkpoint are found by their names, in the order of the originals") {
+    const Tensor t = ones({1});
+    const NamedTensors all{{"b.weight_mask", t},
+                           {"b.weight_orig", t},
+                           {"b.bias", t},
+                           {"lonely_orig", t},
+                           {"alone_mask", t},
+                           {"parametrizations.weight.original", t},
+                           {"parametrizations.weight.0.mask", t},
+                           {"a.parametrizations.w.original", t},
+                           {"a.parametrizations.w.0.mask", t},
+                           {"c.parametrizations.w.original", t},
+                           {"c.parametrizations.w.0.scale", t},
+                           {"xparametrizations.w.original", t},
+                           {"xparametrizations.w.0.mask", t},
+                           {"parametrizations.a.b.original", t},
+                           {"parametrizations.a.b.0.mask", t},
+                           {"parametrizations..original", t}};
+    std::vector<std::string> found;
+    for (const NamedMask& m : masks_in(all)) found.push_back(m.name + " " + m.original + " " + m.mask);
+    CHECK(found == std::vector<std::string>{"b.weight b.weight_orig b.weight_mask",
+                                            "weight parametrizations.weight.original parametrizations.weight.0.mask",
+                                            "a.w a.parametrizations.w.original a.parametrizations.w.0.mask"});
+    CHECK(masks_in({}).empty());
+  }
+
+  TEST_CASE("the names of both families are those that modules have") {
+    Linear pruned(3, 2), prepared(3, 2);
+    set_mask(pruned, "weight", ones({2, 3}));
+    parametrize::register_parametrization(prepared, "weight", std::make_shared<FakeSparsity>(ones({2, 3})));
+    for (const Linear* layer : {&pruned, &prepared}) {
+      NamedTensors all = all_tensors(*layer);
+      for (const auto& [name, tensor] : layer->named_buffers())
+        if (!all.contains(name)) all.add(name, tensor);
+      REQUIRE(masks_in(all).size() == 1);
+      CHECK(masks_in(all)[0].name == "weight");
+    }
+  }
+}

@@ -1,0 +1,44 @@
+#include "coppice/sparsity/prunable.h"
+
+#include <doctest/doctest.h>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/create.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/norm.h"
+#include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/packed/linear.h"
+#include "coppice/nn/parametrize.h"
+
+using namespace coppice;
+using namespace coppice::sparsity;
+
+TEST_SUITE("sparsity/prunable") {
+  TEST_CASE("weights are floating, have two axes, and are called so") {
+    CHECK(is_prunable("weight", ones({2, 2})));
+    CHECK(is_prunable("a.b.weight_ih_l0", ones({2, 2})));
+    CHECK_FALSE(is_prunable("a.bias", ones({2, 2})));
+    CHECK_FALSE(is_prunable("weight.a", ones({2, 2})));
+    CHECK_FALSE(is_prunable("weight", ones({2})));
+    CHECK_FALSE(is_prunable("weight", ones({2, 2}, Dtype::i64)));
+  }
+
+  TEST_CASE("entries and zeros are counted under masks of both families, and in packed layers") {
+    const auto plain = std::make_shared<nn::Linear>(4, 2), masked = std::make_shared<nn::Linear>(4, 2),
+               prepared = std::make_shared<nn::Linear>(4, 2);
+    const NoGrad off;
+    for (const auto& layer : {plain, masked, prepared}) layer->tensor("weight").fill_(1);
+    plain->tensor("weight").set_({0, 0}, 0);
+    const Tensor mask = Tensor::of({{1, 0, 0, 1}, {1, 1, 1, 1}});
+    nn::set_mask(*masked, "weight", mask);
+    nn::parametrize::register_parametrization(*prepared, "weight", std::make_shared<nn::FakeSparsity>(mask));
+    const auto packed = nn::PackedLinear::from_dense(mask, Tensor(), PackedFormat::csr);
+    const auto model = std::make_shared<nn::Sequential>(
+        std::initializer_list<nn::ModulePtr>{plain, masked, prepared, packed, std::make_shared<nn::LayerNorm>(2)});
+    const WeightCount count = count_weights(*model);
+    CHECK(count.weights == 32);
+    CHECK(count.zeros == 1 + 2 + 2 + 2);
+  }
+}
