@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <span>
 #include <string>
 
 #include "coppice/sparsity.h"
@@ -13,19 +14,9 @@ namespace {
 using namespace coppice;
 using Clock = std::chrono::steady_clock;
 
-/// Median milliseconds of `rounds` samples, each long enough to trust.
+/// Median milliseconds of `rounds` samples.
 double median(const std::function<void()>& f, int rounds) {
-  f();
-  const auto time = [&](int calls) {
-    const auto start = Clock::now();
-    for (int i = 0; i < calls; ++i) f();
-    return std::chrono::duration<double, std::milli>(Clock::now() - start).count() / calls;
-  };
-  const int calls = std::clamp(static_cast<int>(2 / std::max(time(1), 1e-4)), 1, 2000);
-  std::vector<double> samples;
-  for (int i = 0; i < rounds; ++i) samples.push_back(time(calls));
-  std::ranges::nth_element(samples, samples.begin() + rounds / 2);
-  return samples[static_cast<std::size_t>(rounds / 2)];
+  return race(std::span(&f, 1), {.rounds = rounds})[0].median / 1e3;
 }
 
 /// A line of /proc/self/status in MB.

@@ -14,8 +14,7 @@ struct Latency {
   double p95 = 0;
 };
 
-/// Calls the models in turn on `x`, under NoGrad, after a warm-up; `rounds` measurements of each, every one over enough
-/// calls to last half a millisecond.
+/// Calls the models in turn on `x`, under NoGrad; `rounds` samples of each, as race() takes them.
 [[nodiscard]] std::vector<Latency> measure(const std::vector<const nn::Module*>& models, const Tensor& x,
                                            int rounds = 101);
 

@@ -31,6 +31,7 @@
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/ops/softmax.h"
 #include "coppice/engine/parallel.h"
+#include "coppice/engine/race.h"
 #include "coppice/engine/random.h"
 #include "coppice/engine/shape.h"
 #include "coppice/engine/sparse/packed_matrix.h"

@@ -1,11 +1,12 @@
 #include "timing.h"
 
 #include <algorithm>
-#include <chrono>
+#include <functional>
 #include <limits>
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/parallel.h"
+#include "coppice/engine/race.h"
 #include "coppice/engine/random.h"
 #include "coppice/nn/layers/conv.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 constexpr std::int64_t kMany = 64;
 constexpr double kMostBytes = 1 << 28;
-constexpr double kMostMicroseconds = 2e6;  // of all rounds but the first three
+constexpr double kMostSeconds = 2;  // of all rounds but the first three
 
 Shape with_batch(std::int64_t n, const Shape& sample) {
   std::vector<std::int64_t> sizes(sample.begin(), sample.end());
@@ -22,31 +23,11 @@ Shape with_batch(std::int64_t n, const Shape& sample) {
   return Shape(std::move(sizes));
 }
 
-double microseconds(const nn::Module& m, const Tensor& x, int calls) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) (void)m(x);
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / calls;
-}
-
 std::vector<double> medians(const std::vector<const nn::Module*>& modules, const Tensor& x, int runs) {
-  std::vector<std::vector<double>> times(modules.size());
-  std::vector<int> calls;
-  double round = 0;
-  for (const nn::Module* m : modules) {
-    (void)microseconds(*m, x, 1);
-    const double once = microseconds(*m, x, 1);
-    calls.push_back(std::clamp(static_cast<int>(100 / (once + 0.01)), 1, 50));
-    round += once * calls.back();
-  }
-  // Long calls vary less, so fewer of them tell as much.
-  runs = static_cast<int>(std::min<double>(runs, std::max(3.0, kMostMicroseconds / (round + 1))));
-  for (int run = 0; run < runs; ++run)
-    for (std::size_t i = 0; i < modules.size(); ++i) times[i].push_back(microseconds(*modules[i], x, calls[i]));
+  std::vector<std::function<void()>> runners;
+  for (const nn::Module* m : modules) runners.push_back([m, &x] { (void)(*m)(x); });
   std::vector<double> out;
-  for (auto& list : times) {
-    std::ranges::nth_element(list, list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2));
-    out.push_back(list[list.size() / 2]);
-  }
+  for (const RaceTime& time : race(runners, {.rounds = runs, .seconds = kMostSeconds})) out.push_back(time.median);
   return out;
 }
 
