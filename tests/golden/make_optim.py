@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes optim.npz: what SGD, Adam and AdamW of torch.optim make of three gradients, in 300 random settings.
 
-Parameters and gradients hold infinities, NaN, both zeros, and numbers near the largest, beside normal ones. All arrays are
-float64; the numbers of float32 cases are exact in it. Row i of every array belongs to case i.
+Parameters and gradients hold infinities, NaN, both zeros, and numbers near the largest, beside normal ones. All arrays
+are float64; the numbers of float32 cases are exact in it. Row i of every array belongs to case i.
 """
 import pathlib
 
@@ -12,7 +12,8 @@ import torch
 HERE = pathlib.Path(__file__).parent
 CASES, STEPS, SIZE = 300, 3, 32  # 32: whole vectors of PyTorch, whose loops treat a rest differently in the last bit
 KINDS = ["sgd", "adam", "adamw"]
-SETTINGS = ["kind", "double", "lr", "momentum", "dampening", "nesterov", "weight_decay", "beta1", "beta2", "eps", "amsgrad"]
+SETTINGS = ["kind", "double", "lr", "momentum", "dampening", "nesterov", "weight_decay", "beta1", "beta2", "eps",
+            "amsgrad"]
 STATES = ["momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
 rng = np.random.default_rng(6)
 
@@ -20,15 +21,18 @@ rng = np.random.default_rng(6)
 def numbers(shape, dtype, specials):
     out = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 3, shape)
     largest = np.finfo(dtype).max
-    special = rng.choice([0.0, -0.0, np.inf, -np.inf, np.nan, largest, -largest], shape, p=[.3, .3, .1, .1, .1, .05, .05])
+    special = rng.choice([0.0, -0.0, np.inf, -np.inf, np.nan, largest, -largest], shape,
+                         p=[.3, .3, .1, .1, .1, .05, .05])
     return np.where(rng.random(shape) < specials, special, out).astype(dtype)
 
 
 def setting():
     pick = lambda *values: float(rng.choice(values))
-    s = {"kind": rng.integers(3), "double": rng.integers(2), "lr": pick(0, 1e-3, 0.1, 1), "momentum": pick(0, 0, 0.5, 0.9),
+    s = {"kind": rng.integers(3), "double": rng.integers(2), "lr": pick(0, 1e-3, 0.1, 1),
+         "momentum": pick(0, 0, 0.5, 0.9),
          "dampening": pick(0, 0, 0.3, 1), "nesterov": 0, "weight_decay": pick(0, 0, 1e-2, 0.5),
-         "beta1": pick(0, 0.3, 0.5, 0.9), "beta2": pick(0, 0.5, 0.999), "eps": pick(0, 1e-8, 1e-3), "amsgrad": rng.integers(2)}
+         "beta1": pick(0, 0.3, 0.5, 0.9), "beta2": pick(0, 0.5, 0.999), "eps": pick(0, 1e-8, 1e-3),
+         "amsgrad": rng.integers(2)}
     if s["momentum"] > 0 and s["dampening"] == 0:
         s["nesterov"] = rng.integers(2)
     return s
