@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "../gemm.h"
+#include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "formats.h"
