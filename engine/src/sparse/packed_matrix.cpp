@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "../tensor_impl.h"
 #include "coppice/engine/error.h"
 #include "formats.h"
 
@@ -138,20 +139,21 @@ PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, 
 
 bool PackedMatrix::shows(const Members& members) const {
   if (members.size() != held_->members.size()) return false;
-  for (std::size_t i = 0; i < members.size(); ++i) {
-    const auto& [name, own] = held_->members[i];
-    const Tensor& other = members[i].second;
-    if (name != members[i].first || !other.defined() || own.storage() != other.storage() ||
-        own.storage_offset() != other.storage_offset() || own.shape() != other.shape() ||
-        own.dtype() != other.dtype() || own.version() != held_->versions[i])
-      return false;
-  }
+  for (std::size_t i = 0; i < members.size(); ++i)
+    if (held_->members[i].first != members[i].first || !shows(i, members[i].second)) return false;
   return true;
+}
+
+bool PackedMatrix::shows(std::size_t i, const Tensor& member) const {
+  if (!member.defined()) return false;
+  const TensorImpl &own = *held_->members[i].second.impl(), &other = *member.impl();  // before every product: no calls
+  return own.storage == other.storage && own.storage->version() == held_->versions[i] && own.offset == other.offset &&
+         own.dtype == other.dtype && own.shape == other.shape;
 }
 
 void PackedMatrix::check_unchanged(const char* op) const {
   for (std::size_t i = 0; i < held_->members.size(); ++i)
-    if (const auto& [name, tensor] = held_->members[i]; tensor.version() != held_->versions[i])
+    if (const auto& [name, tensor] = held_->members[i]; tensor.impl()->storage->version() != held_->versions[i])
       throw StateError(cat("[PackedMatrix::", op, "] '", name,
                            "' was written after it had been checked; the matrix is ", rows_, " x ", cols_,
                            " in format ", format_));

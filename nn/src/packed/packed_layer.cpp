@@ -14,26 +14,39 @@ PackedFormat packed_format_from(const Arguments& a) {
   return *format;
 }
 
+bool PackedLayer::is_current(const PackedMatrix& matrix) const {
+  const PackedMatrix::Members& members = matrix.members();
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Tensor* own = own_buffers().find(members[i].first);
+    if (own == nullptr || !matrix.shows(i, *own)) return false;
+  }
+  return true;
+}
+
 PackedMatrix PackedLayer::weight() const {
+  std::optional<PackedMatrix> last;
+  {
+    const std::lock_guard lock(last_.mutex);
+    last = last_.matrix;
+  }
+  if (last && is_current(*last)) return *std::move(last);
   PackedMatrix::Members now;
   for (const std::string_view name : member_names(format_)) {
-    const Tensor found = find_tensor(name);
+    Tensor found = find_tensor(name);
     if (!found.defined())
       throw StateError(cat("[", type_name(), "] holds no weight",
                            own_buffers().empty() ? std::string(" yet") : cat(": it has no ", quote(name))));
-    now.emplace_back(name, found);
+    now.emplace_back(name, std::move(found));
+  }
+  try {
+    last = PackedMatrix::from_members(format_, rows_, cols_, now);
+  } catch (const FormatError& e) {
+    throw StateError(cat("[", type_name(), "] its buffers were changed and are no weight of ", rows_, " x ", cols_,
+                         " any more: ", e.what()));
   }
   const std::lock_guard lock(last_.mutex);
-  if (last_.matrix == nullptr || !last_.matrix->shows(now)) {
-    last_.matrix = nullptr;
-    try {
-      last_.matrix = std::make_shared<const PackedMatrix>(PackedMatrix::from_members(format_, rows_, cols_, now));
-    } catch (const FormatError& e) {
-      throw StateError(cat("[", type_name(), "] its buffers were changed and are no weight of ", rows_, " x ", cols_,
-                           " any more: ", e.what()));
-    }
-  }
-  return *last_.matrix;
+  last_.matrix = last;
+  return *std::move(last);
 }
 
 void PackedLayer::expect(PackedFormat format, std::int64_t rows, std::int64_t cols, bool bias) {
@@ -47,21 +60,22 @@ void PackedLayer::hold(const PackedMatrix& weight, const Tensor& bias) {
   };
   for (const auto& [name, tensor] : weight.members()) check_place(name);
   if (bias.defined()) check_place("bias");
-  auto last = std::make_shared<const PackedMatrix>(weight);
   expect(weight.format(), weight.rows(), weight.cols(), bias.defined());
   // Handles of the layer's own: what is put in their place later is seen, and is checked.
   for (const auto& [name, tensor] : weight.members()) register_buffer(name, tensor.detach());
   if (bias.defined()) register_buffer("bias", bias.detach());
   const std::lock_guard lock(last_.mutex);
-  last_.matrix = std::move(last);
+  last_.matrix = weight;
 }
 
 PackedMatrix PackedLayer::checked(const NamedTensors& own) const {
   PackedMatrix::Members members;
   Tensor bias;
   for (const auto& [name, tensor] : own) {
-    if (name == "bias") bias = tensor;
-    else members.emplace_back(name, tensor);
+    if (name == "bias")
+      bias = tensor;
+    else
+      members.emplace_back(name, tensor);
   }
   // Checks the sizes as well, which may be any numbers.
   PackedMatrix weight = PackedMatrix::from_members(format_, rows_, cols_, members);

@@ -19,7 +19,9 @@ namespace coppice {
 /// Root of all errors thrown by the three libraries.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
-  [[nodiscard]] const char* what() const noexcept override { return placed_ ? placed_->c_str() : runtime_error::what(); }
+  [[nodiscard]] const char* what() const noexcept override {
+    return placed_ ? placed_->c_str() : runtime_error::what();
+  }
   /// Puts a place before the message, such as "in 'features.3' (Conv2d): ". For a handler that rethrows the error as it
   /// is, of the same type.
   void set_place(std::string_view where) {

@@ -65,6 +65,8 @@ class PackedMatrix {
   /// Whether the matrix shows these members (other handles on the same bytes count) and none was written since
   /// they were checked.
   [[nodiscard]] bool shows(const Members& members) const;
+  /// The same for member number `i` alone.
+  [[nodiscard]] bool shows(std::size_t i, const Tensor& member) const;
   /// Bytes of the members.
   [[nodiscard]] std::size_t nbytes() const;
   /// Numbers that are not 0. @throws StateError  here and below, if a member was written

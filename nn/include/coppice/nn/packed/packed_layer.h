@@ -1,8 +1,8 @@
 #pragma once
 /// What packed layers share: a matrix in a packed format, held as buffers.
 
-#include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "coppice/engine/autograd.h"
@@ -51,11 +51,12 @@ class PackedLayer : public UnaryModule, public AdoptsTensors {
   /// The matrix that was checked last. A copy of the layer has buffers of its own and looks for itself.
   struct Last {
     std::mutex mutex;
-    std::shared_ptr<const PackedMatrix> matrix;
+    std::optional<PackedMatrix> matrix;
     Last() = default;
     Last(const Last&) {}
     Last& operator=(const Last&) = delete;
   };
+  [[nodiscard]] bool is_current(const PackedMatrix& matrix) const;
   [[nodiscard]] PackedMatrix checked(const NamedTensors& own) const;
   [[nodiscard]] Tensor refuse_gradients(Tensor y, const Tensor& x, const Tensor& bias) const;
 
