@@ -19,7 +19,8 @@ int main() {
   const double roof = bench::fma_roof();
   std::printf("level %s, %d bytes per vector for Eigen (compiled for this machine), roof %.0f GFLOP/s\n",
               std::string(name_of(cpu_level())).c_str(), static_cast<int>(EIGEN_MAX_STATIC_ALIGN_BYTES), roof);
-  std::printf("%6s %6s %6s | %10s %10s %8s | %8s\n", "rows", "inner", "cols", "ours, us", "Eigen, us", "ratio", "of roof");
+  std::printf("%6s %6s %6s | %10s %10s %8s | %8s\n", "rows", "inner", "cols", "ours, us", "Eigen, us", "ratio",
+              "of roof");
   struct Sizes {
     std::int64_t m, k, n;
   };

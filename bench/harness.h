@@ -12,8 +12,7 @@ namespace coppice::bench {
 
 /// race() for about `seconds` for each candidate, with at least 15 rounds.
 inline std::vector<RaceTime> measure(const std::vector<std::function<void()>>& candidates, double seconds = 0.1) {
-  return race(candidates,
-              {.rounds = 2000, .seconds = seconds * static_cast<double>(candidates.size()), .least = 15});
+  return race(candidates, {.rounds = 2000, .seconds = seconds * static_cast<double>(candidates.size()), .least = 15});
 }
 
 /// Most float32 operations per second that one core does, in GFLOP/s: independent multiply-adds in registers.

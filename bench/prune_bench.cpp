@@ -1,7 +1,8 @@
 // Pruning calls and pruned forward passes, against a copy of the same bytes and the machine's read bandwidth.
 //
 //     prune_bench                 the whole table
-//     prune_bench TASK            median milliseconds and extra megabytes of one task: our side of peers/prune_compare.py
+//     prune_bench TASK            median milliseconds and extra megabytes of one task: our side of
+//     peers/prune_compare.py
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -68,14 +69,22 @@ Result one_call(const std::string& method) {
   for (float& x : Tensor(mask).mutable_data<float>()) x = x < 0.5f ? 0.0f : 1.0f;
   return time({w}, 9, [&](std::vector<Holder>& modules) {
     nn::Module& m = modules[0];
-    if (method == "identity") prune::identity(m, "weight");
-    else if (method == "random_unstructured") prune::random_unstructured(m, "weight", 0.5);
-    else if (method == "l1_unstructured") prune::l1_unstructured(m, "weight", 0.5);
-    else if (method == "random_structured") prune::random_structured(m, "weight", 0.5, 0);
-    else if (method == "ln_structured") prune::ln_structured(m, "weight", 0.5, 2, 0);
-    else if (method == "ln_structured_columns") prune::ln_structured(m, "weight", 0.5, 2, 1);
-    else if (method == "custom_from_mask") prune::custom_from_mask(m, "weight", mask);
-    else throw ValueError(cat("no task '", method, "'"));
+    if (method == "identity")
+      prune::identity(m, "weight");
+    else if (method == "random_unstructured")
+      prune::random_unstructured(m, "weight", 0.5);
+    else if (method == "l1_unstructured")
+      prune::l1_unstructured(m, "weight", 0.5);
+    else if (method == "random_structured")
+      prune::random_structured(m, "weight", 0.5, 0);
+    else if (method == "ln_structured")
+      prune::ln_structured(m, "weight", 0.5, 2, 0);
+    else if (method == "ln_structured_columns")
+      prune::ln_structured(m, "weight", 0.5, 2, 1);
+    else if (method == "custom_from_mask")
+      prune::custom_from_mask(m, "weight", mask);
+    else
+      throw ValueError(cat("no task '", method, "'"));
   });
 }
 
@@ -89,8 +98,9 @@ Result global(bool again) {
     prune::global_unstructured(targets, prune::L1Unstructured(amount));
   };
   if (!again) return time(weights, 5, [&](std::vector<Holder>& modules) { prune_all(modules, 0.9); });
-  return time(weights, 5, [&](std::vector<Holder>& modules) { prune_all(modules, 0.5); },
-              [&](std::vector<Holder>& modules) { prune_all(modules, 0.5); });
+  return time(
+      weights, 5, [&](std::vector<Holder>& modules) { prune_all(modules, 0.5); },
+      [&](std::vector<Holder>& modules) { prune_all(modules, 0.5); });
 }
 
 /// A Linear(1024, 1024) pruned by half and the same dense, in turn: milliseconds of both.
@@ -116,15 +126,15 @@ std::pair<double, double> copy(std::size_t bytes) {
           })};
 }
 
-const std::vector<std::string> kCalls{"identity",          "random_unstructured", "l1_unstructured",
-                                      "random_structured", "ln_structured",       "ln_structured_columns",
-                                      "custom_from_mask"};
+const std::vector<std::string> kCalls{"identity",      "random_unstructured",   "l1_unstructured", "random_structured",
+                                      "ln_structured", "ln_structured_columns", "custom_from_mask"};
 
 void table() {
   const double read = bench::read_bandwidth(std::size_t{256} << 20);
   const auto copies = copy(std::size_t{64} << 20);
   const double warm = copies.first, fresh = copies.second;
-  std::printf("one thread; read bandwidth %.1f GB/s; copy of 64 MB: %.2f ms, into fresh memory %.2f ms\n\n", read, warm, fresh);
+  std::printf("one thread; read bandwidth %.1f GB/s; copy of 64 MB: %.2f ms, into fresh memory %.2f ms\n\n", read, warm,
+              fresh);
   std::printf("%-34s %10s %10s %12s %12s\n", "task", "ms", "extra MB", "/ read once", "/ fresh copy");
   const auto row = [&](const std::string& name, Result r, double bytes) {
     const double once = bytes / read / 1e6;
@@ -136,8 +146,8 @@ void table() {
   row("global_unstructured 50 M again", global(true), 4.0 * 12 * 2048 * 2048);
   for (const int batch : {1, 64}) {
     const auto [dense, pruned] = forward(batch);
-    std::printf("forward Linear(1024, 1024), batch %2d: dense %.4f ms, pruned %.4f ms, pruned / dense %.3f\n", batch, dense,
-                pruned, pruned / dense);
+    std::printf("forward Linear(1024, 1024), batch %2d: dense %.4f ms, pruned %.4f ms, pruned / dense %.3f\n", batch,
+                dense, pruned, pruned / dense);
   }
 }
 
@@ -156,10 +166,14 @@ int main(int argc, char** argv) {
     std::printf("coppice %s\n", std::string(kVersion).c_str());
     return 0;
   }
-  if (task == "global" || task == "global_again") r = global(task == "global_again");
-  else if (task == "forward_dense_1" || task == "forward_dense_64") r.ms = forward(task.ends_with("64") ? 64 : 1).first;
-  else if (task == "forward_pruned_1" || task == "forward_pruned_64") r.ms = forward(task.ends_with("64") ? 64 : 1).second;
-  else r = one_call(task);
+  if (task == "global" || task == "global_again")
+    r = global(task == "global_again");
+  else if (task == "forward_dense_1" || task == "forward_dense_64")
+    r.ms = forward(task.ends_with("64") ? 64 : 1).first;
+  else if (task == "forward_pruned_1" || task == "forward_pruned_64")
+    r.ms = forward(task.ends_with("64") ? 64 : 1).second;
+  else
+    r = one_call(task);
   std::printf("%.6f %.1f\n", r.ms, r.extra);
   return 0;
 }

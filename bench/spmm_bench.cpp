@@ -22,7 +22,8 @@ Tensor blocky(std::int64_t rows, std::int64_t cols, std::int64_t height, double 
   std::vector<float> keep(static_cast<std::size_t>(cols));
   for (std::int64_t r = 0; r < rows; ++r) {
     if (r % height == 0) g.bernoulli(std::span(keep), 1 - sparsity);
-    for (std::int64_t c = 0; c < cols; ++c) data[static_cast<std::size_t>(r * cols + c)] *= keep[static_cast<std::size_t>(c)];
+    for (std::int64_t c = 0; c < cols; ++c)
+      data[static_cast<std::size_t>(r * cols + c)] *= keep[static_cast<std::size_t>(c)];
   }
   return w;
 }

@@ -34,10 +34,10 @@ Shape input_shape(const std::string& model, std::int64_t n) {
 
 nn::ModulePtr load(const std::string& root, const std::string& model) {
   const bool lenet = model == "lenet";
-  const nn::ModulePtr m = nn::read_architecture(root + (lenet ? "/sparsity/data/lenet_digits.arch.json"
-                                                              : "/tests/data/" + model + "_digits.arch.json"));
-  nn::load_state_dict(*m, read_torch(root + (lenet ? "/sparsity/data/lenet_digits.pt"
-                                                   : "/tests/data/" + model + "_digits.pt")));
+  const nn::ModulePtr m = nn::read_architecture(
+      root + (lenet ? "/sparsity/data/lenet_digits.arch.json" : "/tests/data/" + model + "_digits.arch.json"));
+  nn::load_state_dict(
+      *m, read_torch(root + (lenet ? "/sparsity/data/lenet_digits.pt" : "/tests/data/" + model + "_digits.pt")));
   m->eval();
   return m;
 }
@@ -66,15 +66,17 @@ double train_step(const std::string& root, const std::string& name) {
   nn::Adam optimizer(m->parameters(), {.lr = 1e-3});
   const Tensor x = rand(input_shape(name, 64));
   const Tensor y = randint(0, 10, {64});
-  return median([&] {
-    optimizer.zero_grad();
-    cross_entropy((*m)(x), y).backward();
-    optimizer.step();
-  }, 15);
+  return median(
+      [&] {
+        optimizer.zero_grad();
+        cross_entropy((*m)(x), y).backward();
+        optimizer.step();
+      },
+      15);
 }
 
-/// The smallest 90 % of the weights of 12 layers, 50 M together: by global_unstructured as in PyTorch, with a mask for each
-/// weight, or set to zero in place.
+/// The smallest 90 % of the weights of 12 layers, 50 M together: by global_unstructured as in PyTorch, with a mask for
+/// each weight, or set to zero in place.
 double global_prune(bool in_place, double& extra) {
   std::vector<double> samples;
   for (int run = 0; run < 5; ++run) {
@@ -89,8 +91,10 @@ double global_prune(bool in_place, double& extra) {
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak counts from here
     const double before = status("VmRSS");
     const auto start = Clock::now();
-    if (in_place) zero_selected_(weights, {.count = sparsity::Amount(0.9).of(12 * 2048 * 2048)});
-    else sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(0.9));
+    if (in_place)
+      zero_selected_(weights, {.count = sparsity::Amount(0.9).of(12 * 2048 * 2048)});
+    else
+      sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(0.9));
     samples.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
     extra = std::max(extra, status("VmHWM") - before);
   }
@@ -110,12 +114,18 @@ int main(int argc, char** argv) {
   set_num_threads(std::atoi(argv[2]));
   manual_seed(0);
   double ms = 0, extra = 0;
-  if (task == "forward") ms = forward(*load(root, a), a, std::atoi(b.c_str()));
-  else if (task == "packed") ms = packed_forward(root, a, std::atoi(b.c_str()));
-  else if (task == "train") ms = train_step(root, a);
-  else if (task == "prune") ms = global_prune(a == "in_place", extra);
-  else if (task == "load") ms = median([&] { (void)load_tensors(a, {.verify = b != "unchecked"}); }, 7);
-  else return 2;
+  if (task == "forward")
+    ms = forward(*load(root, a), a, std::atoi(b.c_str()));
+  else if (task == "packed")
+    ms = packed_forward(root, a, std::atoi(b.c_str()));
+  else if (task == "train")
+    ms = train_step(root, a);
+  else if (task == "prune")
+    ms = global_prune(a == "in_place", extra);
+  else if (task == "load")
+    ms = median([&] { (void)load_tensors(a, {.verify = b != "unchecked"}); }, 7);
+  else
+    return 2;
   std::printf("%.6f %.1f\n", ms, extra);
   return 0;
 }

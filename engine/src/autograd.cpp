@@ -28,13 +28,17 @@ std::vector<GradNode*> order_of(GradNode* root) {
 bool wants(const Tensor& t) { return t.defined() && t.requires_grad(); }
 
 void accumulate(Tensor& into, const Tensor& gradient) {
-  if (!into.defined()) into = gradient;
-  else into = into.clone().add_(gradient);  // the first one may be shared with another edge
+  if (!into.defined())
+    into = gradient;
+  else
+    into = into.clone().add_(gradient);  // the first one may be shared with another edge
 }
 
 void accumulate_leaf(TensorImpl& leaf, const Tensor& gradient) {
-  if (!leaf.grad.defined()) leaf.grad = gradient.clone();
-  else leaf.grad.add_(gradient);
+  if (!leaf.grad.defined())
+    leaf.grad = gradient.clone();
+  else
+    leaf.grad.add_(gradient);
 }
 
 void check_gradient(const Edge& edge, const Tensor& gradient) {
@@ -96,10 +100,12 @@ TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(co
   auto node = std::make_shared<GradNode>();
   node->edges.reserve(inputs.size());
   for (const Tensor& input : inputs) {
-    if (!wants(input)) node->edges.push_back({});
+    if (!wants(input))
+      node->edges.push_back({});
     else if (const auto& impl = input.impl(); impl->node != nullptr)
       node->edges.push_back({impl->node, impl->output, nullptr});
-    else node->edges.push_back({nullptr, 0, impl});
+    else
+      node->edges.push_back({nullptr, 0, impl});
   }
   node->backward = std::move(backward);
   node->outputs = ys.size();
@@ -134,8 +140,8 @@ Tensor Tensor::grad() const { return deref(*this, "grad").grad; }
 void Tensor::set_grad(Tensor grad) {
   TensorImpl& impl = deref(*this, "set_grad");
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
-    throw ShapeError(cat("[set_grad] gradient ", grad.shape(), " of ", grad.dtype(), " for a tensor ", shape(),
-                         " of ", dtype()));
+    throw ShapeError(
+        cat("[set_grad] gradient ", grad.shape(), " of ", grad.dtype(), " for a tensor ", shape(), " of ", dtype()));
   impl.grad = std::move(grad);
 }
 

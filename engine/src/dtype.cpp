@@ -15,11 +15,16 @@ struct Row {
   std::size_t size;
 };
 
-constexpr std::array<Row, 10> kRows{{{Dtype::f32, "float32", 4}, {Dtype::f64, "float64", 8},
-                                     {Dtype::f16, "float16", 2}, {Dtype::bf16, "bfloat16", 2},
-                                     {Dtype::i8, "int8", 1}, {Dtype::u8, "uint8", 1},
-                                     {Dtype::i16, "int16", 2}, {Dtype::i32, "int32", 4},
-                                     {Dtype::i64, "int64", 8}, {Dtype::boolean, "bool", 1}}};
+constexpr std::array<Row, 10> kRows{{{Dtype::f32, "float32", 4},
+                                     {Dtype::f64, "float64", 8},
+                                     {Dtype::f16, "float16", 2},
+                                     {Dtype::bf16, "bfloat16", 2},
+                                     {Dtype::i8, "int8", 1},
+                                     {Dtype::u8, "uint8", 1},
+                                     {Dtype::i16, "int16", 2},
+                                     {Dtype::i32, "int32", 4},
+                                     {Dtype::i64, "int64", 8},
+                                     {Dtype::boolean, "bool", 1}}};
 
 const Row& row(Dtype dtype) { return kRows[static_cast<std::size_t>(dtype)]; }
 
@@ -56,8 +61,10 @@ Half::operator float() const {
 
 BFloat16::BFloat16(float value) {
   const auto x = std::bit_cast<std::uint32_t>(value);
-  if ((x & 0x7fffffffu) > 0x7f800000u) bits = static_cast<std::uint16_t>((x >> 16) | 0x40u);
-  else bits = static_cast<std::uint16_t>((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);
+  if ((x & 0x7fffffffu) > 0x7f800000u)
+    bits = static_cast<std::uint16_t>((x >> 16) | 0x40u);
+  else
+    bits = static_cast<std::uint16_t>((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);
 }
 
 std::size_t itemsize(Dtype dtype) { return row(dtype).size; }

@@ -65,9 +65,7 @@ std::atomic<int>& threads() {
   return count;
 }
 
-Rows nth_range(std::int64_t i, std::int64_t n, std::int64_t grain) {
-  return {i * grain, std::min((i + 1) * grain, n)};
-}
+Rows nth_range(std::int64_t i, std::int64_t n, std::int64_t grain) { return {i * grain, std::min((i + 1) * grain, n)}; }
 
 #ifndef COPPICE_NO_TBB
 
@@ -81,7 +79,8 @@ struct Observer : tbb::task_scheduler_observer {
 };
 #endif
 
-/// The arena of the current thread count. Kept alive by the calls that run in it, so that the count may change meanwhile.
+/// The arena of the current thread count. Kept alive by the calls that run in it, so that the count may change
+/// meanwhile.
 struct Pool {
   explicit Pool(int count) : arena(count) {}
   tbb::task_arena arena;
@@ -238,8 +237,10 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(Rows)> bo
     Job job{n, grain, count, body};
     {
       const tsan::Ignored ignored(&job);
-      if (pool) pool->arena.execute([&] { run(job, tasks); });
-      else run(job, tasks);
+      if (pool)
+        pool->arena.execute([&] { run(job, tasks); });
+      else
+        run(job, tasks);
     }
     if (job.error) std::rethrow_exception(job.error);
     return;

@@ -18,7 +18,8 @@ constexpr std::size_t kShift = 397;
 constexpr std::size_t kBlock = 16;  // PyTorch's unit of a large normal fill
 
 /// The type in which a distribution of T computes.
-template <class T> using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 /// Uniform in [0, 1): as many random bits as the type has significant ones.
 template <class W>
@@ -177,8 +178,11 @@ Generator::State Generator::state() const {
   State out{};
   std::copy(words_.begin(), words_.end(), out.begin());
   const auto kept = std::bit_cast<std::uint64_t>(kept_normal_.value_or(0.0));
-  const std::uint32_t rest[] = {position_, static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32),
-                                kept_normal_.has_value(), static_cast<std::uint32_t>(kept),
+  const std::uint32_t rest[] = {position_,
+                                static_cast<std::uint32_t>(seed_),
+                                static_cast<std::uint32_t>(seed_ >> 32),
+                                kept_normal_.has_value(),
+                                static_cast<std::uint32_t>(kept),
                                 static_cast<std::uint32_t>(kept >> 32)};
   std::copy(std::begin(rest), std::end(rest), out.begin() + kWords);
   return out;

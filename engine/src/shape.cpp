@@ -53,8 +53,8 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
     const std::int64_t x = back <= a.rank() ? a[-back] : 1;
     const std::int64_t y = back <= b.rank() ? b[-back] : 1;
     if (x != y && x != 1 && y != 1)
-      throw ShapeError(cat("[", op, "] shapes ", a, " and ", b, " do not broadcast: sizes ", x, " and ", y,
-                           " at axis -", back));
+      throw ShapeError(
+          cat("[", op, "] shapes ", a, " and ", b, " do not broadcast: sizes ", x, " and ", y, " at axis -", back));
     out[static_cast<std::size_t>(rank - back)] = x == 1 ? y : x;
   }
   return Shape(std::move(out));

@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kHugePage = std::size_t{1} << 21;
 constexpr std::size_t kTail = 64;
-constexpr std::size_t kLargestPooled = std::size_t{1} << 24;   // 16 MB: larger blocks are rare and better returned
-constexpr std::size_t kPoolBytes = std::size_t{1} << 26;       // 64 MB per thread
+constexpr std::size_t kLargestPooled = std::size_t{1} << 24;  // 16 MB: larger blocks are rare and better returned
+constexpr std::size_t kPoolBytes = std::size_t{1} << 26;      // 64 MB per thread
 
 #if defined(__has_feature)  // Clang's word for it
 #if __has_feature(address_sanitizer)
@@ -87,8 +87,8 @@ Pool* pool() {
   return &holder.pool;
 }
 
-/// Memory from the system; null if there is none. Fetching a block of 64 MB in pages of 4 KB takes 50 ms, in huge pages 8
-/// (bench/prune_bench, identity): more than most operations on it.
+/// Memory from the system; null if there is none. Fetching a block of 64 MB in pages of 4 KB takes 50 ms, in huge pages
+/// 8 (bench/prune_bench, identity): more than most operations on it.
 std::byte* take(std::size_t bytes) {
   void* block = nullptr;
   const bool huge = bytes >= 2 * kHugePage;

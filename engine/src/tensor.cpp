@@ -47,8 +47,8 @@ Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, 
   const std::size_t bytes = byte_count(shape, dtype);
   if (storage == nullptr) throw ValueError("[Tensor::over] there is no storage");
   if (offset_bytes > storage->bytes() || bytes > storage->bytes() - offset_bytes)
-    throw ValueError(cat("[Tensor::over] ", bytes, " bytes at ", offset_bytes, " exceed a storage of ",
-                         storage->bytes(), " bytes"));
+    throw ValueError(
+        cat("[Tensor::over] ", bytes, " bytes at ", offset_bytes, " exceed a storage of ", storage->bytes(), " bytes"));
   if (reinterpret_cast<std::uintptr_t>(storage->data() + offset_bytes) % itemsize(dtype) != 0)
     throw ValueError(cat("[Tensor::over] offset ", offset_bytes, " is not aligned for ", dtype));
   return make(std::move(storage), offset_bytes, shape, dtype);
@@ -183,8 +183,8 @@ Tensor Tensor::reshape(std::initializer_list<std::int64_t> sizes) const {
 Tensor Tensor::reshape(const Shape& target) const {
   const TensorImpl& from = deref(*this, "reshape");
   if (target.numel() != from.shape.numel())
-    throw ShapeError(cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ",
-                         target.numel()));
+    throw ShapeError(
+        cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ", target.numel()));
   return with_grad(make(from.storage, from.offset, target, from.dtype), {*this},
                    [source = from.shape](const Tensor& dy) { return GradList{dy.reshape(source)}; });
 }

@@ -39,7 +39,7 @@ struct GradNode {
   std::vector<Edge> edges;
   std::function<GradList(const GradList&)> backward;
   std::size_t outputs = 1;
-  std::uint64_t sequence = 0;  // grows with every node: a node's inputs have smaller numbers
+  std::uint64_t sequence = 0;      // grows with every node: a node's inputs have smaller numbers
   std::shared_ptr<GradNode> next;  // while a graph is freed
   ~GradNode();
 };

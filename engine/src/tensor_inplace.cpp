@@ -52,7 +52,8 @@ Tensor& Tensor::copy_(const Tensor& source) {
 
 Tensor& Tensor::add_(const Tensor& other, double alpha) {
   update("add_", *this, other, [alpha]<class T>(T y, T x) {
-    if constexpr (std::is_floating_point_v<T>) return static_cast<T>(y + static_cast<T>(alpha) * x);
+    if constexpr (std::is_floating_point_v<T>)
+      return static_cast<T>(y + static_cast<T>(alpha) * x);
     else if (std::is_same_v<T, bool> || alpha != std::trunc(alpha) || std::abs(alpha) >= 0x1p53)
       return convert<T>(static_cast<double>(y) + alpha * static_cast<double>(x));
     else  // exact, where a double does not hold every int64
@@ -64,7 +65,8 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
 
 Tensor& Tensor::mul_(const Tensor& other) {
   update("mul_", *this, other, []<class T>(T y, T x) {
-    if constexpr (std::is_same_v<T, bool>) return y && x;
+    if constexpr (std::is_same_v<T, bool>)
+      return y && x;
     else
       return detail::wrapping(std::multiplies<>(), y, x);
   });

@@ -7,8 +7,8 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kEdge = 3;        // elements shown at each end of a long axis
-constexpr std::int64_t kWhole = 1000;    // tensors up to this size are shown whole
+constexpr std::int64_t kEdge = 3;      // elements shown at each end of a long axis
+constexpr std::int64_t kWhole = 1000;  // tensors up to this size are shown whole
 
 std::string number(double value, Dtype dtype) {
   if (dtype == Dtype::boolean) return value != 0 ? "true" : "false";

@@ -90,8 +90,8 @@ Tensor Module::tensor(std::string_view name) const {
 }
 
 bool Module::has(std::string_view name) const {
-  return parameters_.contains(name) || buffers_.contains(name) || children_.contains(name) ||
-         plain_.contains(name) || derived_.contains(name);
+  return parameters_.contains(name) || buffers_.contains(name) || children_.contains(name) || plain_.contains(name) ||
+         derived_.contains(name);
 }
 
 void Module::check_new_name(const char* op, std::string_view name) const {
@@ -111,8 +111,10 @@ void Module::register_parameter(std::string_view name, Tensor value) {
 void Module::register_buffer(std::string_view name, Tensor value, bool persistent) {
   if (!buffers_.contains(name)) check_new_name("register_buffer", name);
   set_buffer(name, std::move(value));
-  if (persistent) transient_.erase(name);
-  else transient_.set(name, true);
+  if (persistent)
+    transient_.erase(name);
+  else
+    transient_.set(name, true);
 }
 
 void Module::set_buffer(std::string_view name, Tensor value) {
@@ -232,8 +234,10 @@ void Module::requires_grad_(bool on) {
 void Module::zero_grad(bool set_to_none) {
   for (Tensor& t : parameters()) {
     if (!t.grad().defined()) continue;
-    if (set_to_none) t.set_grad(Tensor());
-    else t.grad().zero_();
+    if (set_to_none)
+      t.set_grad(Tensor());
+    else
+      t.grad().zero_();
   }
 }
 

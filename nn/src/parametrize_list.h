@@ -36,7 +36,8 @@ struct Attached {
 };
 
 /// Makes derived tensors of what the lists below `module` stand for, after a file brought modules and lists.
-/// @throws FormatError  naming `source`, also for a layer as a parametrization: the product of two small tensors may fill
+/// @throws FormatError  naming `source`, also for a layer as a parametrization: the product of two small tensors may
+/// fill
 ///         any memory. FakeSparsity, activations and types that the program registered may stand there.
 std::vector<Attached> attach_parametrizations(Module& root, const std::string& source);
 

@@ -2,10 +2,9 @@
 #include "data.h"
 #include "embedded_stamp.h"
 
-#define COPPICE_EMBED(symbol, path)                                                  \
-  __asm__(".section .rodata\n.balign 64\n.global " #symbol "_begin\n" #symbol        \
-          "_begin:\n.incbin \"" path "\"\n.global " #symbol "_end\n" #symbol         \
-          "_end:\n.byte 0\n.previous\n");                                            \
+#define COPPICE_EMBED(symbol, path)                                                                      \
+  __asm__(".section .rodata\n.balign 64\n.global " #symbol "_begin\n" #symbol "_begin:\n.incbin \"" path \
+          "\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n.previous\n");                        \
   extern "C" const char symbol##_begin[], symbol##_end[]
 
 COPPICE_EMBED(coppice_digits, COPPICE_DATA_DIR "/digits.csv.gz");

@@ -34,8 +34,7 @@ Tensor spread(const Tensor& slices, const Tensor& like, std::int64_t dim) {
 }
 
 std::int64_t structured_axis(const char* op, const Tensor& t, std::int64_t dim) {
-  if (t.dim() < 2)
-    throw ShapeError(cat("[", op, "] structured pruning needs at least 2 axes; got shape ", t.shape()));
+  if (t.dim() < 2) throw ShapeError(cat("[", op, "] structured pruning needs at least 2 axes; got shape ", t.shape()));
   return resolve_axis(op, dim, t.dim());
 }
 
@@ -63,8 +62,8 @@ Tensor mask_channels(const Tensor& like, const Tensor& scores, std::int64_t coun
   const std::int64_t axis = structured_axis("mask_channels", like, dim);
   const std::int64_t units = like.size(axis);
   if (scores.shape() != Shape{units})
-    throw ShapeError(cat("[mask_channels] scores must be (", units, ",) for axis ", dim, " of ", like.shape(),
-                         "; got ", scores.shape()));
+    throw ShapeError(cat("[mask_channels] scores must be (", units, ",) for axis ", dim, " of ", like.shape(), "; got ",
+                         scores.shape()));
   if (count < 0 || count > units)
     throw ValueError(cat("[mask_channels] cannot prune ", count, " of ", units, " slices along axis ", dim));
   if (ties == TieRule::lowest_index)

@@ -180,7 +180,8 @@ TEST_SUITE("engine/packed_matrix") {
             Tensor back = Tensor::empty(Shape{n, rows});
             for (std::int64_t s = 0; s < n; ++s)
               for (std::int64_t r = 0; r < rows; ++r)
-                back.mutable_data<float>()[static_cast<std::size_t>(s * rows + r)] = y[static_cast<std::size_t>(r * n + s)];
+                back.mutable_data<float>()[static_cast<std::size_t>(s * rows + r)] =
+                    y[static_cast<std::size_t>(r * n + s)];
             CAPTURE(f);
             CAPTURE(n);
             CHECK(linear_error(w, x, bias, back) < 2e-6);

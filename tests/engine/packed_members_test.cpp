@@ -65,18 +65,24 @@ TEST_SUITE("engine/packed_members") {
       CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 0, -1)), FormatError);
       CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, -5)), FormatError);
       CHECK_THROWS_AS(reread(f, set<std::int32_t>("row_offsets", 1, INT32_MAX)), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        Tensor& t = damaged(m, "row_offsets");
-                        t.mutable_data<std::int32_t>().back() -= 1;
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        Tensor& t = damaged(m, "row_offsets");
-                        t.mutable_data<std::int32_t>().back() += 1;
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        for (auto& [name, t] : m)
-                          if (name == "row_offsets") t = t.to(Dtype::i64);
-                      }), FormatError);
+      CHECK_THROWS_AS(reread(f,
+                             [](auto& m) {
+                               Tensor& t = damaged(m, "row_offsets");
+                               t.mutable_data<std::int32_t>().back() -= 1;
+                             }),
+                      FormatError);
+      CHECK_THROWS_AS(reread(f,
+                             [](auto& m) {
+                               Tensor& t = damaged(m, "row_offsets");
+                               t.mutable_data<std::int32_t>().back() += 1;
+                             }),
+                      FormatError);
+      CHECK_THROWS_AS(reread(f,
+                             [](auto& m) {
+                               for (auto& [name, t] : m)
+                                 if (name == "row_offsets") t = t.to(Dtype::i64);
+                             }),
+                      FormatError);
     }
   }
 
@@ -85,38 +91,46 @@ TEST_SUITE("engine/packed_members") {
       CAPTURE(f);
       CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, -1)), FormatError);
       CHECK_THROWS_AS(reread(f, set<std::int16_t>("columns", 0, 10)), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
-                        c[1] = c[0];
-                      }), FormatError);
-      CHECK_THROWS_AS(reread(f, [](auto& m) {
-                        const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
-                        std::swap(c[0], c[1]);
-                      }), FormatError);
+      CHECK_THROWS_AS(reread(f,
+                             [](auto& m) {
+                               const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
+                               c[1] = c[0];
+                             }),
+                      FormatError);
+      CHECK_THROWS_AS(reread(f,
+                             [](auto& m) {
+                               const auto c = damaged(m, "columns").template mutable_data<std::int16_t>();
+                               std::swap(c[0], c[1]);
+                             }),
+                      FormatError);
       CHECK_NOTHROW(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i32); }));
       CHECK_THROWS_AS(reread(f, [](auto& m) { m[1].second = m[1].second.to(Dtype::i64); }), FormatError);
     }
   }
 
   TEST_CASE("a mask that disagrees with the offsets, or has bits beyond the last column, is refused") {
-    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {
-                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
-                      bits[0] ^= 1;
-                    }), FormatError);
-    CHECK_THROWS_AS(reread(PackedFormat::bitmask, [](auto& m) {  // as many bits, one of them in the padding
-                      auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
-                      std::size_t at = 0;
-                      while (bits[at] == 0) at += 2;
-                      bits[at] &= static_cast<std::uint8_t>(bits[at] - 1);
-                      bits[at + 1] |= 0x80;
-                    }), FormatError);
+    CHECK_THROWS_AS(reread(PackedFormat::bitmask,
+                           [](auto& m) {
+                             auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
+                             bits[0] ^= 1;
+                           }),
+                    FormatError);
+    CHECK_THROWS_AS(reread(PackedFormat::bitmask,
+                           [](auto& m) {  // as many bits, one of them in the padding
+                             auto bits = damaged(m, "mask").template mutable_data<std::uint8_t>();
+                             std::size_t at = 0;
+                             while (bits[at] == 0) at += 2;
+                             bits[at] &= static_cast<std::uint8_t>(bits[at] - 1);
+                             bits[at + 1] |= 0x80;
+                           }),
+                    FormatError);
   }
 
   TEST_CASE("values in rows beyond the last are refused") {
     // 5 rows: block4 has three rows too many in its second group, block8 in its only one.
-    CHECK_THROWS_AS(reread(PackedFormat::block4, [](auto& m) {
-                      damaged(m, "values").template mutable_data<float>().back() = 1;
-                    }), FormatError);
+    CHECK_THROWS_AS(
+        reread(PackedFormat::block4, [](auto& m) { damaged(m, "values").template mutable_data<float>().back() = 1; }),
+        FormatError);
     CHECK_THROWS_AS(reread(PackedFormat::block8, set<float>("values", 7, 1.0f)), FormatError);
     CHECK_THROWS_AS(reread(PackedFormat::block16, set<float>("values", 5, NAN)), FormatError);
   }

@@ -61,8 +61,8 @@ TEST_SUITE("engine/random") {
     Generator g(42);
     CHECK(uniform<float>(g, 3) == std::vector<float>{0x1.c3b8ccp-1f, 0x1.d47b66p-1f, 0x1.880d7p-2f});
     g.manual_seed(0);
-    CHECK(uniform<float>(g, 4) == std::vector<float>{0.49625658988952637f, 0.7682217955589294f, 0.08847743272781372f,
-                                                     0.13203048706054688f});
+    CHECK(uniform<float>(g, 4) ==
+          std::vector<float>{0.49625658988952637f, 0.7682217955589294f, 0.08847743272781372f, 0.13203048706054688f});
     g.manual_seed(1);
     CHECK(uniform<float>(g, 4, -0.3, 0.7) ==
           std::vector<float>{0x1.d49d6p-2f, -0x1.52f88p-6f, 0x1.a62bfp-4f, 0x1.bd1decp-2f});
@@ -92,9 +92,9 @@ TEST_SUITE("engine/random") {
   TEST_CASE("the first weights of a seeded Linear(3, 2) are PyTorch's") {
     Generator g(0);
     const double bound = 1.0 / std::sqrt(3.0);
-    CHECK(uniform<float>(g, 6, -bound, bound) ==
-          std::vector<float>{-0.004322517663240433f, 0.3097158372402191f, -0.4751853346824646f, -0.4248946011066437f,
-                             -0.2223689705133438f, 0.15482072532176971f});
+    CHECK(uniform<float>(g, 6, -bound, bound) == std::vector<float>{-0.004322517663240433f, 0.3097158372402191f,
+                                                                    -0.4751853346824646f, -0.4248946011066437f,
+                                                                    -0.2223689705133438f, 0.15482072532176971f});
     CHECK(uniform<float>(g, 2, -bound, bound) == std::vector<float>{-0.011439144611358643f, 0.45777493715286255f});
   }
 
@@ -114,11 +114,12 @@ TEST_SUITE("engine/random") {
 
   TEST_CASE("sixteen and more normal numbers come in blocks, the last block drawn anew") {
     Generator g(4);
-    const std::vector<float> expected{
-        -0.9414165019989014f,  1.263246774673462f,   0.003077709348872304f, -0.15354780852794647f, 1.1396156549453735f,
-        -0.23018744587898254f, 1.1877325773239136f,  0.767735481262207f,    -0.7116626501083374f,  0.4349432587623596f,
-        -0.8557909727096558f,  -0.23463959991931915f, -0.4215293526649475f, 0.8488364815711975f,   -0.6775758862495422f,
-        -0.9445412158966064f,  2.1698336601257324f,  -1.1735609769821167f};
+    const std::vector<float> expected{-0.9414165019989014f,  1.263246774673462f,   0.003077709348872304f,
+                                      -0.15354780852794647f, 1.1396156549453735f,  -0.23018744587898254f,
+                                      1.1877325773239136f,   0.767735481262207f,   -0.7116626501083374f,
+                                      0.4349432587623596f,   -0.8557909727096558f, -0.23463959991931915f,
+                                      -0.4215293526649475f,  0.8488364815711975f,  -0.6775758862495422f,
+                                      -0.9445412158966064f,  2.1698336601257324f,  -1.1735609769821167f};
     const std::vector<float> got = normal<float>(g, 18);
     for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::abs(got[i] - expected[i]) < 1e-6f);
     const std::vector<double> wide = normal<double>(g, 16);
@@ -127,7 +128,8 @@ TEST_SUITE("engine/random") {
     const std::vector<float> brain = floats(normal<BFloat16>(g, 18));
     CHECK(brain[0] == 0.2109375f);
     CHECK(brain[17] == -0.240234375f);
-    CHECK(uniform<float>(g, 1)[0] == 0.9822975993156433f);  // as many draws as PyTorch made: no spare ones for half types
+    CHECK(uniform<float>(g, 1)[0] ==
+          0.9822975993156433f);  // as many draws as PyTorch made: no spare ones for half types
   }
 
   TEST_CASE("integers take one draw, or two for a range of 2^32 and more") {

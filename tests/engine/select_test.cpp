@@ -96,7 +96,8 @@ TEST_SUITE("engine/ops/select") {
     }
   }
 
-  TEST_CASE("large inputs whose cut lies among NaN, infinities or equal numbers: exactly `count`, lower positions first") {
+  TEST_CASE(
+      "large inputs whose cut lies among NaN, infinities or equal numbers: exactly `count`, lower positions first") {
     const std::int64_t n = (1 << 18) + 77;
     Generator g(3);
     std::vector<float> v(static_cast<std::size_t>(n));

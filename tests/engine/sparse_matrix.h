@@ -31,6 +31,6 @@ inline Tensor sparse_matrix(std::int64_t rows, std::int64_t cols, double density
 
 /// Formats that list columns.
 inline constexpr PackedFormat kBlocky[] = {PackedFormat::csr, PackedFormat::block4, PackedFormat::block8,
-                                    PackedFormat::block16};
+                                           PackedFormat::block16};
 
 }  // namespace coppice::test

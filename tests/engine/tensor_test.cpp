@@ -40,10 +40,13 @@ TEST_SUITE("engine/tensor") {
   }
 
   TEST_CASE("f16 and bf16 round to nearest even, keep NaN and overflow to infinity") {
-    const double cases[][3] = {{1.0 + 1.0 / 2048, 1.0, 1.0},           {1.0 + 3.0 / 2048, 1.0 + 1.0 / 512, 1.0},
-                               {65504, 65504, 65536},                  {65520, INFINITY, 65536},
+    const double cases[][3] = {{1.0 + 1.0 / 2048, 1.0, 1.0},
+                               {1.0 + 3.0 / 2048, 1.0 + 1.0 / 512, 1.0},
+                               {65504, 65504, 65536},
+                               {65520, INFINITY, 65536},
                                {std::ldexp(1, -24), std::ldexp(1, -24), std::ldexp(1, -24)},
-                               {std::ldexp(1, -26), 0, std::ldexp(1, -26)}, {-0.0, -0.0, -0.0}};
+                               {std::ldexp(1, -26), 0, std::ldexp(1, -26)},
+                               {-0.0, -0.0, -0.0}};
     for (const auto& [x, half, brain] : cases) {
       const auto& shown = x;  // Clang 14 cannot capture a structured binding
       CAPTURE(shown);

@@ -20,8 +20,8 @@ namespace coppice::fuzz {
 
 ReadOptions tight() {
   ReadOptions options;
-  options.limits = {.file_bytes = 1u << 22, .header_bytes = 1u << 18, .tensors = 500, .objects = 20'000,
-                    .extra_bytes = 1u << 20};
+  options.limits = {
+      .file_bytes = 1u << 22, .header_bytes = 1u << 18, .tensors = 500, .objects = 20'000, .extra_bytes = 1u << 20};
   return options;
 }
 

@@ -17,16 +17,41 @@ using Random = std::minstd_rand;
 
 std::size_t below(Random& random, std::size_t n) { return n == 0 ? 0 : random() % n; }
 
-constexpr std::array kNumbers{"0", "1", "-1", "2", "3", "4", "8", "16", "255", "65536", "2147483648", "4294967295",
-                              "281474976710655", "281474976710656", "9223372036854775807", "18446744073709551615",
-                              "18446744073709551616", "1e3", "0.5", "1e999", "-0", "null", "true", "[]", "\"\"", "{}"};
+constexpr std::array kNumbers{"0",
+                              "1",
+                              "-1",
+                              "2",
+                              "3",
+                              "4",
+                              "8",
+                              "16",
+                              "255",
+                              "65536",
+                              "2147483648",
+                              "4294967295",
+                              "281474976710655",
+                              "281474976710656",
+                              "9223372036854775807",
+                              "18446744073709551615",
+                              "18446744073709551616",
+                              "1e3",
+                              "0.5",
+                              "1e999",
+                              "-0",
+                              "null",
+                              "true",
+                              "[]",
+                              "\"\"",
+                              "{}"};
 
 /// The piece of `text` that begins at `at` and is one value: text, array, object; empty if it does not end.
 std::string_view value_at(std::string_view text, std::size_t at) {
   if (text[at] == '"') {
     for (std::size_t i = at + 1; i < text.size(); ++i) {
-      if (text[i] == '\\') ++i;
-      else if (text[i] == '"') return text.substr(at, i + 1 - at);
+      if (text[i] == '\\')
+        ++i;
+      else if (text[i] == '"')
+        return text.substr(at, i + 1 - at);
     }
     return {};
   }
@@ -110,8 +135,10 @@ std::size_t framed(std::uint8_t* data, std::size_t size, std::size_t most, unsig
       done = true;
     }
   }
-  if (!done && part < 6) header = mutate_json_text(std::move(header), static_cast<unsigned>(random()));
-  else if (!done) values = mutate_text(std::move(values), 16);
+  if (!done && part < 6)
+    header = mutate_json_text(std::move(header), static_cast<unsigned>(random()));
+  else if (!done)
+    values = mutate_text(std::move(values), 16);
   if (8 + header.size() + values.size() > most) return LLVMFuzzerMutate(data, size, most);
   length = header.size();
   std::memcpy(data, &length, 8);

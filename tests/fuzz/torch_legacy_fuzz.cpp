@@ -9,8 +9,8 @@
 using namespace coppice;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static constexpr std::array<std::uint8_t, 15> kMagic{0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A,
-                                                       0xA8, 0x50, 0x19, '.'};
+  static constexpr std::array<std::uint8_t, 15> kMagic{0x80, 2,    0x8A, 10,   0x6C, 0xFC, 0x9C, 0x46,
+                                                       0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, '.'};
   std::vector<std::uint8_t> bytes(kMagic.begin(), kMagic.end());
   // Saved inputs may be whole files.
   const bool whole = size >= kMagic.size() && std::equal(kMagic.begin(), kMagic.end(), data);

@@ -58,15 +58,21 @@ void adopt(nn::Module& m, const std::vector<std::string>& names, const TensorLis
 }
 
 TensorList lstm(const TensorList& in, const Json& s) {
-  nn::LSTM m({.input_size = 3, .hidden_size = 4, .num_layers = s.at("num_layers"), .bias = s.at("bias"),
-              .batch_first = s.at("batch_first"), .bidirectional = s.at("bidirectional"), .proj_size = s.at("proj_size")});
+  nn::LSTM m({.input_size = 3,
+              .hidden_size = 4,
+              .num_layers = s.at("num_layers"),
+              .bias = s.at("bias"),
+              .batch_first = s.at("batch_first"),
+              .bidirectional = s.at("bidirectional"),
+              .proj_size = s.at("proj_size")});
   adopt(m, s.at("names"), in, 3);
   return m(TensorList{in[0], in[1], in[2]});
 }
 
 TensorList batch_norm(const TensorList& in, const Json& s) {
-  const std::shared_ptr<nn::Module> m = in[0].dim() == 4 ? nn::make_module("BatchNorm2d", {{"num_features", std::int64_t{3}}})
-                                                         : nn::make_module("BatchNorm1d", {{"num_features", std::int64_t{3}}});
+  const std::shared_ptr<nn::Module> m = in[0].dim() == 4
+                                            ? nn::make_module("BatchNorm2d", {{"num_features", std::int64_t{3}}})
+                                            : nn::make_module("BatchNorm1d", {{"num_features", std::int64_t{3}}});
   adopt(*m, {"weight", "bias"}, in, 1);
   m->register_buffer("running_mean", in[3].detach().clone());
   m->register_buffer("running_var", in[4].detach().clone());
@@ -97,7 +103,8 @@ const std::map<std::string, Function>& table() {
       {"mean", [](L in, J s) { return TensorList{mean(in[0], list(s, "axes"), s.at("keepdim"))}; }},
       {"max", [](L in, J s) { return TensorList{max(in[0], list(s, "axes"), s.at("keepdim"))}; }},
       {"min", [](L in, J s) { return TensorList{min(in[0], list(s, "axes"), s.at("keepdim"))}; }},
-      {"norm", [](L in, J s) { return TensorList{norm(in[0], order(s.at("order")), list(s, "axes"), s.at("keepdim"))}; }},
+      {"norm",
+       [](L in, J s) { return TensorList{norm(in[0], order(s.at("order")), list(s, "axes"), s.at("keepdim"))}; }},
       {"add", [](L in, J) { return TensorList{in[0] + in[1]}; }},
       {"sub", [](L in, J) { return TensorList{in[0] - in[1]}; }},
       {"mul", [](L in, J) { return TensorList{in[0] * in[1]}; }},
@@ -132,7 +139,9 @@ const std::map<std::string, Function>& table() {
        [](L in, J s) {
          const std::string mode = s.at("mode");
          return TensorList{embedding_bag(in[0], in[1], in[2],
-                                         mode == "sum" ? BagMode::sum : mode == "mean" ? BagMode::mean : BagMode::max,
+                                         mode == "sum"    ? BagMode::sum
+                                         : mode == "mean" ? BagMode::mean
+                                                          : BagMode::max,
                                          optional(s.at("padding_idx")))};
        }},
       {"layer_norm", layer_norm},
@@ -176,7 +185,8 @@ TEST_SUITE("golden/ops") {
         for (std::size_t i = 0; i < plain.size(); ++i) CHECK(allclose(plain[i], outputs[i], Tolerance{1e-12, 1e-12}));
       }
       REQUIRE(outputs.size() == c.at("outputs").size());
-      for (std::size_t i = 0; i < outputs.size(); ++i) compare(outputs[i], arrays.at(c["outputs"][i].get<std::string>()));
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        compare(outputs[i], arrays.at(c["outputs"][i].get<std::string>()));
       if (graded) {
         for (std::size_t i = 0; i < c["dys"].size(); ++i)
           outputs[i].backward(arrays.at(c["dys"][i].get<std::string>()), i + 1 < c["dys"].size());

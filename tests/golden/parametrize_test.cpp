@@ -36,9 +36,12 @@ class Feed {
 nn::Arguments arguments(const Json& object) {
   nn::Arguments out;
   for (const auto& [key, value] : object.items()) {
-    if (value.is_boolean()) out.set(key, value.get<bool>());
-    else if (value.is_array()) out.set(key, value.get<std::vector<std::int64_t>>());
-    else out.set(key, value.get<std::int64_t>());
+    if (value.is_boolean())
+      out.set(key, value.get<bool>());
+    else if (value.is_array())
+      out.set(key, value.get<std::vector<std::int64_t>>());
+    else
+      out.set(key, value.get<std::int64_t>());
   }
   return out;
 }

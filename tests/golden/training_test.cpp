@@ -23,7 +23,8 @@ const std::vector<Setup> kModels{
 std::unique_ptr<nn::Optimizer> make_optimizer(const std::string& name, TensorList p) {
   using nn::Adam, nn::AdamW, nn::SGD;
   if (name == "sgd")
-    return std::make_unique<SGD>(p, nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-3, .nesterov = true});
+    return std::make_unique<SGD>(p,
+                                 nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-3, .nesterov = true});
   if (name == "sgd_plain") return std::make_unique<SGD>(p, nn::SgdOptions{.lr = 0.05});
   if (name == "sgd_dampened")
     return std::make_unique<SGD>(p, nn::SgdOptions{.lr = 0.01, .momentum = 0.9, .dampening = 0.5});

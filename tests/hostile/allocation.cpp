@@ -8,7 +8,7 @@
 
 namespace {
 
-std::atomic<std::int64_t> live{0};      // blocks of operator new and posix_memalign
+std::atomic<std::int64_t> live{0};       // blocks of operator new and posix_memalign
 std::atomic<std::int64_t> countdown{0};  // the allocation that brings it to 0 fails; below: none
 
 bool refuses() { return countdown.load() > 0 && countdown.fetch_sub(1) == 1; }
@@ -38,7 +38,9 @@ std::atomic<std::int64_t> from_system{0};
 
 void* operator new(std::size_t bytes) { return taken_or_thrown(bytes, 1); }
 void* operator new[](std::size_t bytes) { return taken_or_thrown(bytes, 1); }
-void* operator new(std::size_t bytes, std::align_val_t a) { return taken_or_thrown(bytes, static_cast<std::size_t>(a)); }
+void* operator new(std::size_t bytes, std::align_val_t a) {
+  return taken_or_thrown(bytes, static_cast<std::size_t>(a));
+}
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return taken(bytes, 1); }
 void operator delete(void* block) noexcept { given(block); }
 void operator delete[](void* block) noexcept { given(block); }

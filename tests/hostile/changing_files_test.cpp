@@ -153,9 +153,9 @@ TEST_SUITE("hostile/changing") {
     write_ones(dir / "t.safetensors");
     std::filesystem::resize_file(dir / "t.safetensors", std::uintmax_t{1} << 33);
     for (const bool map : {true, false}) {
-      const ChildResult child = in_child(
-          [&] { return outcome([&] { return read_safetensors(dir / "t.safetensors", {.map = map}); }); }, 2,
-          std::uint64_t{1} << 28);
+      const ChildResult child =
+          in_child([&] { return outcome([&] { return read_safetensors(dir / "t.safetensors", {.map = map}); }); }, 2,
+                   std::uint64_t{1} << 28);
       CAPTURE(child.said);
       CHECK(child.said.starts_with("LimitError"));
     }

@@ -9,8 +9,8 @@ namespace coppice::test {
 
 /// How a child ended and what it cost.
 struct ChildResult {
-  std::string said;         ///< what the function returned; empty if the child was killed
-  int signal = 0;           ///< that ended it; SIGALRM or SIGXCPU when it took too long
+  std::string said;  ///< what the function returned; empty if the child was killed
+  int signal = 0;    ///< that ended it; SIGALRM or SIGXCPU when it took too long
   double cpu_seconds = 0;
   std::int64_t grown_kb = 0;  ///< of the resident set, over that of the parent
 };

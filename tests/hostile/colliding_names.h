@@ -1,6 +1,6 @@
 #pragma once
-/// Names that the hash of GNU's C++ library, whose seed is public, takes to one number: in a hashed table each of them is
-/// compared with all the others.
+/// Names that the hash of GNU's C++ library, whose seed is public, takes to one number: in a hashed table each of them
+/// is compared with all the others.
 
 #include <cstdint>
 #include <cstring>
@@ -15,7 +15,7 @@ namespace coppice::test {
 inline std::vector<std::string> colliding_names(std::size_t count) {
   constexpr std::uint64_t m = 0xc6a4a7935bd1e995, seed = 0xc70f6907 ^ (16 * m), target = 0x1234567890abcdef;
   std::uint64_t inverse = m;
-  for (int i = 0; i < 6; ++i) inverse *= 2 - m * inverse;  // Newton's iteration modulo 2^64
+  for (int i = 0; i < 6; ++i) inverse *= 2 - m * inverse;          // Newton's iteration modulo 2^64
   const auto mix = [](std::uint64_t v) { return v ^ (v >> 47); };  // is its own inverse
   const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
   std::vector<std::string> out;

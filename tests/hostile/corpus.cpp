@@ -202,11 +202,14 @@ void read_hostile(const HostileFile& file, const fs::path& path) {
     read.add("x", read_npy(path));
   else if (file.extension == ".index")
     read = read_sharded(path);
-  else if (file.extension == ".model") (void)nn::load_model(path);
-  else if (file.extension == ".json") (void)nn::read_architecture(path);
+  else if (file.extension == ".model")
+    (void)nn::load_model(path);
+  else if (file.extension == ".json")
+    (void)nn::read_architecture(path);
   else if (file.extension == ".checkpoint")
     (void)resume_small_run(path);
-  else throw std::logic_error("no reader for " + file.extension);
+  else
+    throw std::logic_error("no reader for " + file.extension);
   if (file.values.empty()) return;
   std::vector<double> values;
   for (const auto& [name, tensor] : read)

@@ -54,9 +54,9 @@ void valid_seeds(const fs::path& dir) {
   for (const auto& entry : fs::directory_iterator(data / "torch")) {
     const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
     if (extension == ".py") continue;
-    const char* target = extension == ".safetensors" ? "safetensors"
-                         : extension == ".npz"       ? "npz"
-                         : extension == ".npy"       ? "npy"
+    const char* target = extension == ".safetensors"  ? "safetensors"
+                         : extension == ".npz"        ? "npz"
+                         : extension == ".npy"        ? "npy"
                          : name.starts_with("legacy") ? "torch_legacy"
                                                       : "torch_zip";
     fs::copy_file(entry.path(), dir / target / name, fs::copy_options::overwrite_existing);

@@ -58,7 +58,7 @@ float saved_value(const std::filesystem::path& path, const std::string& format) 
     CHECK(resume_small_run(elsewhere / "run.safetensors").epochs.size() == 3);
     return static_cast<float>(read_safetensors(path, {.map = false}).at("report").size(0));
   }
-  const Tensor weight = format == ".model"  ? nn::load_model(path)->named_parameters().front().second
+  const Tensor weight = format == ".model" ? nn::load_model(path)->named_parameters().front().second
                         : format == ".npy" ? load_tensors(path).begin()->second
                                            : load_tensors(path).at("weight");
   const auto values = weight.data<float>();

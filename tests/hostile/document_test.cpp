@@ -85,10 +85,11 @@ TEST_SUITE("hostile") {
     const std::string text = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "../SECURITY.md");
     const Limits limits;
     const std::map<std::string, std::uint64_t> defaults{
-        {"file_bytes", limits.file_bytes}, {"header_bytes", limits.header_bytes},   {"tensors", limits.tensors},
-        {"rank", limits.rank},             {"name_bytes", limits.name_bytes},       {"nesting", limits.nesting},
-        {"objects", limits.objects},       {"inflate_ratio", limits.inflate_ratio}, {"extra_bytes", limits.extra_bytes},
-        {"shards", limits.shards}};
+        {"file_bytes", limits.file_bytes},   {"header_bytes", limits.header_bytes},
+        {"tensors", limits.tensors},         {"rank", limits.rank},
+        {"name_bytes", limits.name_bytes},   {"nesting", limits.nesting},
+        {"objects", limits.objects},         {"inflate_ratio", limits.inflate_ratio},
+        {"extra_bytes", limits.extra_bytes}, {"shards", limits.shards}};
     CHECK(sizeof(Limits) == defaults.size() * sizeof(std::uint64_t));  // none is missing here
     for (const auto& [name, value] : defaults) {
       std::string digits = cat(value);

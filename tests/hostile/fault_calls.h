@@ -1,8 +1,8 @@
 #pragma once
 /// Calls of the operating system that fail, or kill the process, at a chosen moment.
 ///
-/// A program that links fault_calls.cpp calls its open, write, fsync, rename, close, flock, fchmod, unlink and mmap instead
-/// of the C library's. They pass everything on until a fault is planned.
+/// A program that links fault_calls.cpp calls its open, write, fsync, rename, close, flock, fchmod, unlink and mmap
+/// instead of the C library's. They pass everything on until a fault is planned.
 
 #include <string>
 #include <vector>

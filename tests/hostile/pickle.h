@@ -10,7 +10,9 @@
 namespace coppice::test::pickle {
 
 inline std::string text(const std::string& s) { return "X" + le(s.size(), 4) + s; }
-inline std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
+inline std::string global(const std::string& module, const std::string& name) {
+  return "c" + module + "\n" + name + "\n";
+}
 inline std::string num(std::uint64_t n) { return "\x8A\x08" + le(n, 8); }
 inline std::string tuple(const std::vector<std::string>& items) {
   std::string out = "(";
@@ -20,7 +22,8 @@ inline std::string tuple(const std::vector<std::string>& items) {
 inline const std::string kHooks = global("collections", "OrderedDict") + ")R";
 inline const std::string kFalse = "\x89";
 
-inline std::string storage(std::uint64_t numel, const std::string& type = "FloatStorage", const std::string& key = "0") {
+inline std::string storage(std::uint64_t numel, const std::string& type = "FloatStorage",
+                           const std::string& key = "0") {
   return tuple({text("storage"), global("torch", type), text(key), text("cpu"), num(numel)}) + "Q";
 }
 inline std::string rebuilt(const std::vector<std::string>& args) {
@@ -28,7 +31,7 @@ inline std::string rebuilt(const std::vector<std::string>& args) {
 }
 /// A tensor over storage "0" of four floats.
 inline std::string tensor(const std::string& offset, const std::string& sizes, const std::string& strides,
-                   const std::string& held = storage(4)) {
+                          const std::string& held = storage(4)) {
   return rebuilt({held, offset, sizes, strides, kFalse, kHooks});
 }
 inline const std::string kGood = tensor(num(0), tuple({num(4)}), tuple({num(1)}));

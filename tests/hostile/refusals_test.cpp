@@ -48,8 +48,8 @@ TEST_SUITE("hostile") {
           },
           1);
       CHECK((spins.signal == SIGXCPU || spins.signal == SIGALRM || spins.signal == SIGKILL));
-      CHECK(in_child([] { return std::string(std::string(1u << 28, 'x').substr(0, 1)); }, 2, 1u << 26).said.find(
-                "bad_alloc") != std::string::npos);
+      CHECK(in_child([] { return std::string(std::string(1u << 28, 'x').substr(0, 1)); }, 2, 1u << 26)
+                .said.find("bad_alloc") != std::string::npos);
     }
   }
 }

@@ -28,7 +28,8 @@ TEST_SUITE("nn/fqn") {
   }
 
   TEST_CASE("get_arg_info_from_tensor_fqn splits at the last dot") {
-    const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{std::make_shared<nn::Linear>(2, 3)});
+    const auto model =
+        std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{std::make_shared<nn::Linear>(2, 3)});
     const nn::TensorFqn info = nn::get_arg_info_from_tensor_fqn(*model, "0.weight");
     CHECK(info.module_fqn == "0");
     CHECK(info.module == model->at(0).get());

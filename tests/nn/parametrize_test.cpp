@@ -152,7 +152,8 @@ TEST_SUITE("nn/parametrize") {
     };
     const auto model = build(), fresh = build();
     const NamedTensors saved = nn::state_dict(*model);
-    CHECK(saved.names() == std::vector<std::string>{"0.bias", "0.parametrizations.weight.original", "2.weight", "2.bias"});
+    CHECK(saved.names() ==
+          std::vector<std::string>{"0.bias", "0.parametrizations.weight.original", "2.weight", "2.bias"});
     nn::load_state_dict(*fresh, saved);
     CHECK(is_parametrized(*fresh->at(0), "weight"));
     CHECK(fresh->at(0)->tensor("weight") == model->at(0)->tensor("weight"));
@@ -175,7 +176,8 @@ TEST_SUITE("nn/parametrize") {
     }
     SUBCASE("one without right_inverse cannot be written") {
       register_parametrization(m, "weight", make<test::AddOne>());
-      CHECK_THROWS_WITH_AS(m.set_tensor("weight", wanted), doctest::Contains("test.AddOne has no right_inverse"), StateError);
+      CHECK_THROWS_WITH_AS(m.set_tensor("weight", wanted), doctest::Contains("test.AddOne has no right_inverse"),
+                           StateError);
       CHECK(original == wanted * 0.5);
     }
   }
@@ -188,7 +190,8 @@ TEST_SUITE("nn/parametrize") {
     CHECK_THROWS_WITH_AS(remove_parametrizations(m, "bias"), doctest::Contains("'bias' of Linear is not parametrized"),
                          ValueError);
     register_parametrization(m, "weight", make<test::Sum>());
-    CHECK_THROWS_WITH_AS(remove_parametrizations(m, "weight", false), doctest::Contains("leave_parametrized"), ValueError);
+    CHECK_THROWS_WITH_AS(remove_parametrizations(m, "weight", false), doctest::Contains("leave_parametrized"),
+                         ValueError);
     remove_parametrizations(m, "weight");
     const Tensor now = m.tensor("weight");
     const auto refused = [&](const ModulePtr& p) {
@@ -216,8 +219,8 @@ TEST_SUITE("nn/parametrize") {
   TEST_CASE("test_errors_parametrized_tensor_parametrization") {
     Linear m(3, 4);
     register_parametrization(m, "weight", make<test::Same>());
-    for (const ModulePtr& p : {make<test::Twice>(), make<test::ToBool>(), make<test::FirstRow>(), make<test::InverseOfTwo>(),
-                               make<test::InverseToBool>(), make<test::InverseShrinks>()}) {
+    for (const ModulePtr& p : {make<test::Twice>(), make<test::ToBool>(), make<test::FirstRow>(),
+                               make<test::InverseOfTwo>(), make<test::InverseToBool>(), make<test::InverseShrinks>()}) {
       CAPTURE(std::string(p->type_name()));
       CHECK_THROWS_AS(register_parametrization(m, "weight", p), ValueError);
       CHECK(parametrizations_of(m, "weight").size() == 1);

@@ -150,7 +150,8 @@ TEST_SUITE("nn/parametrize_transfer") {
     const Tensor held = m.tensor("weight").detach().clone();
     transfer_parametrizations_and_params(m, to);
     CHECK(to.tensor("weight") == held);
-    const ParametrizationList &from_list = parametrizations_of(m, "weight"), &to_list = parametrizations_of(to, "weight");
+    const ParametrizationList &from_list = parametrizations_of(m, "weight"),
+                              &to_list = parametrizations_of(to, "weight");
     CHECK(from_list.tensor("original0").is(to_list.tensor("original0")));
     CHECK(from_list.tensor("original1").is(to_list.tensor("original1")));
     CHECK(m.tensor("weight") == held);

@@ -22,8 +22,10 @@ std::vector<std::int64_t> pruned(const Tensor& mask) {
   std::vector<std::int64_t> out;
   const auto values = mask.to_vector<double>();
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (values[i] == 0) out.push_back(static_cast<std::int64_t>(i));
-    else CHECK(values[i] == 1);
+    if (values[i] == 0)
+      out.push_back(static_cast<std::int64_t>(i));
+    else
+      CHECK(values[i] == 1);
   return out;
 }
 using At = std::vector<std::int64_t>;
@@ -62,8 +64,8 @@ TEST_SUITE("sparsity/mask_ops") {
   }
 
   TEST_CASE("the mask has the shape and type of the scores, for every type and for empty ones") {
-    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16, Dtype::i8, Dtype::u8, Dtype::i16,
-                              Dtype::i32, Dtype::i64}) {
+    for (const Dtype dtype :
+         {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16, Dtype::i8, Dtype::u8, Dtype::i16, Dtype::i32, Dtype::i64}) {
       const Tensor mask = mask_smallest(Tensor::of({{4, 1}, {3, 2}}).to(dtype), 2);
       CHECK(mask.dtype() == dtype);
       CHECK(pruned(mask) == At{1, 3});
@@ -156,7 +158,7 @@ TEST_SUITE("sparsity/mask_ops") {
     const Tensor like = ones({4, 1}), same = ones({4});
     CHECK(pruned(mask_channels(like, same, 1, 0)) == At{0});
     CHECK(pruned(mask_channels(like, same, 2, 0)) == At{0, 1});
-    CHECK(pruned(mask_channels(like, same, 1, 0, TieRule::pytorch)) == At{1});     // torch.topk keeps 0, 2, 3
+    CHECK(pruned(mask_channels(like, same, 1, 0, TieRule::pytorch)) == At{1});  // torch.topk keeps 0, 2, 3
     CHECK(pruned(mask_channels(like, same, 2, 0, TieRule::pytorch)) == At{0, 1});
     for (const TieRule ties : {TieRule::lowest_index, TieRule::pytorch})
       CHECK(pruned(mask_channels(like, Tensor::of({kNan, 1, HUGE_VAL, 2}), 3, 0, ties)) == At{1, 2, 3});

@@ -29,8 +29,10 @@ TEST_SUITE("sparsity/cli/import") {
     const TempDir dir;
     const Said said = import_with(dir, kMlp,
                                   R"({"type": "Sequential", "modules": [
-                                      {"type": "Linear", "args": {"in_features": 64, "out_features": 300}}, {"type": "ReLU"},
-                                      {"type": "Linear", "name": "fc", "args": {"in_features": 300, "out_features": 100}}]})");
+                                    {"type": "Linear", "args": {"in_features": 64, "out_features": 300}},
+                                    {"type": "ReLU"},
+                                    {"type": "Linear", "name": "fc", "args": {"in_features": 300, "out_features": 100}}
+                                  ]})");
     CHECK(said.code == 3);
     CHECK(holds(said.err, "missing: 'fc.weight', 'fc.bias'"));
     CHECK(holds(said.err, "unexpected: '2.weight', '2.bias', '4.weight', '4.bias'"));

@@ -32,18 +32,17 @@ TEST_SUITE("sparsity/cli/limits") {
     spill(index, R"({"metadata": {"x": [[1]]}, "weight_map": {"a": "s1.safetensors", "b": "s2.safetensors"}})");
     const std::string checkpoint = (kData / "torch/checkpoint_2_13.pt").string();
     const auto size = [](const std::string& path) { return std::to_string(std::filesystem::file_size(path)); };
-    const std::vector<Row> rows{
-        {"--limit-file-bytes", "file_bytes", "100", size(cube), cube},
-        {"--limit-header-bytes", "header_bytes", "50", "4096", cube},
-        {"--limit-tensors", "tensors", "1", "2", cube},
-        {"--limit-rank", "rank", "2", "3", cube},
-        {"--limit-name-bytes", "name_bytes", "8", "12", cube},  // "data_offsets" is a key too
-        {"--limit-nesting", "nesting", "1", "64", checkpoint},
-        {"--limit-nesting", "nesting", "3", "4", index},
-        {"--limit-objects", "objects", "20", "4000", checkpoint},
-        {"--limit-shards", "shards", "1", "2", index},
-        {"--limit-extra-bytes", "extra_bytes", "1000000", "18000000", packed_npz},
-        {"--limit-inflate-ratio", "inflate_ratio", "200", "2000", packed_npz}};
+    const std::vector<Row> rows{{"--limit-file-bytes", "file_bytes", "100", size(cube), cube},
+                                {"--limit-header-bytes", "header_bytes", "50", "4096", cube},
+                                {"--limit-tensors", "tensors", "1", "2", cube},
+                                {"--limit-rank", "rank", "2", "3", cube},
+                                {"--limit-name-bytes", "name_bytes", "8", "12", cube},  // "data_offsets" is a key too
+                                {"--limit-nesting", "nesting", "1", "64", checkpoint},
+                                {"--limit-nesting", "nesting", "3", "4", index},
+                                {"--limit-objects", "objects", "20", "4000", checkpoint},
+                                {"--limit-shards", "shards", "1", "2", index},
+                                {"--limit-extra-bytes", "extra_bytes", "1000000", "18000000", packed_npz},
+                                {"--limit-inflate-ratio", "inflate_ratio", "200", "2000", packed_npz}};
     for (const Row& row : rows)
       for (const char* command : {"inspect", "verify"}) {
         CAPTURE(command);
@@ -65,9 +64,8 @@ TEST_SUITE("sparsity/cli/limits") {
   TEST_CASE("commands that write refuse too, and write nothing") {
     const TempDir dir;
     const std::string mlp = (kData / "mlp_digits.pt").string(), out = (dir / "out.safetensors").string();
-    for (const Words& words :
-         {Words{"convert", mlp, "-o", out}, Words{"prune", mlp, "-o", out, "--amount", "0.5"},
-          Words{"import", mlp, "--arch", (kData / "mlp_digits.arch.json").string(), "-o", out}}) {
+    for (const Words& words : {Words{"convert", mlp, "-o", out}, Words{"prune", mlp, "-o", out, "--amount", "0.5"},
+                               Words{"import", mlp, "--arch", (kData / "mlp_digits.arch.json").string(), "-o", out}}) {
       CAPTURE(words[0]);
       Words limited = words;
       limited.insert(limited.end(), {"--limit-rank", "1"});

@@ -97,7 +97,7 @@ TEST_SUITE("sparsity/cli/results") {
     const auto bytes = [&](const std::string& model, const char* threads, const char* seed) {
       const std::string out = (dir / "out.safetensors").string();
       REQUIRE(run({"finetune", model, "-o", out, "--force", "--data", "digits", "--sparsity", "0.9", "--epochs", "2",
-                       "--threads", threads, "--seed", seed})
+                   "--threads", threads, "--seed", seed})
                   .code == 0);
       return slurp(out);
     };
@@ -129,8 +129,7 @@ TEST_SUITE("sparsity/cli/results") {
       CHECK(report.at("layers").size() == 4);
       CHECK(report.at("layers")[2].at("chosen") != "dense");
       // Which format a small layer gets when times are measured is the machine's own affair.
-      if (!measure)
-        CHECK(report.at("file_bytes").get<double>() * 6 <= report.at("file_bytes_before").get<double>());
+      if (!measure) CHECK(report.at("file_bytes").get<double>() * 6 <= report.at("file_bytes_before").get<double>());
       CHECK(std::abs(correct(packed) - correct(sparse)) <= 1);
       CHECK(differs(logits(packed), expected, kLogits) == "");
       CHECK(run({"verify", packed}).code == 0);

@@ -15,12 +15,13 @@ const std::filesystem::path kMlp = std::filesystem::path(COPPICE_TESTS_DIR) / "d
 
 /// A model file of the MLP that PyTorch trained.
 void import_mlp(const TempDir& dir) {
-  REQUIRE(run({"import", kMlp / "mlp_digits.pt", "--arch", kMlp / "mlp_digits.arch.json", "-o", dir / "m.safetensors"}).code == 0);
+  REQUIRE(run({"import", kMlp / "mlp_digits.pt", "--arch", kMlp / "mlp_digits.arch.json", "-o", dir / "m.safetensors"})
+              .code == 0);
 }
 
 Words finetune(const TempDir& dir, const std::string& output, const Words& more = {}) {
-  Words words{"finetune", dir / "m.safetensors", "-o", dir / output, "--data", "digits", "--epochs", "12", "--sparsity",
-              "0.8", "--patience", "0", "--seed", "3"};
+  Words words{"finetune", dir / "m.safetensors", "-o",  dir / output, "--data", "digits", "--epochs",
+              "12",       "--sparsity",          "0.8", "--patience", "0",      "--seed", "3"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }

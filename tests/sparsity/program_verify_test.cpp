@@ -96,14 +96,21 @@ TEST_SUITE("sparsity/cli/verify") {
   TEST_CASE("differences: names on one side, types, shapes and single bits; exit code 6") {
     const TempDir dir;
     const std::string a = (dir / "a.safetensors").string(), b = (dir / "b.pt").string();
-    const NamedTensors left{{"same", Tensor::of({1, 2})}, {"shape", ones({2})},  {"type", ones({2})},
-                            {"sign", Tensor::of({0})},    {"left", ones({1})}};
+    const NamedTensors left{{"same", Tensor::of({1, 2})},
+                            {"shape", ones({2})},
+                            {"type", ones({2})},
+                            {"sign", Tensor::of({0})},
+                            {"left", ones({1})}};
     save_tensors(a, left);
-    save_tensors(b, {{"same", Tensor::of({1, 2})}, {"shape", ones({1, 2})}, {"type", ones({2}, Dtype::f64)},
-                     {"sign", Tensor::of({-0.0})}, {"right", ones({1})}});
+    save_tensors(b, {{"same", Tensor::of({1, 2})},
+                     {"shape", ones({1, 2})},
+                     {"type", ones({2}, Dtype::f64)},
+                     {"sign", Tensor::of({-0.0})},
+                     {"right", ones({1})}});
     const Said said = run({"verify", a, "--against", b});
     CHECK(said.code == 6);
-    for (const char* part : {"'shape' differs", "'type' differs", "'sign' differs", "'left' is only in", "'right' is only in"})
+    for (const char* part :
+         {"'shape' differs", "'type' differs", "'sign' differs", "'left' is only in", "'right' is only in"})
       CHECK(holds(said.out, part));
     CHECK(!holds(said.out, "'same'"));
     save_tensors(b, left);

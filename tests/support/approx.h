@@ -15,10 +15,8 @@ namespace coppice::testing {
 /// Use as CHECK(differs(y, expected) == "").
 inline std::string differs(const Tensor& actual, const Tensor& expected,
                            std::optional<Tolerance> tolerance = std::nullopt) {
-  if (actual.shape() != expected.shape())
-    return cat("shape ", actual.shape(), " instead of ", expected.shape());
-  if (actual.dtype() != expected.dtype())
-    return cat("type ", actual.dtype(), " instead of ", expected.dtype());
+  if (actual.shape() != expected.shape()) return cat("shape ", actual.shape(), " instead of ", expected.shape());
+  if (actual.dtype() != expected.dtype()) return cat("type ", actual.dtype(), " instead of ", expected.dtype());
   const Tolerance t = tolerance.value_or(default_tolerance(expected.dtype()));
   // Integers as integers: a double does not hold every int64.
   if (!is_floating(expected.dtype())) {

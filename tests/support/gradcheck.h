@@ -34,9 +34,9 @@ inline Tensor moved(const TensorFunction& f, TensorList inputs, std::size_t k, s
 /// Empty when both Jacobians of `f` agree in every element; otherwise the element that differs and both values.
 ///
 /// @param f       deterministic; reads its inputs, returns a float64 tensor of any shape
-/// @param inputs  float64 ones are differentiated, at a point where `f` is smooth; others (indices, masks) are passed on
-/// A result that does not require grad is reported too, so that a lost gradient cannot pass.
-/// Use as CHECK(gradcheck([](const TensorList& in) { return exp(in[0]); }, {x}) == "").
+/// @param inputs  float64 ones are differentiated, at a point where `f` is smooth; others (indices, masks) are passed
+/// on A result that does not require grad is reported too, so that a lost gradient cannot pass. Use as
+/// CHECK(gradcheck([](const TensorList& in) { return exp(in[0]); }, {x}) == "").
 inline std::string gradcheck(const TensorFunction& f, const TensorList& inputs, GradcheckOptions options = {}) {
   TensorList leaves;
   std::vector<std::size_t> checked;

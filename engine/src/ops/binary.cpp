@@ -44,15 +44,18 @@ Dtype dividing(Dtype dtype) { return is_floating(dtype) ? dtype : Dtype::f32; }
 using detail::wrapping;
 
 constexpr auto kMultiply = []<class T>(T x, T y) {
-  if constexpr (std::is_same_v<T, bool>) return x && y;
+  if constexpr (std::is_same_v<T, bool>)
+    return x && y;
   else
     return wrapping(std::multiplies<>(), x, y);
 };
 
 template <class T>
 bool is_nan(T x) {
-  if constexpr (std::is_floating_point_v<T>) return std::isnan(x);
-  else return false;
+  if constexpr (std::is_floating_point_v<T>)
+    return std::isnan(x);
+  else
+    return false;
 }
 
 /// Gradient of an extreme: all of it to the side that won, half to each side of a tie.
@@ -67,7 +70,8 @@ GradList extreme_gradient(const Tensor& dy, const Tensor& a, const Tensor& b, co
 
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor y = arithmetic("add", a, b, result_dtype(a, b), []<class T>(T x, T z) {
-    if constexpr (std::is_same_v<T, bool>) return x || z;
+    if constexpr (std::is_same_v<T, bool>)
+      return x || z;
     else
       return wrapping(std::plus<>(), x, z);
   });
@@ -99,8 +103,10 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor div(const Tensor& a, const Tensor& b) {
   Tensor y = arithmetic("div", a, b, dividing(result_dtype(a, b)), []<class T>(T x, T z) {
-    if constexpr (std::is_floating_point_v<T>) return x / z;
-    else return T{};  // not reached: dividing() is floating
+    if constexpr (std::is_floating_point_v<T>)
+      return x / z;
+    else
+      return T{};  // not reached: dividing() is floating
   });
   if (!needs_grad({a, b})) return y;
   return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
@@ -110,8 +116,8 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  Tensor y = arithmetic("maximum", a, b, result_dtype(a, b),
-                        []<class T>(T x, T z) { return is_nan(x) || x > z ? x : z; });
+  Tensor y =
+      arithmetic("maximum", a, b, result_dtype(a, b), []<class T>(T x, T z) { return is_nan(x) || x > z ? x : z; });
   if (!needs_grad({a, b})) return y;
   return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
     return extreme_gradient(dy, sa(), sb(), gt(sa(), sb()), ta, tb);
@@ -119,8 +125,8 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  Tensor y = arithmetic("minimum", a, b, result_dtype(a, b),
-                        []<class T>(T x, T z) { return is_nan(x) || x < z ? x : z; });
+  Tensor y =
+      arithmetic("minimum", a, b, result_dtype(a, b), []<class T>(T x, T z) { return is_nan(x) || x < z ? x : z; });
   if (!needs_grad({a, b})) return y;
   return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
     return extreme_gradient(dy, sa(), sb(), lt(sa(), sb()), ta, tb);
@@ -130,22 +136,25 @@ Tensor minimum(const Tensor& a, const Tensor& b) {
 Tensor pow(const Tensor& base, const Tensor& exponent) {
   const Dtype dtype = dividing(result_dtype(base, exponent));
   Tensor y = arithmetic("pow", base, exponent, dtype, []<class T>(T x, T z) {
-    if constexpr (std::is_floating_point_v<T>) return std::pow(x, z);
-    else return T{};  // not reached: dividing() is floating
+    if constexpr (std::is_floating_point_v<T>)
+      return std::pow(x, z);
+    else
+      return T{};  // not reached: dividing() is floating
   });
   if (!needs_grad({base, exponent})) return y;
-  return with_grad(y, {base, exponent}, [sa = Saved(base), se = Saved(exponent), ta = Target(base),
-                                         te = Target(exponent)](const Tensor& dy) {
-    return GradList{ta([&] {  // dy e a^(e-1), and 0 where e is 0
-                      const Tensor d = dy * se() * pow(sa(), se() - 1.0);
-                      return where(eq(se(), Tensor::of(0)), Tensor::of(0), d);
-                    }),
-                    te([&] {  // dy a^e ln a, and 0 where a is 0 and e is not negative
-                      const Tensor d = dy * pow(sa(), se()) * log(sa());
-                      const Tensor flat = logical_and(eq(sa(), Tensor::of(0)), ge(se(), Tensor::of(0)));
-                      return where(flat, Tensor::of(0), d);
-                    })};
-  });
+  return with_grad(
+      y, {base, exponent},
+      [sa = Saved(base), se = Saved(exponent), ta = Target(base), te = Target(exponent)](const Tensor& dy) {
+        return GradList{ta([&] {  // dy e a^(e-1), and 0 where e is 0
+                          const Tensor d = dy * se() * pow(sa(), se() - 1.0);
+                          return where(eq(se(), Tensor::of(0)), Tensor::of(0), d);
+                        }),
+                        te([&] {  // dy a^e ln a, and 0 where a is 0 and e is not negative
+                          const Tensor d = dy * pow(sa(), se()) * log(sa());
+                          const Tensor flat = logical_and(eq(sa(), Tensor::of(0)), ge(se(), Tensor::of(0)));
+                          return where(flat, Tensor::of(0), d);
+                        })};
+      });
 }
 
 Tensor pow(const Tensor& base, double exponent) {

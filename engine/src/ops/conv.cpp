@@ -14,8 +14,11 @@ namespace {
 struct GroupSizes {
   std::int64_t rows, taps, positions, in_block, out_block;
   explicit GroupSizes(const ConvGeometry& g)
-      : rows(g.out_channels / g.groups), taps(g.taps()), positions(g.positions()),
-        in_block(g.in_channels / g.groups * g.pixels()), out_block(rows * positions) {}
+      : rows(g.out_channels / g.groups),
+        taps(g.taps()),
+        positions(g.positions()),
+        in_block(g.in_channels / g.groups * g.pixels()),
+        out_block(rows * positions) {}
 };
 
 template <class T>
@@ -33,8 +36,10 @@ void forward_images(const ConvGeometry& g, const T* x, const T* w, const T* bias
       p.b = columns != nullptr ? columns : image + group * s.in_block, p.ldb = s.positions;
       p.c = y + (i * g.groups + group) * s.out_block, p.ldc = s.positions;
       p.col_bias = bias != nullptr ? bias + group * s.rows : nullptr;
-      if (g.batch == 1) kernels::gemm(p);
-      else kernels::gemm_serial(p);
+      if (g.batch == 1)
+        kernels::gemm(p);
+      else
+        kernels::gemm_serial(p);
     }
 }
 

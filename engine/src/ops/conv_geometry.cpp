@@ -114,8 +114,8 @@ ConvGeometry conv_geometry(const char* op, int spatial, const Shape& x, const Sh
     const std::int64_t kernel = std::min<std::int64_t>(g.kernel[axis], INT32_MAX);
     const std::int64_t room = g.input[axis] + 2 * g.padding[axis] - g.dilation[axis] * (kernel - 1) - 1;
     if (g.kernel[axis] != kernel || kernel < 1 || room < 0)
-      throw ShapeError(cat("[", op, "] kernel ", weight, " does not fit into x ", x, " with padding ",
-                           g.padding[axis], " and dilation ", g.dilation[axis]));
+      throw ShapeError(cat("[", op, "] kernel ", weight, " does not fit into x ", x, " with padding ", g.padding[axis],
+                           " and dilation ", g.dilation[axis]));
     g.output[axis] = room / g.stride[axis] + 1;
   }
   if (!countable(g))
@@ -142,11 +142,13 @@ void im2col(const ConvGeometry& g, const T* image, std::int64_t group, T* column
     const T* channel = image + c * g.pixels();
     for (std::int64_t d = sd.first; d < sd.last; ++d)
       for (std::int64_t h = sh.first; h < sh.last; ++h) {
-        const T* line = channel + ((d * g.stride[0] + sd.offset) * g.input[1] + h * g.stride[1] + sh.offset) *
-                                      g.input[2] + sw.offset;
+        const T* line = channel +
+                        ((d * g.stride[0] + sd.offset) * g.input[1] + h * g.stride[1] + sh.offset) * g.input[2] +
+                        sw.offset;
         T* out = to + (d * g.output[1] + h) * g.output[2];
         const std::int64_t step = g.stride[2];
-        if (step == 1) std::copy(line + sw.first, line + sw.last, out + sw.first);
+        if (step == 1)
+          std::copy(line + sw.first, line + sw.last, out + sw.first);
         else
           for (std::int64_t w = sw.first; w < sw.last; ++w) out[w] = line[w * step];
       }

@@ -41,11 +41,12 @@ Tensor product(const Tensor& a, bool trans_a, const Tensor& b, bool trans_b, con
 Tensor matmul2(const Tensor& a, const Tensor& b) {
   Tensor y = product(a, false, b, false);
   if (!needs_grad({a, b})) return y;
-  return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), want_a = a.requires_grad(),
-                               want_b = b.requires_grad()](const Tensor& dy) {
-    return GradList{want_a ? product(dy, false, sb(), true) : Tensor(),    // da = dy bᵀ
-                    want_b ? product(sa(), true, dy, false) : Tensor()};   // db = aᵀ dy
-  });
+  return with_grad(
+      y, {a, b},
+      [sa = Saved(a), sb = Saved(b), want_a = a.requires_grad(), want_b = b.requires_grad()](const Tensor& dy) {
+        return GradList{want_a ? product(dy, false, sb(), true) : Tensor(),   // da = dy bᵀ
+                        want_b ? product(sa(), true, dy, false) : Tensor()};  // db = aᵀ dy
+      });
 }
 
 Shape batch_of(const Tensor& t) { return Shape(t.shape().sizes().first(static_cast<std::size_t>(t.dim() - 2))); }
@@ -106,8 +107,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (x.dim() < 1 || weight.dim() != 2 || x.size(-1) != weight.size(1))
-    throw ShapeError(cat("[linear] needs x: [.., in] and weight: [out, in]; got x: ", x.shape(), " and weight: ",
-                         weight.shape()));
+    throw ShapeError(
+        cat("[linear] needs x: [.., in] and weight: [out, in]; got x: ", x.shape(), " and weight: ", weight.shape()));
   if (bias.defined() && bias.shape() != Shape{weight.size(0)})
     throw ShapeError(cat("[linear] bias must be (", weight.size(0), ",); got ", bias.shape()));
   common_dtype("linear", x, weight);
@@ -119,15 +120,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const Shape flat{rows, x.size(-1)};
   Tensor y = product(x.detach().reshape(flat), false, weight, true, bias).reshape(Shape(std::move(sizes)));
   if (!needs_grad({x, weight, bias})) return y;
-  return with_grad(y, {x, weight, bias},
-                   [sx = Saved(x), sw = Saved(weight), flat, want_x = x.requires_grad(),
-                    want_w = weight.requires_grad(),
-                    want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
-                     const Tensor g = dy.reshape(Shape{flat[0], sw().size(0)});
-                     return GradList{want_x ? product(g, false, sw(), false).reshape(sx().shape()) : Tensor(),
-                                     want_w ? product(g, true, sx().reshape(flat), false) : Tensor(),  // dyᵀ x
-                                     want_b ? sum(g, {0}) : Tensor()};
-                   });
+  return with_grad(
+      y, {x, weight, bias},
+      [sx = Saved(x), sw = Saved(weight), flat, want_x = x.requires_grad(), want_w = weight.requires_grad(),
+       want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
+        const Tensor g = dy.reshape(Shape{flat[0], sw().size(0)});
+        return GradList{want_x ? product(g, false, sw(), false).reshape(sx().shape()) : Tensor(),
+                        want_w ? product(g, true, sx().reshape(flat), false) : Tensor(),  // dyᵀ x
+                        want_b ? sum(g, {0}) : Tensor()};
+      });
 }
 
 }  // namespace coppice

@@ -121,28 +121,34 @@ Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
   const double p = order.word == NormOrder::Word::none ? order.p : 2;
   const Dtype inner = detail::compute_dtype(t.dtype());
   const detail::Reduction plan = detail::arrange("norm", t.to(inner), axes, keepdim);
-  Tensor y = detail::dispatch_float(inner, [&]<class T>() {
-    if (order.word == NormOrder::Word::nuc) {
-      const std::int64_t rows = t.size(axes.empty() ? 0 : std::min(resolve_axis("norm", axes[0], t.dim()),
-                                                                   resolve_axis("norm", axes[1], t.dim())));
-      const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
-      return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
-    }
-    const auto same = [](double x, Line<T>) { return x; };
-    if (p == 0) return sums<T>(plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
-    if (p == 1) return sums<T>(plan, [](double x) { return std::abs(x); }, same);
-    // One entry is its own norm, without the rounding of powers and roots (which float32 in double does not have).
-    if (plan.reduced == 1) return detail::reduce_lines<T, T>(plan, [](Line<T> l) { return std::abs(l[0]); });
-    if (p == 2)
-      return sums<T>(
-          plan, [](double x) { return x * x; },
-          [](double x, Line<T> line) {
-            if constexpr (std::is_same_v<T, double>)  // squares of float32 are ordinary doubles
-              if (off_scale(x)) return scaled_norm(line, 2);
-            return std::sqrt(x);
-          });
-    return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
-  }).to(t.dtype());
+  Tensor y =
+      detail::dispatch_float(inner, [&]<class T>() {
+        if (order.word == NormOrder::Word::nuc) {
+          const std::int64_t rows = t.size(
+              axes.empty() ? 0
+                           : std::min(resolve_axis("norm", axes[0], t.dim()), resolve_axis("norm", axes[1], t.dim())));
+          const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
+          return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
+        }
+        const auto same = [](double x, Line<T>) { return x; };
+        if (p == 0)
+          return sums<T>(
+              plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
+        if (p == 1)
+          return sums<T>(
+              plan, [](double x) { return std::abs(x); }, same);
+        // One entry is its own norm, without the rounding of powers and roots (which float32 in double does not have).
+        if (plan.reduced == 1) return detail::reduce_lines<T, T>(plan, [](Line<T> l) { return std::abs(l[0]); });
+        if (p == 2)
+          return sums<T>(
+              plan, [](double x) { return x * x; },
+              [](double x, Line<T> line) {
+                if constexpr (std::is_same_v<T, double>)  // squares of float32 are ordinary doubles
+                  if (off_scale(x)) return scaled_norm(line, 2);
+                return std::sqrt(x);
+              });
+        return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
+      }).to(t.dtype());
   if (order.word == NormOrder::Word::nuc || (p != 1 && p != 2)) return y;
   if (!needs_grad({t})) return y;
   return with_grad(y, {t}, [x = Saved(t), value = Saved(y), keep = plan.keep, p](const Tensor& dy) {

@@ -42,8 +42,8 @@ Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
   if (options.groups != 1 || area < 1 || weight.cols() % area != 0)
     throw ValueError(cat("[conv2d] a packed weight has one group and whole kernels; got ", options.groups,
                          " groups and ", weight.cols(), " columns for a kernel of ", area));
-  const ConvGeometry g = conv_geometry(
-      "conv2d", 2, x.shape(), Shape{weight.rows(), weight.cols() / area, kernel[0], kernel[1]}, options);
+  const ConvGeometry g =
+      conv_geometry("conv2d", 2, x.shape(), Shape{weight.rows(), weight.cols() / area, kernel[0], kernel[1]}, options);
   if (bias.defined() && bias.shape() != Shape{g.out_channels})
     throw ShapeError(cat("[conv2d] bias must be (", g.out_channels, ",); got ", bias.shape()));
   Tensor y = Tensor::empty(conv_result_shape(g, 2));

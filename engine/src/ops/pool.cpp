@@ -220,7 +220,7 @@ Tensor avg_pool2d(const Tensor& x, const PoolOptions& o) {
     const std::int64_t h1 = std::min(h0 + o.kernel[0], h + o.padding[0]);
     const std::int64_t w1 = std::min(w0 + o.kernel[1], w + o.padding[1]);
     Window v{std::max<std::int64_t>(h0, 0), std::min(h1, h), std::max<std::int64_t>(w0, 0), std::min(w1, w), 1};
-    v.divisor = static_cast<double>(o.divisor_override ? *o.divisor_override
+    v.divisor = static_cast<double>(o.divisor_override    ? *o.divisor_override
                                     : o.count_include_pad ? (h1 - h0) * (w1 - w0)
                                                           : (v.h1 - v.h0) * (v.w1 - v.w0));
     return v;

@@ -53,7 +53,8 @@ void sum_rows(const T* p, std::int64_t reduced, std::int64_t inner, T* y, Rows c
     const T* row = p + r * inner + columns.begin;
     for (std::size_t i = 0; i < total.size(); ++i) total[i] += static_cast<double>(row[i]);
   }
-  for (std::size_t i = 0; i < total.size(); ++i) y[columns.begin + static_cast<std::int64_t>(i)] = static_cast<T>(total[i]);
+  for (std::size_t i = 0; i < total.size(); ++i)
+    y[columns.begin + static_cast<std::int64_t>(i)] = static_cast<T>(total[i]);
 }
 
 template <class T>
@@ -88,16 +89,16 @@ Tensor extreme(const char* op, const Tensor& t, const Axes& axes, bool keepdim, 
   if (plan.reduced == 0 && plan.outer * plan.inner > 0)
     throw ValueError(cat("[", op, "] has no elements to choose from in shape ", t.shape()));
   Tensor y = detail::dispatch_compute(inner, [&]<class T>() {
-    return detail::reduce_lines<T, T>(plan, [wins](Line<T> line) {
-      T best = line[0];
-      for (std::int64_t i = 1; i < line.count; ++i) {
-        const T v = line[i];
-        if (wins(v, best) || v != v) best = v;
-        if (best != best) break;
-      }
-      return best;
-    });
-  }).to(t.dtype());
+               return detail::reduce_lines<T, T>(plan, [wins](Line<T> line) {
+                 T best = line[0];
+                 for (std::int64_t i = 1; i < line.count; ++i) {
+                   const T v = line[i];
+                   if (wins(v, best) || v != v) best = v;
+                   if (best != best) break;
+                 }
+                 return best;
+               });
+             }).to(t.dtype());
   if (!needs_grad({t})) return y;
   return with_grad(y, {t}, [x = Saved(t), best = Saved(y), keep = plan.keep, axes](const Tensor& dy) {
     const Tensor hit = eq(x(), best().reshape(keep)).to(dy.dtype());

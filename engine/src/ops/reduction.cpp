@@ -33,9 +33,12 @@ Reduction arrange(const char* op, const Tensor& t, const Axes& axes, bool keepdi
   if (neighbours) {
     for (std::size_t i = 0; i < rank; ++i) {
       const std::int64_t size = t.size(static_cast<std::int64_t>(i));
-      if (hit[i]) plan.reduced *= size;
-      else if (!gone.empty() && static_cast<std::int64_t>(i) > gone.back()) plan.inner *= size;
-      else plan.outer *= size;
+      if (hit[i])
+        plan.reduced *= size;
+      else if (!gone.empty() && static_cast<std::int64_t>(i) > gone.back())
+        plan.inner *= size;
+      else
+        plan.outer *= size;
     }
     return plan;
   }

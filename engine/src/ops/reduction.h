@@ -8,9 +8,9 @@ namespace coppice::detail {
 
 /// A tensor arranged so that the reduced axes are neighbours: element (o, r, i) lies at (o * reduced + r) * inner + i.
 struct Reduction {
-  Tensor source;             // contiguous, permuted if it had to be
-  Shape result;              // with or without the reduced axes
-  Shape keep;                // with size 1 in place of the reduced axes: broadcasts against the input
+  Tensor source;  // contiguous, permuted if it had to be
+  Shape result;   // with or without the reduced axes
+  Shape keep;     // with size 1 in place of the reduced axes: broadcasts against the input
   std::int64_t outer = 1;
   std::int64_t reduced = 1;
   std::int64_t inner = 1;

@@ -78,8 +78,10 @@ Tensor flatten(const Tensor& t, std::int64_t first, std::int64_t last) {
   if (first > last) throw ValueError(cat("[flatten] first axis ", first, " comes after last axis ", last));
   std::vector<std::int64_t> sizes;
   for (std::int64_t i = 0; i < t.dim(); ++i) {
-    if (i > first && i <= last) sizes.back() *= t.size(i);
-    else sizes.push_back(t.size(i));
+    if (i > first && i <= last)
+      sizes.back() *= t.size(i);
+    else
+      sizes.push_back(t.size(i));
   }
   return t.reshape(Shape(std::move(sizes)));
 }
@@ -88,8 +90,8 @@ Tensor narrow(const Tensor& t, std::int64_t axis, std::int64_t start, std::int64
   axis = existing_axis("narrow", t, axis);
   const std::int64_t size = t.size(axis);
   if (start < 0 || length < 0 || start > size - length)
-    throw IndexError(cat("[narrow] ", length, " from ", start, " exceed size ", size, " of axis ", axis, " in ",
-                         t.shape()));
+    throw IndexError(
+        cat("[narrow] ", length, " from ", start, " exceed size ", size, " of axis ", axis, " in ", t.shape()));
   const Shape shape = with_size(t.shape(), axis, length);
   Tensor y;
   if (axis == 0) {

@@ -78,9 +78,8 @@ Tensor log_softmax(const Tensor& x, std::int64_t axis) {
     for (std::int64_t i = 0; i < count; ++i) q[i * stride] = p[i * stride] - shift;
   });
   if (!needs_grad({x})) return y;
-  return with_grad(y, {x}, [s = Saved(y), axis](const Tensor& dy) {
-    return GradList{dy - exp(s()) * sum(dy, {axis}, true)};
-  });
+  return with_grad(y, {x},
+                   [s = Saved(y), axis](const Tensor& dy) { return GradList{dy - exp(s()) * sum(dy, {axis}, true)}; });
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduction) {
@@ -101,8 +100,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduc
     const auto from = log_p.data<T>();
     const auto to = picked.mutable_data<T>();
     for (std::size_t i = 0; i < to.size(); ++i)
-      to[i] = convert<T>(-convert<double>(from[i * static_cast<std::size_t>(classes) +
-                                              static_cast<std::size_t>(wanted[i])]));
+      to[i] = convert<T>(
+          -convert<double>(from[i * static_cast<std::size_t>(classes) + static_cast<std::size_t>(wanted[i])]));
   });
   picked = with_grad(picked, {log_p}, [t = Saved(labels), shape = logits.shape()](const Tensor& dy) {
     Tensor dx = zeros(shape, dy.dtype());

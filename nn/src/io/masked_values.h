@@ -14,8 +14,8 @@ inline constexpr std::size_t kMostMasks = 8;
 /// How many masks of `module` stand between its tensor `name` and the one that it reads: 2 for weight_orig_orig.
 [[nodiscard]] std::size_t masks_on(const Module& module, std::string_view name);
 
-/// Whether the file may leave out what the mask of `name` (an original, "weight_orig") removes: the mask is of zeros and
-/// ones, something is removed, and every removed value is finite (infinity and NaN times 0 are NaN).
+/// Whether the file may leave out what the mask of `name` (an original, "weight_orig") removes: the mask is of zeros
+/// and ones, something is removed, and every removed value is finite (infinity and NaN times 0 are NaN).
 [[nodiscard]] bool can_drop_masked(const Module& module, std::string_view name);
 
 /// The values of that original under the ones of its mask in row-major order, [number of ones].

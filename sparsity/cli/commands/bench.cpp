@@ -48,20 +48,23 @@ int run(const App& app, const Options& o) {
     const std::int64_t memory = memory_bytes(*models[i]);
     table.rows.push_back({files[i], grouped(disk), grouped(memory), fixed(results[0][i].p50, 4),
                           fixed(results[0][i].p95, 4), fixed(results[1][i].p50, 4), fixed(results[1][i].p95, 4)});
-    list.push_back({{"model", files[i]}, {"file_bytes", disk}, {"memory_bytes", memory},
+    list.push_back({{"model", files[i]},
+                    {"file_bytes", disk},
+                    {"memory_bytes", memory},
                     {"batch_1", {{"p50_ms", results[0][i].p50}, {"p95_ms", results[0][i].p95}}},
                     {"batch_64", {{"p50_ms", results[1][i].p50}, {"p95_ms", results[1][i].p95}}}});
   }
   if (app.json) {
-    print("coppice.bench/1", {{"threads", num_threads()}, {"instructions", std::string(name_of(cpu_level()))},
-                              {"models", list}});
+    print("coppice.bench/1",
+          {{"threads", num_threads()}, {"instructions", std::string(name_of(cpu_level()))}, {"models", list}});
     return kDone;
   }
   print(table.text());
   if (files.size() == 2)
     print(cat(o.model, " against ", o.versus, ": ", fixed(results[0][1].p50 / results[0][0].p50, 2),
               " times as fast at batch 1, ", fixed(results[1][1].p50 / results[1][0].p50, 2), " times at batch 64"));
-  print(cat(num_threads(), num_threads() == 1 ? " thread, " : " threads, ", name_of(cpu_level()), "; the models took turns"));
+  print(cat(num_threads(), num_threads() == 1 ? " thread, " : " threads, ", name_of(cpu_level()),
+            "; the models took turns"));
   return kDone;
 }
 
@@ -69,11 +72,12 @@ int run(const App& app, const Options& o) {
 
 void add_bench(App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* sub = app.command("bench",
-                              "Latency at batch 1 and 64 (median and 95th percentile), bytes on disk and in memory. Two\n"
-                              "models are measured in turn, in one run.",
-                              "  coppice bench packed.safetensors --vs model.safetensors\n"
-                              "  coppice bench model.safetensors --shape 1,3,224,224 --threads 1");
+  CLI::App* sub =
+      app.command("bench",
+                  "Latency at batch 1 and 64 (median and 95th percentile), bytes on disk and in memory. Two\n"
+                  "models are measured in turn, in one run.",
+                  "  coppice bench packed.safetensors --vs model.safetensors\n"
+                  "  coppice bench model.safetensors --shape 1,3,224,224 --threads 1");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("--vs", o->versus, "Another model to compare with");
   sub->add_option("--shape", o->shape, "Shape of an input, batch first (default: that of the built-in digits)")

@@ -17,8 +17,12 @@ int run(const App& app, const Options& o) {
   const sparsity::Dataset data = load_data(app, o.data, o.split == "test" ? Split::test : Split::train, *model);
   const sparsity::Evaluation e = sparsity::evaluate(*model, data, o.batch);
   if (app.json)
-    print("coppice.eval/1", {{"model", o.model}, {"data", o.data}, {"correct", e.correct}, {"count", e.count},
-                             {"accuracy", e.accuracy()}, {"loss", e.loss}});
+    print("coppice.eval/1", {{"model", o.model},
+                             {"data", o.data},
+                             {"correct", e.correct},
+                             {"count", e.count},
+                             {"accuracy", e.accuracy()},
+                             {"loss", e.loss}});
   else
     print(cat(o.model, ": ", e.correct, " of ", e.count, " correct (", percent(e.accuracy()), "), loss ",
               fixed(e.loss, 4)));
@@ -34,7 +38,9 @@ void add_eval(App& app) {
                               "  coppice eval packed.safetensors --data X.npy,Y.npy --json");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in) or X.npy,Y.npy")->required();
-  o->split_option = sub->add_option("--split", o->split, "Which part of the digits")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
+  o->split_option = sub->add_option("--split", o->split, "Which part of the digits")
+                        ->check(CLI::IsMember({"test", "train"}))
+                        ->capture_default_str();
   sub->add_option("--batch", o->batch, "Samples at a time")->transform(whole(1, INT64_MAX))->capture_default_str();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

@@ -98,7 +98,8 @@ int run(const App& app, const Options& o) {
   const Tensor y = outputs(app, o, *model, x);
   write_output(o.output, [&] { write_npy(o.output, y); });
   if (app.json)
-    print("coppice.run/1", {{"output", o.output}, {"samples", x.size(0)},
+    print("coppice.run/1", {{"output", o.output},
+                            {"samples", x.size(0)},
                             {"shape", std::vector<std::int64_t>(y.shape().begin(), y.shape().end())}});
   else
     print(cat(o.output, ": ", y.dtype(), " ", y.shape()));

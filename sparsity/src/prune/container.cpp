@@ -95,8 +95,7 @@ Tensor combine(const Method& method, const Tensor& scores, const Tensor& mask) {
       shape = Shape(sizes);
       break;
     }
-    default:
-      throw ValueError(cat("[prune] ", method.type_name(), " has an unknown pruning type"));
+    default: throw ValueError(cat("[prune] ", method.type_name(), " has an unknown pruning type"));
   }
   const Tensor part = checked_mask(method, gather(scores, chosen, shape), gather(mask, chosen, shape));
   Tensor out = mask.to(type).clone();

@@ -11,8 +11,8 @@ namespace coppice::sparsity::prune {
 /// One tensor among those that are ranked together.
 struct Ranked {
   Tensor scores;
-  Tensor mask;   ///< so far, as many elements; undefined: ones
-  Shape shape;   ///< of the result
+  Tensor mask;  ///< so far, as many elements; undefined: ones
+  Shape shape;  ///< of the result
   Dtype dtype = Dtype::f32;
 };
 

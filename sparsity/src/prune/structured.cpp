@@ -28,7 +28,8 @@ Tensor one_if_empty(const Tensor& scores, std::int64_t dim) {
   return scores.numel() == 0 && scores.size(axis) > 1 ? narrow(scores, axis, 0, 1) : scores;
 }
 
-/// The mask of the slices joined with the one before, in the type of the scores; the one before itself if no slice goes.
+/// The mask of the slices joined with the one before, in the type of the scores; the one before itself if no slice
+/// goes.
 Tensor joined(const Tensor& slices, const Tensor& before, Dtype dtype) {
   return slices.defined() ? mul(slices, before.to(dtype)) : before;
 }

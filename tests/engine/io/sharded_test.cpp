@@ -62,7 +62,8 @@ void check_said(const std::string& said, const std::string& category, const std:
 TEST_SUITE("engine/io/sharded") {
   TEST_CASE("the tensors of all shards stand in the order of the index") {
     const TwoShards files;
-    for (const bool map : {true, false}) check_same_bits(read_sharded(files.dir / kIndex, {.map = map}), files.expected);
+    for (const bool map : {true, false})
+      check_same_bits(read_sharded(files.dir / kIndex, {.map = map}), files.expected);
     check_same_bits(load_tensors(files.dir / kIndex), files.expected);
     std::filesystem::rename(files.dir / kIndex, files.dir / "other.name");  // the contents decide
     check_same_bits(load_tensors(files.dir / "other.name"), files.expected);

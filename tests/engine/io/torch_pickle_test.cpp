@@ -56,8 +56,8 @@ TEST_SUITE("engine/io/torch_pickle") {
   }
 
   TEST_CASE("older and newer forms of a tensor") {
-    CHECK(one(global("torch._utils", "_rebuild_tensor") + tuple({storage(4), num(0), tuple({num(4)}), tuple({num(1)})}) +
-              "R")
+    CHECK(one(global("torch._utils", "_rebuild_tensor") +
+              tuple({storage(4), num(0), tuple({num(4)}), tuple({num(1)})}) + "R")
               .to_vector<float>() == kValues);
     const std::string untyped =
         tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"), text("cpu"), num(16)}) + "Q";
@@ -66,8 +66,9 @@ TEST_SUITE("engine/io/torch_pickle") {
                                  global("torch", "float32")}) +
                           "R");
     CHECK(v3 == Tensor::of({{1, 3}, {2, 4}}));
-    CHECK(one(rebuilt({storage(4), num(0), tuple({num(4)}), tuple({num(1)}), kFalse, kHooks, "}"}))
-              .to_vector<float>() == kValues);  // with metadata
+    CHECK(
+        one(rebuilt({storage(4), num(0), tuple({num(4)}), tuple({num(1)}), kFalse, kHooks, "}"})).to_vector<float>() ==
+        kValues);  // with metadata
   }
 
   TEST_CASE("views of one storage: part, 0-d, empty at its end, transposed, expanded") {
@@ -82,7 +83,8 @@ TEST_SUITE("engine/io/torch_pickle") {
     CHECK(view(0, {num(2), num(2)}, {num(1), num(2)}) == Tensor::of({{1, 3}, {2, 4}}));
     CHECK(view(2, {num(2), num(3)}, {num(1), num(0)}) == Tensor::of({{3, 3, 3}, {4, 4, 4}}));
     CHECK(view(0, {num(2), num(2)}, {num(1), num(1)}) == Tensor::of({{1, 2}, {2, 3}}));  // overlapping
-    CHECK(view(1, {num(1), num(2)}, {num(1000), num(2)}) == Tensor::of({{2, 4}}));  // the stride of an axis of 1 is free
+    CHECK(view(1, {num(1), num(2)}, {num(1000), num(2)}) ==
+          Tensor::of({{2, 4}}));  // the stride of an axis of 1 is free
   }
 
   TEST_CASE("integers in every width") {
@@ -108,9 +110,8 @@ TEST_SUITE("engine/io/torch_pickle") {
   }
 
   TEST_CASE("keys that are numbers, and what is no tensor") {
-    const NamedTensors t = read(pt("}K\7" + kGood + "s" + text("n") + "G" + std::string(8, '\0') + "s" + text("t") + "\x88" +
-                                   "s",
-                                   kFloats));
+    const NamedTensors t = read(
+        pt("}K\7" + kGood + "s" + text("n") + "G" + std::string(8, '\0') + "s" + text("t") + "\x88" + "s", kFloats));
     CHECK(t.names() == std::vector<std::string>{"7"});
     CHECK(t.skipped() == std::vector<std::string>{"n", "t"});
   }
@@ -119,7 +120,8 @@ TEST_SUITE("engine/io/torch_pickle") {
     const std::string body = "\x80\2" + dict(kGood) + ".";
     for (const char* version : {"3\n", "3", "1", "10\r\n"}) {
       CAPTURE(version);
-      CHECK(read(make_zip({{"a b/data.pkl", body}, {"a b/data/0", kFloats}, {"a b/version", version}})).at("w")
+      CHECK(read(make_zip({{"a b/data.pkl", body}, {"a b/data/0", kFloats}, {"a b/version", version}}))
+                .at("w")
                 .to_vector<float>() == kValues);
     }
     CHECK(read(make_zip({{"m/data.pkl", body},
@@ -138,8 +140,9 @@ TEST_SUITE("engine/io/torch_pickle") {
               .to_vector<float>() == kValues);
     for (const char* version : {"0", "11", "-3", "3x", ""}) {
       CAPTURE(version);
-      CHECK(outcome([&] { return read(make_zip({{"m/data.pkl", body}, {"m/data/0", kFloats}, {"m/version", version}})); })
-                .starts_with("FormatError"));
+      CHECK(outcome([&] {
+              return read(make_zip({{"m/data.pkl", body}, {"m/data/0", kFloats}, {"m/version", version}}));
+            }).starts_with("FormatError"));
     }
   }
 

@@ -5,8 +5,10 @@ namespace prune = sparsity::prune;
 
 int main() {
   const Tensor weight = ones({2, 4});
-  std::cout << "lowest index:\n" << to_string(prune::L1Unstructured(3).prune(weight)) << '\n'
-            << "as PyTorch:\n" << to_string(prune::L1Unstructured(3, TieRule::pytorch).prune(weight)) << '\n';
+  std::cout << "lowest index:\n"
+            << to_string(prune::L1Unstructured(3).prune(weight)) << '\n'
+            << "as PyTorch:\n"
+            << to_string(prune::L1Unstructured(3, TieRule::pytorch).prune(weight)) << '\n';
   {
     const TieRuleScope scope(TieRule::pytorch);  // for every call of this block
     std::cout << "in a scope: " << (prune::L1Unstructured(3).prune(weight).at({0, 0}) == 1) << '\n';

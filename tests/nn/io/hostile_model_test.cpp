@@ -115,7 +115,8 @@ TEST_SUITE("nn/io/hostile_model") {
         const std::string args = R"({"in_features": )" + std::string(n) + R"(, "out_features": )" + n + "}";
         check_format_error(load(with_model(R"({"type": "Linear", "args": )" + args + "}")), "(Linear)");
         check_format_error(load(with_model(R"({"type": "LSTM", "args": {"input_size": )" + std::string(n) +
-                                           R"(, "hidden_size": )" + n + "}}")), "(LSTM)");
+                                           R"(, "hidden_size": )" + n + "}}")),
+                           "(LSTM)");
       }
     }
     SUBCASE("memory is not filled for a size that the file does not hold") {

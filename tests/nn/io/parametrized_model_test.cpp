@@ -36,14 +36,17 @@ std::string load(const std::string& list, const NamedTensors& more = {}) {
   for (const auto& [name, tensor] : more) tensors.add(name, tensor);
   tensors.metadata()["coppice.model"] =
       R"({"format": 1, "model": {"type": "Linear", "args": {"in_features": 3, "out_features": 2}, "modules": [)"
-      R"({"type": "ModuleDict", "name": "parametrizations", "modules": [)" + list + "]}]}}";
+      R"({"type": "ModuleDict", "name": "parametrizations", "modules": [)" +
+      list + "]}]}}";
   write_safetensors(dir / "bad.safetensors", tensors);
   return outcome([&] { return nn::load_model(dir / "bad.safetensors"); });
 }
 
 const std::string kMask = R"({"type": "FakeSparsity", "args": {"shape": [2, 3]}, "name": "0"})";
-std::string list_of(const std::string& children, const std::string& name = "weight", const std::string& args = R"("original_shape": [2, 3])") {
-  return R"({"type": "ParametrizationList", "name": ")" + name + R"(", "args": {)" + args + R"(}, "modules": [)" + children + "]}";
+std::string list_of(const std::string& children, const std::string& name = "weight",
+                    const std::string& args = R"("original_shape": [2, 3])") {
+  return R"({"type": "ParametrizationList", "name": ")" + name + R"(", "args": {)" + args + R"(}, "modules": [)" +
+         children + "]}";
 }
 const NamedTensors kTensors{{"parametrizations.weight.original", ones({2, 3})},
                             {"parametrizations.weight.0.mask", ones({2, 3})}};
@@ -113,7 +116,8 @@ TEST_SUITE("nn/io/parametrized_model") {
     know<Sum>(), know<Double>(), know<AddOne>(), know<FirstRow>();
     Linear m(3, 2);
     register_parametrization(m, "weight", std::make_shared<Sum>());
-    register_parametrization(m, "weight", std::make_shared<FakeSparsity>(Tensor::of({{1, 0, 1}, {0, 1, 1}}).to(Dtype::i8)));
+    register_parametrization(m, "weight",
+                             std::make_shared<FakeSparsity>(Tensor::of({{1, 0, 1}, {0, 1, 1}}).to(Dtype::i8)));
     register_parametrization(m, "bias", std::make_shared<AddOne>());
     register_parametrization(parametrizations_of(m, "bias"), "original", std::make_shared<Double>());
     nn::BatchNorm1d norm({.features = 3});
@@ -176,7 +180,8 @@ TEST_SUITE("nn/io/parametrized_model") {
       }
   }
 
-  TEST_CASE("a module of the program's that makes its children itself comes back; a tensor its type has not is refused") {
+  TEST_CASE(
+      "a module of the program's that makes its children itself comes back; a tensor its type has not is refused") {
     know<OwnChildren>();
     const auto m = std::make_shared<OwnChildren>();
     const ModulePtr back = saved_and_loaded(*m);
@@ -206,23 +211,29 @@ TEST_SUITE("nn/io/parametrized_model") {
     CHECK(load(list_of(kMask), kTensors) == "accepted");
     refused(load(list_of(""), kTensors), "nothing to parametrize it with");
     refused(load(list_of(kMask, "weigth"), {{"parametrizations.weigth.original", ones({2, 3})},
-                                             {"parametrizations.weigth.0.mask", ones({2, 3})},
-                                             {"weight", ones({2, 3})}}),
+                                            {"parametrizations.weigth.0.mask", ones({2, 3})},
+                                            {"weight", ones({2, 3})}}),
             "has no tensor 'weigth'");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "buffer": true)"), kTensors), "has no tensor 'weight'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "buffer": true)"), kTensors),
+            "has no tensor 'weight'");
     refused(load(list_of(kMask, "weight", ""), kTensors), "original_shape");
     refused(load(list_of(kMask, "weight", R"("original_shape": [-2, 3])"), kTensors), "ParametrizationList");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": -1)"), kTensors), "originals must be in");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": 4000000000)"), kTensors), "originals must be in");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "original_dtype": "float7")"), kTensors), "unknown dtype 'float7'");
-    refused(load(list_of(kMask, "weight", R"("original_shape": [3, 3])"), kTensors), "shape of 'parametrizations.weight.original'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": -1)"), kTensors),
+            "originals must be in");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "originals": 4000000000)"), kTensors),
+            "originals must be in");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [2, 3], "original_dtype": "float7")"), kTensors),
+            "unknown dtype 'float7'");
+    refused(load(list_of(kMask, "weight", R"("original_shape": [3, 3])"), kTensors),
+            "shape of 'parametrizations.weight.original'");
     // The mask does not fit what it masks.
     refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [3]}, "name": "0"})"),
                  {{"parametrizations.weight.original", ones({2, 3})}, {"parametrizations.weight.0.mask", ones({3})}}),
             "'weight' cannot be computed");
     refused(load(list_of(R"({"type": "FakeSparsity", "name": "0"})"), kTensors), "shape");
     // Sizes that no memory holds, and a mask whose bits are not there.
-    const std::string huge = load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [1152921504606846976]}, "name": "0"})"), kTensors);
+    const std::string huge =
+        load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [1152921504606846976]}, "name": "0"})"), kTensors);
     CHECK((huge.starts_with("FormatError") || huge.starts_with("LimitError")));
     refused(load(list_of(R"({"type": "FakeSparsity", "args": {"shape": [2000, 2000]}, "name": "0"})"),
                  {{"parametrizations.weight.original", ones({2, 3})},

@@ -42,11 +42,11 @@ std::vector<std::string> picture(const nn::Module& m) {
 }
 
 /// Checks that `call` throws E and leaves the module as it was.
-#define REFUSED(m, call, E)          \
-  do {                               \
-    const auto before = picture(m);  \
+#define REFUSED(m, call, E)           \
+  do {                                \
+    const auto before = picture(m);   \
     CHECK_THROWS_AS((void)(call), E); \
-    CHECK(picture(m) == before);     \
+    CHECK(picture(m) == before);      \
   } while (false)
 
 }  // namespace
@@ -176,7 +176,8 @@ TEST_SUITE("sparsity/prune/corners") {
     CHECK(method_of(*copy, "weight")->type_name() == "L1Unstructured");
   }
 
-  TEST_CASE("a method that is meant for another tensor is refused at once, and by global pruning before anything changes") {
+  TEST_CASE(
+      "a method that is meant for another tensor is refused at once, and by global pruning before anything changes") {
     nn::Linear a(2, 2), b(2, 2);
     auto method = std::make_shared<L1Unstructured>(1);
     method->set_tensor_name("bias");

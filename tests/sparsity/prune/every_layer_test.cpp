@@ -35,7 +35,9 @@ struct Layer {
 };
 
 nn::ConvSettings conv(std::int64_t axes) {
-  return {.in_channels = 4, .out_channels = 3, .kernel_size = std::vector<std::int64_t>(static_cast<std::size_t>(axes), 2),
+  return {.in_channels = 4,
+          .out_channels = 3,
+          .kernel_size = std::vector<std::int64_t>(static_cast<std::size_t>(axes), 2),
           .options = {}};
 }
 
@@ -47,8 +49,8 @@ std::vector<Layer> layers() {
       {std::make_shared<nn::Conv1d>(conv(1)), {coppice::rand({2, 4, 5})}},
       {std::make_shared<nn::Conv2d>(conv(2)), {coppice::rand({2, 4, 3, 3})}},
       {std::make_shared<nn::Conv3d>(conv(3)), {coppice::rand({1, 4, 3, 3, 3})}},
-      {std::make_shared<nn::LSTM>(nn::LstmSettings{.input_size = 4, .hidden_size = 3, .num_layers = 2,
-                                                   .bidirectional = true, .proj_size = 2}),
+      {std::make_shared<nn::LSTM>(
+           nn::LstmSettings{.input_size = 4, .hidden_size = 3, .num_layers = 2, .bidirectional = true, .proj_size = 2}),
        {coppice::rand({3, 2, 4})}},
       {std::make_shared<nn::Embedding>(5, 3), {index}},
       {std::make_shared<nn::EmbeddingBag>(5, 3), {index}},
@@ -76,7 +78,10 @@ const std::vector<std::pair<std::string, Apply>> kMethods{
     {"l1_unstructured", [](nn::Module& m, const std::string& n) { l1_unstructured(m, n, 0.5); }},
     {"custom_from_mask",
      [](nn::Module& m, const std::string& n) { custom_from_mask(m, n, every_second(m.tensor(n).shape())); }},
-    {"global_unstructured", [](nn::Module& m, const std::string& n) { global_unstructured({{&m, n}}, L1Unstructured(0.5)); }},
+    {"global_unstructured",
+     [](nn::Module& m, const std::string& n) {
+       global_unstructured({{&m, n}}, L1Unstructured(0.5));
+     }},
     {"random_structured", [](nn::Module& m, const std::string& n) { random_structured(m, n, 1, 0); }},
     {"ln_structured", [](nn::Module& m, const std::string& n) { ln_structured(m, n, 1, 2, -1); }},
 };
@@ -178,8 +183,12 @@ TEST_SUITE("sparsity/prune/every_layer") {
     CHECK(m.own_parameters().begin()->first == "weight_hh_l0");  // last in order, first among the flat ones
     const auto copy = std::dynamic_pointer_cast<nn::LSTM>(m.clone());
     CHECK(copy->flat_weights_names() == names);
-    CHECK(nn::LSTM(nn::LstmSettings{.input_size = 3, .hidden_size = 2, .num_layers = 2, .bias = false,
-                                    .bidirectional = true, .proj_size = 1})
+    CHECK(nn::LSTM(nn::LstmSettings{.input_size = 3,
+                                    .hidden_size = 2,
+                                    .num_layers = 2,
+                                    .bias = false,
+                                    .bidirectional = true,
+                                    .proj_size = 1})
               .flat_weights_names()[5] == "weight_hr_l0_reverse");
   }
 }

@@ -21,8 +21,8 @@ namespace {
 template <class F>
 void for_each_parameter(F&& test) {
   const std::vector<nn::ModulePtr> modules{
-      std::make_shared<nn::Linear>(5, 7),
-      std::make_shared<nn::Conv3d>(nn::ConvSettings{.in_channels = 2, .out_channels = 2, .kernel_size = {2}, .options = {}})};
+      std::make_shared<nn::Linear>(5, 7), std::make_shared<nn::Conv3d>(nn::ConvSettings{
+                                              .in_channels = 2, .out_channels = 2, .kernel_size = {2}, .options = {}})};
   for (const nn::ModulePtr& m : modules)
     for (const std::string name : {"weight", "bias"}) {
       CAPTURE(m->type_name());
@@ -62,7 +62,8 @@ Tensor two_zeros() {
 }
 
 nn::ModulePtr reloaded(const nn::Module& m) {
-  const auto path = std::filesystem::temp_directory_path() / ("coppice_prune_" + std::to_string(getpid()) + ".safetensors");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("coppice_prune_" + std::to_string(getpid()) + ".safetensors");
   nn::save_model(m, path);
   nn::ModulePtr back = nn::load_model(path, {.map = false});
   std::filesystem::remove(path);

@@ -64,7 +64,8 @@ TEST_SUITE("sparsity/prune/traps") {
     CHECK(m->tensor("weight_mask") == Tensor::of({{0, 1}, {1, 0}}));
   }
 
-  TEST_CASE("trap: weight decay and momentum move masked entries of the original; set_mask of the optimiser keeps them 0") {
+  TEST_CASE(
+      "trap: weight decay and momentum move masked entries of the original; set_mask of the optimiser keeps them 0") {
     for (const bool kept : {false, true}) {
       const auto m = linear(ones({2, 2}));
       nn::SGD sgd(m->parameters(), {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.5});
@@ -92,7 +93,8 @@ TEST_SUITE("sparsity/prune/traps") {
     const auto shared = linear(kWeight);
     nn::Sequential both{shared, shared};
     l1_unstructured(*shared, "weight", 2);
-    CHECK(nn::state_dict(both).names() == std::vector<std::string>{"0.weight_orig", "0.weight_mask", "1.weight_orig", "1.weight_mask"});
+    CHECK(nn::state_dict(both).names() ==
+          std::vector<std::string>{"0.weight_orig", "0.weight_mask", "1.weight_orig", "1.weight_mask"});
     CHECK(both(Tensor::of({{1, 1}})) == Tensor::of({{0, 28}}));
   }
 
@@ -185,7 +187,8 @@ TEST_SUITE("sparsity/prune/traps") {
     CHECK(taken->own_parameters().contains("weight"));
     const auto pruned = linear(kWeight);
     l1_unstructured(*pruned, "weight", 1);
-    CHECK_THROWS_AS(nn::parametrize::register_parametrization(*pruned, "weight", std::make_shared<Twice>()), ValueError);
+    CHECK_THROWS_AS(nn::parametrize::register_parametrization(*pruned, "weight", std::make_shared<Twice>()),
+                    ValueError);
     nn::parametrize::register_parametrization(*pruned, "weight_orig", std::make_shared<Twice>());  // its original can
     CHECK(pruned->tensor("weight").detach() == Tensor::of({{0, 4}, {6, 8}}));
   }

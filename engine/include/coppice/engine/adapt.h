@@ -27,7 +27,8 @@ template <class T>
   return {t.mutable_data<T>().data(), static_cast<Eigen::Index>(t.size(0)), static_cast<Eigen::Index>(t.size(1))};
 }
 
-/// A tensor of any rank for reading, as an xtensor expression. Valid while the tensor's storage lives. @throws DtypeError
+/// A tensor of any rank for reading, as an xtensor expression. Valid while the tensor's storage lives. @throws
+/// DtypeError
 template <class T>
 [[nodiscard]] auto as_xtensor(const Tensor& t) {
   const std::vector<std::size_t> sizes(t.shape().begin(), t.shape().end());

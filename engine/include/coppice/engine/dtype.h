@@ -45,17 +45,48 @@ std::ostream& operator<<(std::ostream& out, Dtype dtype);
 /// The type of a result of two operands, as torch.promote_types.
 [[nodiscard]] Dtype promote(Dtype a, Dtype b);
 
-template <class T> struct DtypeOf;
-template <> struct DtypeOf<float> { static constexpr Dtype value = Dtype::f32; };
-template <> struct DtypeOf<double> { static constexpr Dtype value = Dtype::f64; };
-template <> struct DtypeOf<Half> { static constexpr Dtype value = Dtype::f16; };
-template <> struct DtypeOf<BFloat16> { static constexpr Dtype value = Dtype::bf16; };
-template <> struct DtypeOf<std::int8_t> { static constexpr Dtype value = Dtype::i8; };
-template <> struct DtypeOf<std::uint8_t> { static constexpr Dtype value = Dtype::u8; };
-template <> struct DtypeOf<std::int16_t> { static constexpr Dtype value = Dtype::i16; };
-template <> struct DtypeOf<std::int32_t> { static constexpr Dtype value = Dtype::i32; };
-template <> struct DtypeOf<std::int64_t> { static constexpr Dtype value = Dtype::i64; };
-template <> struct DtypeOf<bool> { static constexpr Dtype value = Dtype::boolean; };
+template <class T>
+struct DtypeOf;
+template <>
+struct DtypeOf<float> {
+  static constexpr Dtype value = Dtype::f32;
+};
+template <>
+struct DtypeOf<double> {
+  static constexpr Dtype value = Dtype::f64;
+};
+template <>
+struct DtypeOf<Half> {
+  static constexpr Dtype value = Dtype::f16;
+};
+template <>
+struct DtypeOf<BFloat16> {
+  static constexpr Dtype value = Dtype::bf16;
+};
+template <>
+struct DtypeOf<std::int8_t> {
+  static constexpr Dtype value = Dtype::i8;
+};
+template <>
+struct DtypeOf<std::uint8_t> {
+  static constexpr Dtype value = Dtype::u8;
+};
+template <>
+struct DtypeOf<std::int16_t> {
+  static constexpr Dtype value = Dtype::i16;
+};
+template <>
+struct DtypeOf<std::int32_t> {
+  static constexpr Dtype value = Dtype::i32;
+};
+template <>
+struct DtypeOf<std::int64_t> {
+  static constexpr Dtype value = Dtype::i64;
+};
+template <>
+struct DtypeOf<bool> {
+  static constexpr Dtype value = Dtype::boolean;
+};
 
 template <class T>
 inline constexpr Dtype dtype_of = DtypeOf<std::remove_cv_t<T>>::value;
@@ -97,17 +128,19 @@ template <class Integer, class Float>
 /// uint8 those of the conversion to int64. Integers that do not fit keep their lowest bits.
 template <class To, class From>
 [[nodiscard]] To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) return value;
+  if constexpr (std::is_same_v<To, From>)
+    return value;
   else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>)
     return convert<To>(static_cast<float>(value));
   else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>)
     return To(static_cast<float>(value));
-  else if constexpr (std::is_same_v<To, bool>) return value != From{};
+  else if constexpr (std::is_same_v<To, bool>)
+    return value != From{};
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     using Wide = std::conditional_t<std::is_same_v<To, std::uint8_t> || sizeof(To) == 8, std::int64_t, std::int32_t>;
     return static_cast<To>(detail::truncate<Wide>(value));
-  }
-  else return static_cast<To>(value);
+  } else
+    return static_cast<To>(value);
 }
 
 }  // namespace coppice

@@ -33,17 +33,39 @@ struct Error : std::runtime_error {
   std::shared_ptr<const std::string> placed_;  // shared: copies of exceptions must not throw
 };
 
-struct ValueError : Error { using Error::Error; };        ///< a value outside its range
-struct ShapeError : ValueError { using ValueError::ValueError; };  ///< shapes that do not fit together
-struct TypeError : Error { using Error::Error; };         ///< the wrong kind of thing
-struct DtypeError : TypeError { using TypeError::TypeError; };     ///< the wrong element type
-struct IndexError : Error { using Error::Error; };        ///< an axis or position that does not exist
-struct KeyError : Error { using Error::Error; };          ///< a name that does not exist, or exists already
-struct StateError : Error { using Error::Error; };        ///< the right call at the wrong moment
-struct FormatError : Error { using Error::Error; };       ///< a bad file: names file, place, rule and found value
-struct LimitError : Error { using Error::Error; };        ///< a limit of the caller was exceeded
-struct IoError : Error { using Error::Error; };           ///< the operating system refused
-struct NotSupported : Error { using Error::Error; };      ///< valid, but outside what this version does
+struct ValueError : Error {
+  using Error::Error;
+};  ///< a value outside its range
+struct ShapeError : ValueError {
+  using ValueError::ValueError;
+};  ///< shapes that do not fit together
+struct TypeError : Error {
+  using Error::Error;
+};  ///< the wrong kind of thing
+struct DtypeError : TypeError {
+  using TypeError::TypeError;
+};  ///< the wrong element type
+struct IndexError : Error {
+  using Error::Error;
+};  ///< an axis or position that does not exist
+struct KeyError : Error {
+  using Error::Error;
+};  ///< a name that does not exist, or exists already
+struct StateError : Error {
+  using Error::Error;
+};  ///< the right call at the wrong moment
+struct FormatError : Error {
+  using Error::Error;
+};  ///< a bad file: names file, place, rule and found value
+struct LimitError : Error {
+  using Error::Error;
+};  ///< a limit of the caller was exceeded
+struct IoError : Error {
+  using Error::Error;
+};  ///< the operating system refused
+struct NotSupported : Error {
+  using Error::Error;
+};  ///< valid, but outside what this version does
 
 namespace detail {
 
@@ -54,7 +76,7 @@ inline void append(std::string& out, bool value) { out += value ? "true" : "fals
 
 /// Shortest text that reads back as the same number, whatever the locale.
 template <class Number>
-  requires std::is_arithmetic_v<Number>
+requires std::is_arithmetic_v<Number>
 void append(std::string& out, Number value) {
   char buffer[64];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value);
@@ -62,15 +84,18 @@ void append(std::string& out, Number value) {
 }
 
 template <class T>
-  requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>) &&
-          requires(const T& value) { to_string(value); }
+requires(!std::is_arithmetic_v<T> && !std::is_convertible_v<const T&, std::string_view>) && requires(const T& value) {
+  to_string(value);
+}
 void append(std::string& out, const T& value) {
   out += to_string(value);  // found by argument-dependent lookup: Shape, Dtype, Tensor …
 }
 
 /// What a message can be made of.
 template <class T>
-concept HasText = requires(std::string& out, const T& value) { append(out, value); };
+concept HasText = requires(std::string& out, const T& value) {
+  append(out, value);
+};
 
 }  // namespace detail
 

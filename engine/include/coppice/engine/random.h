@@ -75,8 +75,10 @@ class Generator {
  private:
   void refill();
   double next_normal();
-  template <class T> void fill_uniform(std::span<T> out, double low, double high);
-  template <class T> void fill_normal(std::span<T> out, double mean, double deviation);
+  template <class T>
+  void fill_uniform(std::span<T> out, double low, double high);
+  template <class T>
+  void fill_normal(std::span<T> out, double mean, double deviation);
 
   std::array<std::uint32_t, 624> words_{};
   std::uint32_t position_ = 0;  // of the next unused word; 624: all used

@@ -19,8 +19,7 @@ class Shape {
   /// @throws ValueError  if a size is negative or the product overflows 2^63 - 1
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::vector<std::int64_t>(sizes)) {}
   explicit Shape(std::vector<std::int64_t> sizes);
-  explicit Shape(std::span<const std::int64_t> sizes)
-      : Shape(std::vector<std::int64_t>(sizes.begin(), sizes.end())) {}
+  explicit Shape(std::span<const std::int64_t> sizes) : Shape(std::vector<std::int64_t>(sizes.begin(), sizes.end())) {}
 
   [[nodiscard]] std::int64_t rank() const { return static_cast<std::int64_t>(sizes_.size()); }
   /// Number of elements; 1 for a scalar.

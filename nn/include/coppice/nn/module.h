@@ -139,8 +139,8 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] bool training() const { return training_; }
   /// The mode of this module alone.
   void set_training(bool on) noexcept { training_ = on; }
-  /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same, and
-  /// model files hold them.
+  /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same,
+  /// and model files hold them.
   [[nodiscard]] virtual bool saves_state() const { return true; }
   void requires_grad_(bool on);
   /// Drops all gradients (or fills those that exist with zeros).

@@ -14,7 +14,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// One update of all parameters that have a gradient, then every mask.
-  /// @throws DtypeError, ShapeError  with nothing changed: for a parameter that is not float32 or float64, or whose type
+  /// @throws DtypeError, ShapeError  with nothing changed: for a parameter that is not float32 or float64, or whose
+  /// type
   ///         or shape is another than that of its gradient or state, as after a conversion
   void step();
   void zero_grad(bool set_to_none = true);
@@ -66,8 +67,8 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
-/// g += weight_decay p (if it is not 0);  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g + momentum v : v;
-/// p -= lr g. Bits as those of PyTorch on a CPU. Source: torch/optim/sgd.py, _single_tensor_sgd
+/// g += weight_decay p (if it is not 0);  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g +
+/// momentum v : v; p -= lr g. Bits as those of PyTorch on a CPU. Source: torch/optim/sgd.py, _single_tensor_sgd
 class SGD final : public Optimizer {
  public:
   /// @throws ValueError  for negative settings, or nesterov without momentum or with dampening
@@ -92,9 +93,9 @@ struct AdamOptions {
 };
 
 /// m += (1 - β1) (g - m);  v = β2 v + (1 - β2) g²;  p -= lr / (1 - β1ᵗ) m / (sqrt(v) / sqrt(1 - β2ᵗ) + eps).
-/// Weight decay is added to g, if it is not 0: an infinite weight without gradient stays. amsgrad divides by the largest
-/// v so far, NaN being the largest. Bits of m and v as those of PyTorch on a CPU, whose square roots are not always
-/// rounded correctly. Source: torch/optim/adam.py, _single_tensor_adam
+/// Weight decay is added to g, if it is not 0: an infinite weight without gradient stays. amsgrad divides by the
+/// largest v so far, NaN being the largest. Bits of m and v as those of PyTorch on a CPU, whose square roots are not
+/// always rounded correctly. Source: torch/optim/adam.py, _single_tensor_adam
 class Adam : public Optimizer {
  public:
   /// @throws ValueError  for negative settings or betas outside [0, 1)

@@ -30,7 +30,8 @@ class OrderedMap {
   [[nodiscard]] const Value* find(std::string_view name) const { return const_cast<OrderedMap*>(this)->find(name); }
   [[nodiscard]] bool contains(std::string_view name) const { return index_of(name) != size(); }
   void set(std::string_view name, Value value) {
-    if (Value* old = find(name)) *old = std::move(value);
+    if (Value* old = find(name))
+      *old = std::move(value);
     else
       insert(size(), name, std::move(value));
   }

@@ -12,14 +12,14 @@ namespace coppice {
 /// The defaults let every ordinary model pass and keep a hostile file from costing more than moments and a few
 /// gigabytes; a caller with an extraordinary model raises the one that the message names.
 struct Limits {
-  std::uint64_t file_bytes = std::uint64_t{1} << 42;    ///< size of the file
+  std::uint64_t file_bytes = std::uint64_t{1} << 42;  ///< size of the file
   /// Header of a safetensors file, pickle, directory of a zip, index of shards, architecture; all names of a .pt file.
   std::uint64_t header_bytes = std::uint64_t{1} << 24;
-  std::uint64_t tensors = 1'000'000;                    ///< tensors, and members of a zip
-  std::uint64_t rank = 16;                              ///< axes of a tensor
-  std::uint64_t name_bytes = 4096;                      ///< name of a tensor, key of metadata, name of a member
-  std::uint64_t nesting = 64;                           ///< depth of JSON and of containers in a pickle; 1000 at most
-  std::uint64_t objects = 4'000'000;                    ///< values of a description; values, stack, memo of a pickle
+  std::uint64_t tensors = 1'000'000;  ///< tensors, and members of a zip
+  std::uint64_t rank = 16;            ///< axes of a tensor
+  std::uint64_t name_bytes = 4096;    ///< name of a tensor, key of metadata, name of a member
+  std::uint64_t nesting = 64;         ///< depth of JSON and of containers in a pickle; 1000 at most
+  std::uint64_t objects = 4'000'000;  ///< values of a description; values, stack, memo of a pickle
   /// Memory for values beyond the size of the file itself: inflated members, expanded views, masks and pruned weights
   /// of model files.
   std::uint64_t extra_bytes = std::uint64_t{1} << 31;

@@ -39,14 +39,13 @@ class MappedFile {
 
  private:
   MappedFile() = default;
-  static std::shared_ptr<MappedFile> from(int fd, std::uint64_t size, const Source& source,
-                                          const ReadOptions& options);
+  static std::shared_ptr<MappedFile> from(int fd, std::uint64_t size, const Source& source, const ReadOptions& options);
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t mapping_bytes_ = 0;     // 0 when the file was read
+  std::size_t mapping_bytes_ = 0;        // 0 when the file was read
   struct MappedRange* range_ = nullptr;  // where mapped_path_at() finds it
-  std::shared_ptr<Storage> storage_;  // holds what was read
+  std::shared_ptr<Storage> storage_;     // holds what was read
 };
 
 /// The path of the mapped file whose bytes `address` is among, as printable() shows it, its last 511 bytes; nullptr if

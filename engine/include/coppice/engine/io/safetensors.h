@@ -46,7 +46,8 @@ struct SafetensorsHeader {
 ///
 /// Enforced: every check of the reference implementation (the data is covered exactly, without overlap, hole or rest;
 /// no product overflows), no key twice, sizes below 2^48, and the limits. Checksums that the file carries are compared,
-/// which reads every byte once, large tensors on all threads; with ReadOptions::verify off nothing of the data is touched.
+/// which reads every byte once, large tensors on all threads; with ReadOptions::verify off nothing of the data is
+/// touched.
 /// @throws IoError, FormatError, LimitError; NotSupported for a known element type that this library has not
 [[nodiscard]] NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options = {});
 

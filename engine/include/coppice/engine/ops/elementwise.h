@@ -37,7 +37,7 @@ namespace coppice {
 
 [[nodiscard]] Tensor neg(const Tensor& x);
 [[nodiscard]] inline Tensor operator-(const Tensor& x) { return neg(x); }
-[[nodiscard]] Tensor abs(const Tensor& x);   ///< gradient 0 at 0
+[[nodiscard]] Tensor abs(const Tensor& x);  ///< gradient 0 at 0
 [[nodiscard]] Tensor exp(const Tensor& x);
 [[nodiscard]] Tensor log(const Tensor& x);
 [[nodiscard]] Tensor sqrt(const Tensor& x);

@@ -17,9 +17,9 @@ struct PoolOptions {
   Pair kernel{1, 1};
   std::optional<Pair> stride = std::nullopt;  ///< the kernel when absent
   Pair padding{0, 0};
-  Pair dilation{1, 1};             ///< max_pool2d only
-  bool ceil_mode = false;          ///< last window may reach over the end (but starts inside input or left padding)
-  bool count_include_pad = true;   ///< avg_pool2d only: padding counts in the divisor
+  Pair dilation{1, 1};            ///< max_pool2d only
+  bool ceil_mode = false;         ///< last window may reach over the end (but starts inside input or left padding)
+  bool count_include_pad = true;  ///< avg_pool2d only: padding counts in the divisor
   std::optional<std::int64_t> divisor_override = std::nullopt;  ///< avg_pool2d only
 };
 

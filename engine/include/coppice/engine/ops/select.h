@@ -33,7 +33,7 @@ struct MaskRequest {
   /// Ranks |score|, otherwise the score itself. |-128| of int8 is 128, and so on; with TieRule::pytorch it is -128, as
   /// PyTorch's abs leaves it.
   bool magnitude = true;
-  bool largest = false;   ///< prunes the largest instead of the smallest
+  bool largest = false;  ///< prunes the largest instead of the smallest
   TieRule ties = default_tie_rule();
 };
 

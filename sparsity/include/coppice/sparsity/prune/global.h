@@ -30,7 +30,7 @@ void global_unstructured(const std::vector<Target>& targets, const MethodPtr& me
 
 /// The same with the method made in place: global_unstructured(targets, L1Unstructured(0.2)).
 template <class M>
-  requires std::derived_from<M, Method>
+requires std::derived_from<M, Method>
 void global_unstructured(const std::vector<Target>& targets, M method, const TargetScores& scores = {}) {
   global_unstructured(targets, MethodPtr(std::make_shared<M>(std::move(method))), scores);
 }

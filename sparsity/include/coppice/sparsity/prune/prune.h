@@ -2,8 +2,8 @@
 /// torch.nn.utils.prune: pruning of parameters in place, undone or made permanent by name.
 ///
 /// After the first pruning the parameter X is X_orig (the same tensor object, last in order), with a buffer X_mask, and
-/// X is their product whenever it is read. Further prunings change the mask. Whatever fails leaves the module as it was.
-/// Source: torch/nn/utils/prune.py
+/// X is their product whenever it is read. Further prunings change the mask. Whatever fails leaves the module as it
+/// was. Source: torch/nn/utils/prune.py
 
 #include "coppice/sparsity/prune/container.h"
 #include "coppice/sparsity/prune/custom.h"
@@ -24,8 +24,8 @@ MethodPtr apply(nn::Module& module, std::string_view name, MethodPtr method, con
 
 /// The same with the method made in place: apply(m, "weight", L1Unstructured(0.2)).
 template <class M>
-  requires std::derived_from<M, Method>
-MethodPtr apply(nn::Module& module, std::string_view name, M method, const Tensor& scores = {}) {
+requires std::derived_from<M, Method> MethodPtr apply(nn::Module& module, std::string_view name, M method,
+                                                      const Tensor& scores = {}) {
   if (method.tensor_name().empty()) method.set_tensor_name(std::string(name));
   return apply(module, name, MethodPtr(std::make_shared<M>(std::move(method))), scores);
 }
