@@ -28,16 +28,16 @@ std::string module_path(const std::string& path) { return path.empty() ? "the to
 /// A tensor that the registered type has not, or not of this shape, cannot be read back: where would it go?
 void check_slots(const Module& module, const Module& fresh, const std::string& path) {
   const auto check = [&](const std::string& name, const Tensor& tensor) {
-    const auto of_original = name_of_original(name), of_mask = name_of_mask(name);
-    for (const std::optional<std::string_view> base_name :
-         {std::optional<std::string_view>(name), of_original, of_mask}) {
+    const auto of_mask = name_of_mask(name);
+    for (const auto& base_name : {std::optional<std::string_view>(name), name_of_original(name), of_mask}) {
       if (!base_name) continue;
       const std::string base(*base_name);
+      const bool is_mask = base_name == of_mask;  // which may be of any type
       const Tensor slot = fresh.find_tensor(base);
       if (slot.defined() && slot.shape() != tensor.shape())
         throw NotSupported(cat("[save_model] ", tensor_path(path, name), " has shape ", tensor.shape(), " where a new ",
                                module.type_name(), " has ", slot.shape(), ", so nobody could load the file"));
-      if (slot.defined() && !of_mask && is_floating(slot.dtype()) != is_floating(tensor.dtype()))
+      if (slot.defined() && !is_mask && is_floating(slot.dtype()) != is_floating(tensor.dtype()))
         throw NotSupported(cat("[save_model] ", tensor_path(path, name), " holds ", tensor.dtype(), " where a new ",
                                module.type_name(), " has ", slot.dtype(), ", so nobody could load the file"));
       // Of a mask of a mask, weight_orig_orig, the base is masked itself.
