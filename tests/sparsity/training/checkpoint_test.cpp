@@ -150,14 +150,14 @@ TEST_SUITE("sparsity/training/checkpoint") {
       refused(resume(bent(good), other), "sparsity was 0.5 and is null");
       other = options();
       other.ties = TieRule::pytorch;
-      refused(resume(bent(good), other), "ties was not there and is pytorch");
+      refused(resume(bent(good), other), "ties was not there and is \"pytorch\"");
       {
         const TieRuleScope scope(TieRule::pytorch);  // the rule that is set is the rule of the run
-        refused(resume(bent(good), options()), "ties was not there and is pytorch");
+        refused(resume(bent(good), options()), "ties was not there and is \"pytorch\"");
       }
       other.checkpoint = dir / "theirs.safetensors";
       REQUIRE_FALSE(train(*net(), other, 2));
-      refused(resume(dir / "theirs.safetensors"), "'ties' was pytorch and is not there");
+      refused(resume(dir / "theirs.safetensors"), "'ties' was \"pytorch\" and is not there");
       CHECK(resume(dir / "theirs.safetensors", other) == "accepted");
     }
     SUBCASE("another model of the same shapes") {

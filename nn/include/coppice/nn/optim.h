@@ -67,8 +67,9 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
-/// g += weight_decay p (if it is not 0);  v = momentum v + (1 - dampening) g (v = g at first);  g = nesterov ? g +
-/// momentum v : v; p -= lr g. Bits as those of PyTorch on a CPU. Source: torch/optim/sgd.py, _single_tensor_sgd
+/// g += weight_decay p (if it is not 0);  v = momentum v + (1 - dampening) g (v = g at first);
+/// g = nesterov ? g + momentum v : v;  p -= lr g. Bits as those of PyTorch on a CPU.
+/// Source: torch/optim/sgd.py, _single_tensor_sgd
 class SGD final : public Optimizer {
  public:
   /// @throws ValueError  for negative settings, or nesterov without momentum or with dampening
