@@ -157,7 +157,7 @@ void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
   if (gradient.shape() != shape())
     throw ShapeError(cat("[backward] gradient ", gradient.shape(), " for a tensor of shape ", shape()));
   NoGrad guard;
-  if (impl_->node == nullptr) return accumulate_leaf(*impl_, gradient);
+  if (impl_->node == nullptr) return accumulate_leaf(*impl_, gradient.to(dtype()));
 
   std::unordered_map<GradNode*, GradList> arrived;
   arrived[impl_->node.get()].resize(impl_->node->outputs);

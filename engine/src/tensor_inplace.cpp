@@ -54,11 +54,10 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   update("add_", *this, other, [alpha]<class T>(T y, T x) {
     if constexpr (std::is_floating_point_v<T>)
       return static_cast<T>(y + static_cast<T>(alpha) * x);
-    else if (std::is_same_v<T, bool> || alpha != std::trunc(alpha) || std::abs(alpha) >= 0x1p53)
+    else if (!detail::is_whole<T>(alpha))
       return convert<T>(static_cast<double>(y) + alpha * static_cast<double>(x));
-    else  // exact, where a double does not hold every int64
-      return detail::wrapping(std::plus<>(), y,
-                              detail::wrapping(std::multiplies<>(), convert<T>(static_cast<std::int64_t>(alpha)), x));
+    else
+      return detail::wrapping(std::plus<>(), y, detail::scaled(x, alpha));
   });
   return *this;
 }
@@ -79,7 +78,7 @@ Tensor& Tensor::mul_(double factor) {
     if constexpr (std::is_same_v<T, float>) {
       for (float& y : mutable_data<float>()) y *= static_cast<float>(factor);
     } else {
-      for (T& y : mutable_data<T>()) y = convert<T>(convert<double>(y) * factor);
+      for (T& y : mutable_data<T>()) y = detail::scaled(y, factor);
     }
   });
   return *this;

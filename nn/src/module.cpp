@@ -48,12 +48,16 @@ TensorList Module::operator()(const TensorList& inputs) const {
 }
 
 TensorList Module::run(const TensorList& inputs) const {
-  if (pre_hooks_ == nullptr && hooks_ == nullptr) return forward(inputs);
+  const auto forwarded = [this](const TensorList& in) {
+    const Call::Forward scope;
+    return forward(in);
+  };
+  if (pre_hooks_ == nullptr && hooks_ == nullptr) return forwarded(inputs);
   TensorList in = inputs;
   if (pre_hooks_ != nullptr)
     for (const auto& [id, hook] : HookList<ForwardPreHook>(*pre_hooks_))
       if (auto replaced = hook(*this, in)) in = std::move(*replaced);
-  TensorList out = forward(in);
+  TensorList out = forwarded(in);
   if (hooks_ != nullptr)
     for (const auto& [id, hook] : HookList<ForwardHook>(*hooks_))
       if (auto replaced = hook(*this, in, out)) out = std::move(*replaced);
@@ -129,13 +133,15 @@ void Module::add_module(std::string_view name, ModulePtr child) {
   if (old == nullptr)
     check_new_name("add_module", name);
   else if (*old != child && old->use_count() > 1)
-    note_replaced(*old);
+    note_replaced({{std::string(name), *old}});
   children_.set(name, std::move(child));
 }
 
-void Module::note_replaced(const ModulePtr& child) {
+/// Handles find what stands under the name, so that nothing of theirs can be stale.
+void Module::note_replaced(const std::vector<std::pair<std::string, ModulePtr>>& children) {
   std::erase_if(replaced_, [](const Replaced& r) { return r.module.expired(); });
-  replaced_.push_back({child.get(), child});
+  for (const auto& [name, child] : children)
+    if (!anchor_.names(name)) replaced_.push_back({child.get(), child});
 }
 
 void Module::register_derived(std::string_view name, std::shared_ptr<Derived> derived) {

@@ -156,7 +156,7 @@ ModulePtr Module::copy_with(CopyMemo& memo) const {
   for (auto& [name, derived] : copy->derived_) derived = derived->clone();
   // Members of a program's class that hold children were copied as they are.
   if (!copy->children_.empty() && !is_built_in(copy->type_name()))
-    for (const auto& [name, child] : children_) copy->note_replaced(child);
+    copy->note_replaced({children_.begin(), children_.end()});
   for (auto& [name, child] : copy->children_) child = child->copy_with(memo);
   // Own lists, so that taking a hook off one of the two leaves the other as it is.
   if (pre_hooks_ != nullptr) copy->pre_hooks_ = std::make_shared<HookList<ForwardPreHook>>(*pre_hooks_);

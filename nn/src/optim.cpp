@@ -48,16 +48,23 @@ void Optimizer::set_lr(double lr) {
 
 void Optimizer::check_step(std::size_t i) {
   const Tensor& p = parameters_[i];
-  const auto need_same = [&](const std::string& what, const Tensor& t) {
+  const auto name = [i](std::string_view what) {  // of a slot as in state_dict()
+    return what.starts_with("the ") ? cat(what, " of parameter ", i) : cat("'", i, '.', what, "'");
+  };
+  const auto need_shape = [&](std::string_view what, const Tensor& t) {
     if (t.shape() != p.shape())
-      throw ShapeError(cat("[Optimizer] ", what, " has shape ", t.shape(), " for a parameter of ", p.shape()));
+      throw ShapeError(cat("[Optimizer] ", name(what), " has shape ", t.shape(), " for a parameter of ", p.shape()));
+  };
+  const auto need_same = [&](std::string_view what, const Tensor& t) {
+    need_shape(what, t);
     if (t.dtype() != p.dtype())
-      throw DtypeError(cat("[Optimizer] ", what, " is ", t.dtype(), " for a parameter of ", p.dtype()));
+      throw DtypeError(cat("[Optimizer] ", name(what), " is ", t.dtype(), " for a parameter of ", p.dtype()));
   };
   each(p, []<class T>() {});
-  need_same(cat("the gradient of parameter ", i), p.grad());
+  need_same("the gradient", p.grad());
   for (const auto& [word, slot] : slots(i))
-    if (slot->defined()) need_same(cat("'", i, '.', word, "'"), *slot);
+    if (slot->defined()) need_same(word, *slot);
+  if (masks_[i].defined()) need_shape("the mask", masks_[i]);
 }
 
 void Optimizer::step() {

@@ -133,6 +133,7 @@ class TopKeys final : public JsonReceiver {
   }
   void close(bool) override {}
   void twice(const std::string&) override {}
+  bool compares_keys() const override { return false; }
   void malformed(std::uint64_t, const std::string&) override {}
 };
 

@@ -12,6 +12,7 @@
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
 #include "engine/levels.h"
+#include "support/repeats.h"
 
 using namespace coppice;
 using kernels::Gemm;
@@ -123,7 +124,7 @@ TEST_SUITE("engine/gemm") {
     const Settings restore;
     Generator g(2);
     std::vector<std::int64_t> draw(4);
-    for (int repeat = 0; repeat < 300; ++repeat) {
+    for (int repeat = 0; repeat < test::repeats(300, 5000); ++repeat) {
       g.integers(draw, 1, 80);
       const auto bits = draw[3];
       const auto level = levels()[static_cast<std::size_t>(repeat) % levels().size()];

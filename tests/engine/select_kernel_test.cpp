@@ -13,6 +13,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
+#include "support/repeats.h"
 
 using namespace coppice;
 using namespace coppice::selection;
@@ -86,7 +87,7 @@ TEST_SUITE("engine/select_kernel") {
   TEST_CASE("exactly k are selected, among equal scores the lower index first") {
     Generator g(1);
     std::vector<std::int64_t> draw(2);
-    for (int repeat = 0; repeat < 200; ++repeat) {
+    for (int repeat = 0; repeat < test::repeats(200, 5000); ++repeat) {
       g.integers(draw, 0, 60);
       std::vector<float> v(static_cast<std::size_t>(draw[0]));
       std::vector<std::int64_t> raw(v.size());

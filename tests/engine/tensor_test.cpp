@@ -115,6 +115,10 @@ TEST_SUITE("engine/tensor") {
     CHECK(of(INT64_MIN).add_(of(1), -1) == of(INT64_MAX));
     CHECK(of(5).add_(of(3), 0.5) == of(6));
     CHECK(of(INT64_MIN).mul_(of(-1)) == of(INT64_MIN));
+    CHECK(of(9007199254740993).mul_(1) == of(9007199254740993));  // 2^53 + 1
+    CHECK(mul(of(9007199254740993), 3) == of(27021597764222979));
+    CHECK(add(of(9007199254740993), -2) == of(9007199254740991));
+    CHECK(of(5).mul_(0.5) == of(2));
     CHECK(Tensor::from(std::vector<std::int32_t>{INT32_MAX}, {1}).mul_(of(2)).to_vector<std::int64_t>()[0] == -2);
     CHECK(neg(of(INT64_MIN)) == of(INT64_MIN));
     CHECK(abs(of(INT64_MIN)) == of(INT64_MIN));  // as PyTorch
@@ -162,6 +166,13 @@ TEST_SUITE("engine/tensor") {
 }
 
 TEST_SUITE("engine/autograd") {
+  TEST_CASE("a gradient of another floating type arrives at a leaf in its own") {
+    Tensor leaf = Tensor::of({1, 2});
+    leaf.requires_grad_();
+    leaf.backward(Tensor::of({3, 4}).to(Dtype::f64));
+    CHECK(leaf.grad() == Tensor::of({3, 4}));
+  }
+
   TEST_CASE("gradients accumulate over calls and over uses") {
     Tensor x = Tensor::of({1, 2}).requires_grad_();
     for (int i = 0; i < 2; ++i) sum(x * x + x).backward();

@@ -222,6 +222,31 @@ TEST_SUITE("nn/child") {
                          StateError);
   }
 
+  TEST_CASE("what hooks call is their own affair: a copy may ask the original's layers") {
+    const auto teacher = std::make_shared<Net>();
+    const auto plain = std::make_shared<Plain>();
+    for (const ModulePtr& original : {ModulePtr(teacher), ModulePtr(plain)}) {
+      const ModulePtr student = original->clone();
+      const ModulePtr layer = original->children().begin()->second;
+      int calls = 0;
+      const auto ask = [&](const Module&, const TensorList& in, const TensorList&) -> std::optional<TensorList> {
+        (void)(*layer)(in[0]);
+        ++calls;
+        return std::nullopt;
+      };
+      if (original == teacher) {
+        student->register_forward_hook(ask);
+        (void)(*student)(ones({1, 2}));
+        CHECK(calls == 1);
+      } else {
+        student->add_module("fc", layer);  // the member's own again
+        student->register_forward_hook(ask);
+        (void)(*student)(ones({1, 2}));
+        CHECK(calls == 1);
+      }
+    }
+  }
+
   TEST_CASE("a module that calls a former child of another one is not meant") {
     const auto inner = std::make_shared<Linear>(2, 2);
     Sequential model{inner};

@@ -46,6 +46,20 @@ const std::vector<std::pair<std::string, Make>> kCalm{
 }  // namespace
 
 TEST_SUITE("nn/optim") {
+  TEST_CASE("a mask that no longer fits its parameter is refused before anything changes") {
+    Tensor p = parameter({1, 2});
+    SGD optimizer({p}, {.lr = 0.1});
+    optimizer.set_mask(p, Tensor::of({1, 0}));
+    {
+      const NoGrad off;
+      p.replace_(Tensor::of({1, 2, 3}));
+    }
+    p.set_grad(Tensor::of({1, 1, 1}));
+    CHECK_THROWS_WITH_AS(optimizer.step(), "[Optimizer] the mask of parameter 0 has shape (2,) for a parameter of (3,)",
+                         ShapeError);
+    CHECK(p.detach() == Tensor::of({1, 2, 3}));
+  }
+
   TEST_CASE("a state that is loaded goes on as if nothing had been saved") {
     const auto step = [](Optimizer& optimizer, Tensor p, double g) {
       p.set_grad(full(p.shape(), g));

@@ -108,8 +108,8 @@ void maxima_of(const Bags& bags, const T* weight, std::int64_t width, T* y) {
   });
 }
 
-/// The share of every entry in its bag's gradient, [entries, width]: all of it for a sum, an equal part for a mean, for
-/// a maximum an equal part to those that attain it. Of a sum and a mean one number per entry is kept.
+/// The share of every entry in the gradient of its bag's maximum, [entries, width]: an equal part to those that attain
+/// it. Sums and means need no table.
 template <class T>
 std::vector<T> shares_of(const Bags& bags, const T* weight, std::int64_t width, const T* y) {
   std::vector<T> share(bags.rows.size() * static_cast<std::size_t>(width));

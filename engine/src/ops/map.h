@@ -1,6 +1,7 @@
 #pragma once
 // Loops over elements for the element-wise operations. Private to the engine.
 
+#include <cmath>
 #include <functional>
 #include <type_traits>
 
@@ -62,6 +63,28 @@ template <class T>
     return wrapping(std::minus<>(), T{}, x);
   else
     return -x;
+}
+
+/// Whether arithmetic of integers T with `number` stays among integers, which a double does not hold above 2^53.
+template <class T>
+[[nodiscard]] bool is_whole(double number) {
+  return std::is_integral_v<T> && !std::is_same_v<T, bool> && number == std::trunc(number) && std::abs(number) < 0x1p53;
+}
+
+/// x * factor in the type of x; integers by whole numbers are exact and wrap around.
+template <class T>
+[[nodiscard]] T scaled(T x, double factor) {
+  if constexpr (std::is_integral_v<T>)
+    if (is_whole<T>(factor)) return wrapping(std::multiplies<>(), x, convert<T>(static_cast<std::int64_t>(factor)));
+  return convert<T>(convert<double>(x) * factor);
+}
+
+/// x + offset, likewise.
+template <class T>
+[[nodiscard]] T shifted(T x, double offset) {
+  if constexpr (std::is_integral_v<T>)
+    if (is_whole<T>(offset)) return wrapping(std::plus<>(), x, convert<T>(static_cast<std::int64_t>(offset)));
+  return convert<T>(convert<double>(x) + offset);
 }
 
 /// y[i] = f(x[i]).

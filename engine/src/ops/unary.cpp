@@ -83,7 +83,7 @@ T gelu_slope(T x, bool tanh_form) {
 
 Tensor add(const Tensor& a, double b) {
   if (!is_floating(a.dtype()) && b != std::trunc(b)) return add(a.to(Dtype::f32), b);
-  return with_grad(same_type(a, [b]<class T>(T v) { return convert<T>(convert<double>(v) + b); }), {a},
+  return with_grad(same_type(a, [b]<class T>(T v) { return detail::shifted(v, b); }), {a},
                    [](const Tensor& dy) { return GradList{dy}; });
 }
 
@@ -94,7 +94,7 @@ Tensor mul(const Tensor& a, double b) {
                                if constexpr (std::is_floating_point_v<T>)
                                  return v * static_cast<T>(b);
                                else
-                                 return convert<T>(convert<double>(v) * b);
+                                 return detail::scaled(v, b);
                              }),
                    {a}, [b](const Tensor& dy) { return GradList{mul(dy, b)}; });
 }

@@ -28,6 +28,9 @@ void check(const FinetuneOptions& o, const Dataset& data) {
   };
   need(o.epochs >= 1 && o.epochs <= kMostEpochs, "epochs must be in 1..1,000,000,000", static_cast<double>(o.epochs));
   need(o.batch >= 1, "batch must be at least 1", static_cast<double>(o.batch));
+  need(o.lr >= 0 && std::isfinite(o.lr), "lr must be at least 0", o.lr);
+  need(o.momentum >= 0 && std::isfinite(o.momentum), "momentum must be at least 0", o.momentum);
+  need(o.weight_decay >= 0 && std::isfinite(o.weight_decay), "weight_decay must be at least 0", o.weight_decay);
   need(o.validation >= 0 && o.validation < 1, "validation must be in [0, 1)", o.validation);
   need(o.patience >= 0, "patience must be at least 0", static_cast<double>(o.patience));
   need(o.ramp > 0 && o.ramp <= 1, "ramp must be in (0, 1]", o.ramp);

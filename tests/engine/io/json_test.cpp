@@ -59,6 +59,23 @@ TEST_SUITE("engine/io/json") {
     CHECK(heard(R"([{"a": 1}, {"a": 2}])").find("again") == std::string::npos);
   }
 
+  TEST_CASE("keys that nobody compares come as they are, and are not kept") {
+    struct Loose final : JsonReceiver {
+      int keys = 0;
+      void scalar(JsonScalar) override {}
+      void key(const std::string&) override { ++keys; }
+      void open(bool) override {}
+      void close(bool) override {}
+      void twice(const std::string&) override { keys = -100; }
+      bool compares_keys() const override { return depth() != 2; }
+      void malformed(std::uint64_t, const std::string&) override {}
+    } loose;
+    loose.read(R"({"a": {"x": 1, "x": 2}})");
+    CHECK(loose.keys == 3);
+    loose.read(R"({"a": 1, "a": 2})");
+    CHECK(loose.keys == -100);
+  }
+
   TEST_CASE("what is no JSON is named with its byte") {
     CHECK(complaint("{\"a\": }").starts_with("byte 6: must be JSON: 'parse error"));
     CHECK(complaint("").starts_with("byte 0: must be JSON: "));

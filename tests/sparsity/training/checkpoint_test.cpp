@@ -254,6 +254,18 @@ TEST_SUITE("sparsity/training/checkpoint") {
     CHECK(good.metadata().at("coppice.finetune").size() < 500);  // however many modules there are: 4096 is the most
   }
 
+  TEST_CASE("a recipe that no file could be gone on from is refused before the training") {
+    const TempDir dir;
+    for (const std::string& recipe :
+         {std::string(), std::string("7"), std::string("[]"), std::string("{\"a\":{}}"), std::string("{\"a\":[1]}"),
+          std::string("{\"a\":1,\"a\":1}"), "{\"a\":\"" + std::string(5000, 'x') + "\"}"}) {
+      CAPTURE(recipe);
+      CHECK_THROWS_AS(Checkpoint(dir / "run.safetensors", recipe), ValueError);
+    }
+    CHECK_NOTHROW(Checkpoint(dir / "run.safetensors", "{\"a\":1,\"b\":\"c\"}"));
+    CHECK_NOTHROW(Checkpoint(dir / "run.safetensors", "{}"));
+  }
+
   TEST_CASE("a model whose masks are a parametrization's trains and resumes, the masks staying as they are") {
     const TempDir dir;
     const auto prepared = [] {

@@ -15,7 +15,7 @@ enum class CpuLevel : std::uint8_t { baseline, v2, v3, v4 };
 /// "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4".
 [[nodiscard]] std::string_view name_of(CpuLevel level);
 
-/// The highest level that both this processor and this build have, at least v2 on x86-64.
+/// The highest level that this processor has, at least v2 on x86-64. A build with fewer levels runs its best of those.
 [[nodiscard]] CpuLevel best_cpu_level();
 
 /// The level in use: best_cpu_level(), or a lower one named by the environment variable COPPICE_CPU_LEVEL

@@ -2,7 +2,8 @@
 /// Error categories and the builder of their messages.
 ///
 /// Every failure that a caller can cause or meet is one of these classes. Messages open with the operation in
-/// brackets, show the values (both shapes), and name the rule that was broken.
+/// brackets, behind the layer's place where one was running, show the values (both shapes), and name the rule that was
+/// broken.
 
 #include "coppice/engine/cxx20.h"
 

@@ -27,7 +27,7 @@ struct JsonReceiver::Events {
   bool string(std::string& text) { return scalar(std::move(text)); }
   bool binary(std::vector<std::uint8_t>&) { return false; }  // not in JSON
   bool key(std::string& text) {
-    if (to.open_.back().keys.insert(text).second)
+    if (!to.compares_keys() || to.open_.back().keys.insert(text).second)
       to.key(text);
     else
       to.twice(text);

@@ -43,6 +43,7 @@ class IndexReceiver final : public JsonReceiver {
     }
   }
   /// Elsewhere nothing is read, and nothing refused.
+  bool compares_keys() const override { return depth() == 1 || (depth() == 2 && in_map_); }
   void twice(const std::string& text) override {
     if (depth() == 1 && text == "weight_map") source_.reject("\"weight_map\" stands twice");
     if (depth() == 2 && in_map_) source_.reject("weight_map: name ", quote(text), " stands twice");

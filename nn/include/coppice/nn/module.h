@@ -45,9 +45,10 @@ class Derived {
 /// that whatever replaces a slot is seen.
 ///
 /// Children too are to be found by name in every call: by nn::Child or child("fc1"). A file, pack() and add_module()
-/// put other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr or reference that a
-/// class keeps beside is right only as long as none of that happens. Calling what it holds afterwards is a StateError
-/// where it was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed.
+/// put other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr that a class keeps
+/// beside is right only as long as none of that happens. Calling in forward() what it holds afterwards is a StateError
+/// where it was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed. A
+/// reference or a plain pointer to a child is unsafe: what it names may be gone.
 ///
 /// A const module in eval mode may be called from several threads at once.
 class Module : public std::enable_shared_from_this<Module> {
@@ -176,7 +177,7 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] ModulePtr copy_with(CopyMemo& memo) const;
   [[nodiscard]] TensorList run(const TensorList& inputs) const;
   [[nodiscard]] const std::shared_ptr<detail::Home>& home_of_handles() { return anchor_.home(*this); }
-  void note_replaced(const ModulePtr& child);
+  void note_replaced(const std::vector<std::pair<std::string, ModulePtr>>& children);
   void set_buffer(std::string_view name, Tensor value);
   void train_below(bool on, std::uint64_t walk) noexcept;
   void check_new_name(const char* op, std::string_view name) const;

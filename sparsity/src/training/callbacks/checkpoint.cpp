@@ -64,6 +64,16 @@ void check_recipe(const NamedTensors& all, const std::string& recipe, const Sour
 Checkpoint::Checkpoint(std::filesystem::path path, std::string recipe, const ReadOptions& read)
     : path_(std::move(path)), recipe_(std::move(recipe)), read_(read) {
   read_.map = false;
+  try {  // a file that nobody could go on from is found out now, not after the training
+    if (read_flat_json(document(), "the recipe", Source{"Checkpoint", path_.string()}).at("recipe") != "{}")
+      throw FormatError("it must be an object");
+  } catch (const Error& e) {
+    throw ValueError(cat("[Checkpoint] the recipe must be a JSON object of numbers and texts: ", e.what()));
+  }
+}
+
+std::string Checkpoint::document() const {
+  return JsonWriter().open_object().key("format").value(kFormat).key("recipe").json(recipe_).close_object().text();
 }
 
 void Checkpoint::add(Part part) {
@@ -79,8 +89,7 @@ void Checkpoint::on_train_epoch_end(TrainContext& context) {
   all.add("random.order", words(*context.generator));
   all.add("random.default", words(default_generator()));
   all.add("step", Tensor::from(std::vector<std::int64_t>{context.step}, {}));
-  all.metadata()[kKey] =
-      JsonWriter().open_object().key("format").value(kFormat).key("recipe").json(recipe_).close_object().text();
+  all.metadata()[kKey] = document();
   write_safetensors(path_, all, {.checksums = true});
 }
 

@@ -41,6 +41,9 @@ class JsonReceiver {
   virtual void close(bool list) = 0;
   /// Comes in place of key() for a key that its object has already. Returning lets it pass.
   virtual void twice(const std::string& text) = 0;
+  /// Whether the keys of the innermost open object are compared, which holds them in memory; the others never come to
+  /// twice(). Asked before every key.
+  [[nodiscard]] virtual bool compares_keys() const { return true; }
   /// The text is wrong at `byte`, from 0. Must throw.
   /// @param rule  as the end of a sentence: "must be JSON: '…'", "contains NUL", "begins with a byte order mark"
   virtual void malformed(std::uint64_t byte, const std::string& rule) = 0;

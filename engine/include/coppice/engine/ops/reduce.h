@@ -39,9 +39,9 @@ using Axes = std::vector<std::int64_t>;
 [[nodiscard]] std::int64_t count_nonzero(const Tensor& t);
 
 /// torch.norm: p > 0 (Σ|a|^p)^(1/p); 0 counts non-zeros; ±infinity the largest or smallest |a|; p < 0 the same
-/// formula, 0 as soon as one entry is 0; NaN gives NaN. `fro` takes at most 2 axes, `nuc` (sum of singular values)
-/// exactly 2. An empty reduction gives 0, one entry its |a| exactly. Gradients for p = 1 and p = 2 and `fro`.
-/// Computed in double whatever the type of `t`, and scaled where powers leave the range of a double: a result is
+/// formula, 0 as soon as one entry is 0; NaN among several entries gives NaN. `fro` takes at most 2 axes, `nuc` (sum of
+/// singular values) exactly 2. An empty reduction gives 0, one entry its |a| exactly. Gradients for p = 1 and p = 2 and
+/// `fro`. Computed in double whatever the type of `t`, and scaled where powers leave the range of a double: a result is
 /// infinite only where the norm, or an entry, exceeds the type of `t`.
 /// @throws DtypeError  unless `t` is floating; ValueError  for a word with the wrong number of axes
 /// Source: torch.norm as described in torch/functional.py

@@ -14,7 +14,8 @@ namespace coppice::nn {
 
 /// A layer whose weight is packed. The members of the matrix are buffers of the module: state dicts, files, clones and
 /// conversions see the weight that is run, in place. The bias, if there is one, is a buffer too: packed layers do not
-/// train. They run in any grad mode; a backward() that arrives at one is a StateError that names it.
+/// train. They run in any grad mode; a backward() that arrives at one is a StateError that names it. Layers behind one
+/// still train; of packed layers alone there is no graph, which backward() says.
 ///
 /// Whatever is written to the buffers or put in their place is checked before the next use, by every rule of
 /// PackedFormat; load_state_dict() and load_model() check before anything changes.

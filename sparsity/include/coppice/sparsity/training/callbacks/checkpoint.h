@@ -27,6 +27,7 @@ class Checkpoint final : public Callback {
 
   /// @param recipe  what the training depends on beside its state, as a JSON object of numbers and texts: a file of
   ///                another recipe is refused, naming the setting that differs
+  /// @throws ValueError  for a recipe that is none, or of more than 4,000 bytes
   /// @param read    how the file is read; it is never mapped, since it is written again
   Checkpoint(std::filesystem::path path, std::string recipe, const ReadOptions& read = {});
   /// Parts are written and read in the order in which they were added. @throws ValueError  if a function is missing
@@ -40,6 +41,8 @@ class Checkpoint final : public Callback {
   void on_train_epoch_end(TrainContext& context) override;
 
  private:
+  [[nodiscard]] std::string document() const;
+
   std::filesystem::path path_;
   std::string recipe_;
   ReadOptions read_;
