@@ -35,8 +35,8 @@ TEST_SUITE("sparsity/prunable") {
     nn::set_mask(*masked, "weight", mask);
     nn::parametrize::register_parametrization(*prepared, "weight", std::make_shared<nn::FakeSparsity>(mask));
     const auto packed = nn::PackedLinear::from_dense(mask, Tensor(), PackedFormat::csr);
-    const auto model = std::make_shared<nn::Sequential>(
-        std::initializer_list<nn::ModulePtr>{plain, masked, prepared, packed, std::make_shared<nn::LayerNorm>(2)});
+    const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
+        plain, masked, prepared, packed, std::make_shared<nn::LayerNorm>(std::vector<std::int64_t>{2})});
     const WeightCount count = count_weights(*model);
     CHECK(count.weights == 32);
     CHECK(count.zeros == 1 + 2 + 2 + 2);

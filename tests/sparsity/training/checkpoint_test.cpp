@@ -3,6 +3,7 @@
 
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/nn.h"
+#include "coppice/sparsity/training/callbacks/checkpoint.h"
 #include "coppice/sparsity/training/finetune.h"
 #include "engine/io/io_support.h"
 

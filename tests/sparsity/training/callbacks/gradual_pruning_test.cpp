@@ -6,6 +6,7 @@
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/softmax.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
