@@ -65,7 +65,8 @@ void JsonReceiver::read(std::string_view text) {
   open_.clear();
   // The parser would take NUL for the end of the text, and skip a byte order mark.
   if (const auto nul = text.find('\0'); nul != text.npos) malformed(nul, "contains NUL");
-  if (text.starts_with("\xEF\xBB\xBF")) malformed(0, "begins with a byte order mark");
+  if (text.starts_with("\xEF\xBB\xBF"))
+    malformed(0, "must begin with '{', '[' or a value; it begins with a byte order mark");
   Events events{*this};
   (void)nlohmann::json::sax_parse(text.begin(), text.end(), &events);
 }

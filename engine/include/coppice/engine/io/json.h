@@ -45,7 +45,7 @@ class JsonReceiver {
   /// twice(). Asked before every key.
   [[nodiscard]] virtual bool compares_keys() const { return true; }
   /// The text is wrong at `byte`, from 0. Must throw.
-  /// @param rule  as the end of a sentence: "must be JSON: '…'", "contains NUL", "begins with a byte order mark"
+  /// @param rule  as the end of a sentence: "must be JSON: '…'", "contains NUL"
   virtual void malformed(std::uint64_t byte, const std::string& rule) = 0;
 
   /// How many objects and lists are open.
