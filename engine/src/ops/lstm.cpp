@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "broadcast.h"
 #include "coppice/engine/autograd.h"
@@ -174,22 +175,21 @@ GradList backward(const Sizes& s, const Kept& k, bool reverse, const GradList& d
   const Tensor flat = dgates.reshape(Shape{s.t * s.n, 4 * s.hidden});
   const Tensor flat_t = transpose(flat);
   // The hidden state that each step started from.
-  Tensor first = k.h0().reshape(Shape{1, s.n, s.out});
-  Tensor starts = first;
-  if (s.t > 0)
-    starts = reverse ? cat_tensors({narrow(k.output(), 0, 1, s.t - 1), first})
-                     : cat_tensors({first, narrow(k.output(), 0, 0, s.t - 1)});
-  else
-    starts = narrow(first, 0, 0, 0);
+  const Tensor first = k.h0().reshape(Shape{1, s.n, s.out});
+  Tensor starts = narrow(first, 0, 0, 0);
+  if (s.t > 0) {
+    // What throws in the middle of a list of tensors is taken apart wrongly by GCC 12: nothing below does.
+    const Tensor others = narrow(k.output(), 0, reverse ? 1 : 0, s.t - 1);
+    TensorList parts{first, others};
+    if (reverse) std::swap(parts[0], parts[1]);
+    starts = cat_tensors(parts);
+  }
   const Tensor dbias = has_ih || has_hh ? sum(flat, {0}) : Tensor();
-  return {matmul(flat, k.ih()).reshape(k.x().shape()),
-          dh,
-          dc,
-          matmul(flat_t, k.x().reshape(Shape{s.t * s.n, s.in})),
-          matmul(flat_t, starts.reshape(Shape{s.t * s.n, s.out})),
-          has_ih ? dbias : Tensor(),
-          has_hh ? dbias : Tensor(),
-          dhr};
+  const Tensor dx = matmul(flat, k.ih()).reshape(k.x().shape());
+  const Tensor dih = matmul(flat_t, k.x().reshape(Shape{s.t * s.n, s.in}));
+  const Tensor dhh = matmul(flat_t, starts.reshape(Shape{s.t * s.n, s.out}));
+  const Tensor none;
+  return {dx, dh, dc, dih, dhh, has_ih ? dbias : none, has_hh ? dbias : none, dhr};
 }
 
 }  // namespace
