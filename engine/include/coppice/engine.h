@@ -1,6 +1,7 @@
 #pragma once
 /// Tensors, gradients, random numbers and tensor files: everything of coppice-engine.
 
+#include "coppice/engine/arguments.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/cpu.h"
@@ -30,6 +31,7 @@
 #include "coppice/engine/ops/select.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/ops/softmax.h"
+#include "coppice/engine/ordered_map.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/race.h"
 #include "coppice/engine/random.h"

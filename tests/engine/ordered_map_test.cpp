@@ -1,12 +1,12 @@
 // The map against a plain list, at sizes where it is walked and where it is bisected.
-#include "coppice/nn/ordered_map.h"
+#include "coppice/engine/ordered_map.h"
 
 #include <doctest/doctest.h>
 
 #include <chrono>
 #include <random>
 
-using coppice::nn::OrderedMap;
+using coppice::OrderedMap;
 
 namespace {
 
@@ -28,7 +28,7 @@ bool agree(const Map& map, const List& list, int names) {
 
 }  // namespace
 
-TEST_SUITE("nn/ordered_map") {
+TEST_SUITE("engine/ordered_map") {
   TEST_CASE("any sequence of changes gives what a list would") {
     std::mt19937 random(0);
     const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };

@@ -1,14 +1,14 @@
-#include "coppice/nn/arguments.h"
+#include "coppice/engine/arguments.h"
 
 #include <doctest/doctest.h>
 
 #include "coppice/engine/error.h"
 
 using namespace coppice;
-using nn::Arguments;
+using coppice::Arguments;
 using List = std::vector<std::int64_t>;
 
-TEST_SUITE("nn/arguments") {
+TEST_SUITE("engine/arguments") {
   TEST_CASE("each kind is read as itself; a number also from an integer, a list also from one integer") {
     const Arguments a{{"i", std::int64_t{3}}, {"d", 0.5}, {"b", true}, {"t", std::string("x")}, {"l", List{1, 2}}};
     CHECK(a.integer("i") == 3);

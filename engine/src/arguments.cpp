@@ -1,11 +1,11 @@
-#include "coppice/nn/arguments.h"
+#include "coppice/engine/arguments.h"
 
 #include <algorithm>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 
-namespace coppice::nn {
+namespace coppice {
 namespace {
 
 constexpr const char* kKinds[] = {"nothing", "a bool", "an integer", "a number", "a text", "a list of integers"};
@@ -92,4 +92,4 @@ void Arguments::reject_unread(std::string_view type) const {
   if (!names.empty()) throw KeyError(cat("[", type, "] unknown arguments: ", names));
 }
 
-}  // namespace coppice::nn
+}  // namespace coppice
