@@ -5,12 +5,18 @@
 #include <unordered_set>
 
 #include "coppice/engine/create.h"
+#include "coppice/engine/ops/op.h"
 #include "tensor_impl.h"
 
 namespace coppice {
 namespace {
 
 thread_local bool enabled = true;
+/// The operation whose gradient this thread computes, for messages.
+thread_local const OpRow* running = nullptr;
+
+/// "[backward]", or "[backward] mul:" while the gradient of mul is computed.
+std::string backward_of() { return running == nullptr ? "[backward]" : cat("[backward] ", running->name, ":"); }
 
 std::atomic<std::uint64_t> next_sequence{1};
 
@@ -43,9 +49,21 @@ void accumulate_leaf(TensorImpl& leaf, const Tensor& gradient) {
 
 void check_gradient(const Edge& edge, const Tensor& gradient) {
   if (edge.leaf != nullptr && (gradient.shape() != edge.leaf->shape || gradient.dtype() != edge.leaf->dtype))
-    throw ShapeError(cat("[backward] a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(),
+    throw ShapeError(cat(backward_of(), " a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(),
                          " arrived at a leaf of shape ", edge.leaf->shape, " and type ", edge.leaf->dtype));
 }
+
+/// Names the operation in messages, for the time it lives; gradients that run backward() themselves nest.
+class Running {
+ public:
+  explicit Running(const OpRow* op) : before_(running) { running = op; }
+  ~Running() { running = before_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  const OpRow* before_;
+};
 
 }  // namespace
 
@@ -67,7 +85,7 @@ Saved::Saved(const Tensor& tensor) {
 
 const Tensor& Saved::operator()() const {
   if (tensor_.defined() && tensor_.version() != version_)
-    throw StateError(cat("[backward] a tensor of shape ", tensor_.shape(),
+    throw StateError(cat(backward_of(), " a tensor of shape ", tensor_.shape(),
                          " that the gradient needs was changed in place after the forward pass"));
   return tensor_;
 }
@@ -93,8 +111,8 @@ GradNode::~GradNode() {
   }
 }
 
-TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(const GradList&)> backward) {
-  if (!enabled || std::ranges::none_of(inputs, wants)) return ys;
+TensorList detail::attach(TensorList ys, const TensorList& inputs, std::function<GradList(const GradList&)> backward,
+                          const OpRow* row, Arguments attributes) {
   for (const Tensor& y : ys)
     if (!y.defined()) throw StateError("[with_grad] a result is undefined");
   auto node = std::make_shared<GradNode>();
@@ -109,6 +127,8 @@ TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(co
   }
   node->backward = std::move(backward);
   node->outputs = ys.size();
+  node->op = row;
+  node->attributes = std::move(attributes);
   node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   for (std::size_t i = 0; i < ys.size(); ++i) {
     TensorImpl& impl = *ys[i].impl();
@@ -117,6 +137,11 @@ TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(co
     impl.requires_grad = true;
   }
   return ys;
+}
+
+TensorList with_grad(TensorList ys, TensorList inputs, std::function<GradList(const GradList&)> backward) {
+  if (!enabled || std::ranges::none_of(inputs, wants)) return ys;
+  return detail::attach(std::move(ys), inputs, std::move(backward), nullptr, {});
 }
 
 Tensor with_grad(Tensor y, TensorList inputs, std::function<GradList(const Tensor&)> backward) {
@@ -171,6 +196,7 @@ void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
   for (GradNode* node : order) {
     const auto found = arrived.find(node);
     if (found == arrived.end()) continue;
+    const Running name(node->op);
     const GradList gradients = node->backward(found->second);
     arrived.erase(found);
     for (std::size_t i = 0; i < node->edges.size() && i < gradients.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/op_rows.h"
 #include "tensor_impl.h"
 
 namespace coppice {
@@ -37,7 +38,44 @@ std::int64_t flat_index(const Shape& shape, std::initializer_list<std::int64_t> 
   return flat;
 }
 
+/// `sizes` with -1, once at most, worked out for the elements of `t`.
+Shape resolved(const Tensor& t, std::vector<std::int64_t> sizes) {
+  const auto open = std::ranges::find(sizes, -1);
+  if (open == sizes.end()) return Shape(std::move(sizes));
+  *open = 1;
+  const std::int64_t known = Shape(sizes).numel();
+  if (std::ranges::count(sizes, -1) > 0 || known == 0 || t.numel() % known != 0)
+    throw ShapeError(cat("[reshape] cannot work out the size -1 for ", t.numel(), " elements of shape ", t.shape()));
+  *open = t.numel() / known;
+  return Shape(std::move(sizes));
+}
+
+Dtype dtype_from(rows::With a) {
+  const std::string name = a.text("dtype", "");
+  if (const auto dtype = dtype_from_name(name)) return *dtype;
+  throw ValueError(cat("[to] '", name, "' is no element type"));
+}
+
+constexpr AttributeRow kTo[] = {{"dtype", AttributeKind::text}};
+constexpr AttributeRow kReshape[] = {{"shape", AttributeKind::integers}};
+TensorList clone_from(rows::In in, rows::With) { return {in[0].clone()}; }
+TensorList to_from(rows::In in, rows::With a) { return {in[0].to(dtype_from(a))}; }
+TensorList reshape_from(rows::In in, rows::With a) { return {in[0].reshape(resolved(in[0], a.integers("shape")))}; }
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero | OpFlags::method;
+constexpr OpRow kCloneRow =
+    rows::row("clone", "torch.clone", "Identity", 1, 1, {}, kFlags | OpFlags::elementwise, clone_from);
+constexpr OpRow kToRow = rows::row("to", "torch.Tensor.to", "Cast", 1, 1, kTo, kFlags | OpFlags::elementwise, to_from);
+constexpr OpRow kReshapeRow = rows::row("reshape", "torch.reshape|torch.Tensor.view", "Reshape", 1, 1, kReshape,
+                                        kFlags | OpFlags::shares_storage, reshape_from);
+
 }  // namespace
+
+rows::Rows rows::tensor() {
+  static constexpr const OpRow* kRows[] = {&kCloneRow, &kToRow, &kReshapeRow};
+  return kRows;
+}
 
 Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
   return make(Storage::allocate(byte_count(shape, dtype)), 0, shape, dtype);
@@ -150,34 +188,30 @@ Tensor Tensor::detach() const {
 }
 
 Tensor Tensor::clone() const {
+  const Op op(kCloneRow);
   Tensor y = empty(shape(), dtype());
   if (numel() > 0) std::memcpy(y.mutable_bytes(), bytes(), nbytes());
-  return with_grad(y, {*this}, [](const Tensor& dy) { return GradList{dy}; });
+  return op.with_grad(std::move(y), {*this}, [] { return [](const Tensor& dy) { return GradList{dy}; }; });
 }
 
 Tensor Tensor::to(Dtype target) const {
-  if (target == dtype()) return *this;
+  const Op op(kToRow, [target](Arguments& a) { a.set("dtype", std::string(name_of(target))); });
+  if (target == dtype()) return op.result(*this, {*this});
   Tensor y = empty(shape(), target);
   dispatch(dtype(), [&]<class From>() {
     dispatch(target, [&]<class To>() {
       std::ranges::transform(data<From>(), y.mutable_data<To>().begin(), convert<To, From>);
     });
   });
-  if (!is_floating(target)) return y;
-  return with_grad(y, {*this}, [source = dtype()](const Tensor& dy) { return GradList{dy.to(source)}; });
+  if (!is_floating(target)) return op.result(std::move(y), {*this});
+  return op.with_grad(std::move(y), {*this},
+                      [&] { return [source = dtype()](const Tensor& dy) { return GradList{dy.to(source)}; }; });
 }
 
 Tensor Tensor::reshape(std::initializer_list<std::int64_t> sizes) const {
-  std::vector<std::int64_t> wanted(sizes);
-  const auto open = std::ranges::find(wanted, -1);
-  if (open != wanted.end()) {
-    *open = 1;
-    const std::int64_t known = Shape(wanted).numel();
-    if (std::ranges::count(wanted, -1) > 0 || known == 0 || numel() % known != 0)
-      throw ShapeError(cat("[reshape] cannot work out the size -1 for ", numel(), " elements of shape ", shape()));
-    *open = numel() / known;
-  }
-  return reshape(Shape(std::move(wanted)));
+  // As it was asked for: a graph that takes other sizes needs the -1.
+  const Op op(kReshapeRow, [&](Arguments& a) { a.set("shape", std::vector<std::int64_t>(sizes)); });
+  return op.result(reshape(resolved(*this, sizes)), {*this});
 }
 
 Tensor Tensor::reshape(const Shape& target) const {
@@ -185,8 +219,10 @@ Tensor Tensor::reshape(const Shape& target) const {
   if (target.numel() != from.shape.numel())
     throw ShapeError(
         cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ", target.numel()));
-  return with_grad(make(from.storage, from.offset, target, from.dtype), {*this},
-                   [source = from.shape](const Tensor& dy) { return GradList{dy.reshape(source)}; });
+  const Op op(kReshapeRow,
+              [&target](Arguments& a) { a.set("shape", std::vector<std::int64_t>(target.begin(), target.end())); });
+  return op.with_grad(make(from.storage, from.offset, target, from.dtype), {*this},
+                      [&] { return [source = from.shape](const Tensor& dy) { return GradList{dy.reshape(source)}; }; });
 }
 
 }  // namespace coppice

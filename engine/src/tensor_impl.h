@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/op_table.h"
 
 namespace coppice {
 
@@ -39,6 +40,8 @@ struct GradNode {
   std::vector<Edge> edges;
   std::function<GradList(const GradList&)> backward;
   std::size_t outputs = 1;
+  const OpRow* op = nullptr;  // what it is the gradient of; none for with_grad() outside a scope
+  Arguments attributes;
   std::uint64_t sequence = 0;      // grows with every node: a node's inputs have smaller numbers
   std::shared_ptr<GradNode> next;  // while a graph is freed
   ~GradNode();

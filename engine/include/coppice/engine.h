@@ -25,6 +25,8 @@
 #include "coppice/engine/ops/embedding.h"
 #include "coppice/engine/ops/linalg.h"
 #include "coppice/engine/ops/lstm.h"
+#include "coppice/engine/ops/op.h"
+#include "coppice/engine/ops/op_table.h"
 #include "coppice/engine/ops/packed.h"
 #include "coppice/engine/ops/pool.h"
 #include "coppice/engine/ops/reduce.h"

@@ -5,6 +5,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -58,82 +59,153 @@ bool is_nan(T x) {
     return false;
 }
 
-/// Gradient of an extreme: all of it to the side that won, half to each side of a tie.
-GradList extreme_gradient(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& wins_a, const Target& ta,
-                          const Target& tb) {
-  const Tensor tie = eq(a, b).to(dy.dtype()) * 0.5;
-  const Tensor share = wins_a.to(dy.dtype()) + tie;
-  return {ta([&] { return dy * share; }), tb([&] { return dy * (1.0 * neg(share) + 1.0); })};
+/// Gradient of an extreme, `beats` telling where `a` wins: all of it to the side that won, half to each side of a tie.
+auto extreme_gradient(const Tensor& a, const Tensor& b, Tensor (*beats)(const Tensor&, const Tensor&)) {
+  return [beats, sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
+    const Tensor tie = eq(sa(), sb()).to(dy.dtype()) * 0.5;
+    const Tensor share = beats(sa(), sb()).to(dy.dtype()) + tie;
+    return GradList{ta([&] { return dy * share; }), tb([&] { return dy * (1.0 * neg(share) + 1.0); })};
+  };
 }
+
+/// dy e a^(e-1), and 0 where e is 0.
+Tensor slope_of_base(const Tensor& dy, const Tensor& a, const Tensor& e) {
+  const Tensor d = dy * e * pow(a, e - 1.0);
+  return where(eq(e, Tensor::of(0)), Tensor::of(0), d);
+}
+
+/// dy a^e ln a, and 0 where a is 0 and e is not negative.
+Tensor slope_of_exponent(const Tensor& dy, const Tensor& a, const Tensor& e) {
+  const Tensor d = dy * pow(a, e) * log(a);
+  const Tensor flat = logical_and(eq(a, Tensor::of(0)), ge(e, Tensor::of(0)));
+  return where(flat, Tensor::of(0), d);
+}
+
+/// Arithmetic from data: the second operand is a tensor, or the number that the attribute `name` holds.
+TensorList either(rows::In in, rows::With a, const char* name, Tensor (*with_tensor)(const Tensor&, const Tensor&),
+                  Tensor (*with_number)(const Tensor&, double)) {
+  if (a.has(name) == (in.size() > 1))
+    throw ValueError(cat("[call_op] needs a second input or the attribute '", name, "', and not both"));
+  return {in.size() > 1 ? with_tensor(in[0], in[1]) : with_number(in[0], rows::number(a, name))};
+}
+
+template <Tensor (*with_tensor)(const Tensor&, const Tensor&), Tensor (*with_number)(const Tensor&, double)>
+constexpr auto kEither = [](rows::In in, rows::With a) { return either(in, a, "other", with_tensor, with_number); };
+
+constexpr OpFlags kSmooth = OpFlags::differentiable | OpFlags::elementwise;
+constexpr OpFlags kNumber = kSmooth | OpFlags::takes_number;
+constexpr AttributeRow kOther[] = {{"other", AttributeKind::number, Absent{}}};
+constexpr AttributeRow kExponent[] = {{"exponent", AttributeKind::number, Absent{}}};
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpRow kSubRow = rows::row("sub", "torch.sub|operator.sub", "Sub", 2, 2, kOther, kNumber, kEither<sub, sub>);
+constexpr OpRow kDivRow =
+    rows::row("div", "torch.div|operator.truediv", "Div", 2, 2, kOther, kNumber, kEither<div, div>);
+constexpr OpRow kMaximumRow =
+    rows::row("maximum", "torch.maximum", "Max", 2, 2, {}, kSmooth | OpFlags::zero_to_zero, rows::kTwo<maximum>);
+constexpr OpRow kMinimumRow =
+    rows::row("minimum", "torch.minimum", "Min", 2, 2, {}, kSmooth | OpFlags::zero_to_zero, rows::kTwo<minimum>);
+constexpr OpRow kPowRow = rows::row("pow", "torch.pow|operator.pow", "Pow", 2, 2, kExponent, kNumber,
+                                    [](rows::In in, rows::With a) { return either(in, a, "exponent", pow, pow); });
+constexpr OpRow kWhereRow = rows::row("where", "torch.where", "Where", 3, 3, {}, kSmooth | OpFlags::zero_to_zero,
+                                      [](rows::In in, rows::With) { return TensorList{where(in[0], in[1], in[2])}; });
 
 }  // namespace
 
+constexpr OpRow rows::kAdd =
+    rows::row("add", "torch.add|operator.add", "Add", 2, 2, kOther, kNumber, kEither<add, add>);
+constexpr OpRow rows::kMul =
+    rows::row("mul", "torch.mul|operator.mul", "Mul", 2, 2, kOther, kNumber, kEither<mul, mul>);
+
+rows::Rows rows::binary() {
+  static constexpr const OpRow* kRows[] = {&kAdd,        &kSubRow,     &kMul,    &kDivRow,
+                                           &kMaximumRow, &kMinimumRow, &kPowRow, &kWhereRow};
+  return kRows;
+}
+
 Tensor add(const Tensor& a, const Tensor& b) {
+  const Op op(rows::kAdd);
   Tensor y = arithmetic("add", a, b, result_dtype(a, b), []<class T>(T x, T z) {
     if constexpr (std::is_same_v<T, bool>)
       return x || z;
     else
       return wrapping(std::plus<>(), x, z);
   });
-  return with_grad(y, {a, b}, [ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return GradList{ta([&] { return dy; }), tb([&] { return dy; })};
+  return op.with_grad(std::move(y), {a, b}, [&] {
+    return [ta = Target(a), tb = Target(b)](const Tensor& dy) {
+      return GradList{ta([&] { return dy; }), tb([&] { return dy; })};
+    };
   });
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
+  const Op op(kSubRow);
   if (a.dtype() == Dtype::boolean && b.dtype() == Dtype::boolean)
     throw DtypeError("[sub] bool tensors cannot be subtracted; use ne or logical_not");
   Tensor y =
       arithmetic("sub", a, b, result_dtype(a, b), []<class T>(T x, T z) { return wrapping(std::minus<>(), x, z); });
-  return with_grad(y, {a, b}, [ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return GradList{ta([&] { return dy; }), tb([&] { return neg(dy); })};
+  return op.with_grad(std::move(y), {a, b}, [&] {
+    return [ta = Target(a), tb = Target(b)](const Tensor& dy) {
+      return GradList{ta([&] { return dy; }), tb([&] { return neg(dy); })};
+    };
   });
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
+  const Op op(rows::kMul);
   Tensor y = arithmetic("mul", a, b, result_dtype(a, b), kMultiply);
-  if (!needs_grad({a, b})) return y;
-  // Each side is needed only for the other's gradient: a mask times a weight keeps the mask alone.
-  const Saved sa = b.requires_grad() ? Saved(a) : Saved();
-  const Saved sb = a.requires_grad() ? Saved(b) : Saved();
-  return with_grad(y, {a, b}, [sa, sb, ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return GradList{ta([&] { return dy * sb(); }), tb([&] { return dy * sa(); })};
+  return op.with_grad(std::move(y), {a, b}, [&] {
+    // Each side is needed only for the other's gradient: a mask times a weight keeps the mask alone.
+    const Saved sa = b.requires_grad() ? Saved(a) : Saved();
+    const Saved sb = a.requires_grad() ? Saved(b) : Saved();
+    return [sa, sb, ta = Target(a), tb = Target(b)](const Tensor& dy) {
+      return GradList{ta([&] { return dy * sb(); }), tb([&] { return dy * sa(); })};
+    };
   });
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
+  const Op op(kDivRow);
   Tensor y = arithmetic("div", a, b, dividing(result_dtype(a, b)), []<class T>(T x, T z) {
     if constexpr (std::is_floating_point_v<T>)
       return x / z;
     else
       return T{};  // not reached: dividing() is floating
   });
-  if (!needs_grad({a, b})) return y;
-  return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return GradList{ta([&] { return div(dy, sb()); }),
-                    tb([&] { return neg(div(dy * sa(), sb() * sb())); })};  // -dy a / b²
+  return op.with_grad(std::move(y), {a, b}, [&] {
+    return [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
+      return GradList{ta([&] { return div(dy, sb()); }),
+                      tb([&] { return neg(div(dy * sa(), sb() * sb())); })};  // -dy a / b²
+    };
   });
+}
+
+Tensor sub(const Tensor& a, double b) {
+  const Op op(kSubRow, [b](Arguments& with) { with.set("other", b); });
+  return op.result(add(a, -b), {a});
+}
+
+Tensor div(const Tensor& a, double b) {
+  const Op op(kDivRow, [b](Arguments& with) { with.set("other", b); });
+  return op.result(mul(a, 1 / b), {a});
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
+  const Op op(kMaximumRow);
   Tensor y =
       arithmetic("maximum", a, b, result_dtype(a, b), []<class T>(T x, T z) { return is_nan(x) || x > z ? x : z; });
-  if (!needs_grad({a, b})) return y;
-  return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return extreme_gradient(dy, sa(), sb(), gt(sa(), sb()), ta, tb);
-  });
+  return op.with_grad(std::move(y), {a, b}, [&] { return extreme_gradient(a, b, gt); });
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
+  const Op op(kMinimumRow);
   Tensor y =
       arithmetic("minimum", a, b, result_dtype(a, b), []<class T>(T x, T z) { return is_nan(x) || x < z ? x : z; });
-  if (!needs_grad({a, b})) return y;
-  return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b), ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    return extreme_gradient(dy, sa(), sb(), lt(sa(), sb()), ta, tb);
-  });
+  return op.with_grad(std::move(y), {a, b}, [&] { return extreme_gradient(a, b, lt); });
 }
 
 Tensor pow(const Tensor& base, const Tensor& exponent) {
+  const Op op(kPowRow);
   const Dtype dtype = dividing(result_dtype(base, exponent));
   Tensor y = arithmetic("pow", base, exponent, dtype, []<class T>(T x, T z) {
     if constexpr (std::is_floating_point_v<T>)
@@ -141,29 +213,24 @@ Tensor pow(const Tensor& base, const Tensor& exponent) {
     else
       return T{};  // not reached: dividing() is floating
   });
-  if (!needs_grad({base, exponent})) return y;
-  return with_grad(
-      y, {base, exponent},
-      [sa = Saved(base), se = Saved(exponent), ta = Target(base), te = Target(exponent)](const Tensor& dy) {
-        return GradList{ta([&] {  // dy e a^(e-1), and 0 where e is 0
-                          const Tensor d = dy * se() * pow(sa(), se() - 1.0);
-                          return where(eq(se(), Tensor::of(0)), Tensor::of(0), d);
-                        }),
-                        te([&] {  // dy a^e ln a, and 0 where a is 0 and e is not negative
-                          const Tensor d = dy * pow(sa(), se()) * log(sa());
-                          const Tensor flat = logical_and(eq(sa(), Tensor::of(0)), ge(se(), Tensor::of(0)));
-                          return where(flat, Tensor::of(0), d);
-                        })};
-      });
+  return op.with_grad(std::move(y), {base, exponent}, [&] {
+    return [sa = Saved(base), se = Saved(exponent), ta = Target(base), te = Target(exponent)](const Tensor& dy) {
+      return GradList{ta([&] { return slope_of_base(dy, sa(), se()); }),
+                      te([&] { return slope_of_exponent(dy, sa(), se()); })};
+    };
+  });
 }
 
 Tensor pow(const Tensor& base, double exponent) {
-  if (exponent == 2) return base * base;
+  const Op op(kPowRow, [&](Arguments& a) { a.set("exponent", exponent); });
+  if (exponent == 2) return op.result(base * base, {base});
   const Dtype dtype = dividing(base.dtype());
-  return pow(base.to(dtype), Tensor::of(exponent).to(dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32));
+  const Tensor e = Tensor::of(exponent).to(dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32);
+  return op.result(pow(base.to(dtype), e), {base});
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  const Op op(kWhereRow);
   const Dtype dtype = result_dtype(a, b);
   const Shape shape = broadcast("where", condition.shape(), broadcast("where", a.shape(), b.shape()));
   Tensor y = Tensor::empty(shape, dtype);
@@ -181,9 +248,13 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
       for (std::size_t i = 0; i < to.size(); ++i) to[i] = c[i] ? p[i] : q[i];
     });
   }
-  return with_grad(y, {a, b}, [saved = Saved(truth), ta = Target(a), tb = Target(b)](const Tensor& dy) {
-    const Tensor zero = Tensor::of(0).to(dy.dtype());
-    return GradList{ta([&] { return where(saved(), dy, zero); }), tb([&] { return where(saved(), zero, dy); })};
+  if (!needs_grad({a, b})) return op.result(std::move(y), {condition, a, b});  // a condition has no gradient
+  return op.with_grad(std::move(y), {condition, a, b}, [&] {
+    return [saved = Saved(truth), ta = Target(a), tb = Target(b)](const Tensor& dy) {
+      const Tensor zero = Tensor::of(0).to(dy.dtype());
+      return GradList{Tensor(), ta([&] { return where(saved(), dy, zero); }),
+                      tb([&] { return where(saved(), zero, dy); })};
+    };
   });
 }
 

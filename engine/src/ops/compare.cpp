@@ -2,6 +2,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -21,32 +22,80 @@ Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
   return compare(op, a, b, detail::compute_dtype(detail::result_dtype(a, b)), f);
 }
 
+constexpr OpFlags kFlags = OpFlags::elementwise;
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpRow kEqRow = rows::row("eq", "torch.eq|operator.eq", "Equal", 2, 2, {}, kFlags, rows::kTwo<eq>);
+constexpr OpRow kNeRow =
+    rows::row("ne", "torch.ne|operator.ne", "", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<ne>);
+constexpr OpRow kLtRow =
+    rows::row("lt", "torch.lt|operator.lt", "Less", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<lt>);
+constexpr OpRow kLeRow = rows::row("le", "torch.le|operator.le", "LessOrEqual", 2, 2, {}, kFlags, rows::kTwo<le>);
+constexpr OpRow kGtRow =
+    rows::row("gt", "torch.gt|operator.gt", "Greater", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<gt>);
+constexpr OpRow kGeRow = rows::row("ge", "torch.ge|operator.ge", "GreaterOrEqual", 2, 2, {}, kFlags, rows::kTwo<ge>);
+constexpr OpRow kAndRow = rows::row("logical_and", "torch.logical_and", "And", 2, 2, {}, kFlags | OpFlags::zero_to_zero,
+                                    rows::kTwo<logical_and>);
+constexpr OpRow kOrRow =
+    rows::row("logical_or", "torch.logical_or", "Or", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<logical_or>);
+constexpr OpRow kNotRow =
+    rows::row("logical_not", "torch.logical_not", "Not", 1, 1, {}, kFlags, rows::kOne<logical_not>);
+constexpr OpRow kIsnanRow =
+    rows::row("isnan", "torch.isnan", "IsNaN", 1, 1, {}, kFlags | OpFlags::zero_to_zero, rows::kOne<isnan>);
+
+/// f(a, b) as the operation `row`, whose name messages bear.
+template <class F>
+Tensor compared(const OpRow& row, const Tensor& a, const Tensor& b, F f) {
+  const Op op(row);
+  return op.result(compare(row.name.data(), a, b, f), {a, b});
+}
+
 }  // namespace
 
+rows::Rows rows::compare() {
+  static constexpr const OpRow* kRows[] = {&kEqRow, &kNeRow,  &kLtRow, &kLeRow,  &kGtRow,
+                                           &kGeRow, &kAndRow, &kOrRow, &kNotRow, &kIsnanRow};
+  return kRows;
+}
+
 Tensor eq(const Tensor& a, const Tensor& b) {
-  return compare("eq", a, b, [](auto x, auto y) { return x == y; });
+  return compared(kEqRow, a, b, [](auto x, auto y) { return x == y; });
 }
 Tensor ne(const Tensor& a, const Tensor& b) {
-  return compare("ne", a, b, [](auto x, auto y) { return x != y; });
+  return compared(kNeRow, a, b, [](auto x, auto y) { return x != y; });
 }
 Tensor lt(const Tensor& a, const Tensor& b) {
-  return compare("lt", a, b, [](auto x, auto y) { return x < y; });
+  return compared(kLtRow, a, b, [](auto x, auto y) { return x < y; });
 }
 Tensor le(const Tensor& a, const Tensor& b) {
-  return compare("le", a, b, [](auto x, auto y) { return x <= y; });
+  return compared(kLeRow, a, b, [](auto x, auto y) { return x <= y; });
 }
 Tensor gt(const Tensor& a, const Tensor& b) {
-  return compare("gt", a, b, [](auto x, auto y) { return x > y; });
+  return compared(kGtRow, a, b, [](auto x, auto y) { return x > y; });
 }
 Tensor ge(const Tensor& a, const Tensor& b) {
-  return compare("ge", a, b, [](auto x, auto y) { return x >= y; });
+  return compared(kGeRow, a, b, [](auto x, auto y) { return x >= y; });
 }
 
 Tensor logical_and(const Tensor& a, const Tensor& b) {
-  return compare("logical_and", a, b, Dtype::boolean, [](bool x, bool y) { return x && y; });
+  const Op op(kAndRow);
+  return op.result(compare("logical_and", a, b, Dtype::boolean, [](bool x, bool y) { return x && y; }), {a, b});
 }
 Tensor logical_or(const Tensor& a, const Tensor& b) {
-  return compare("logical_or", a, b, Dtype::boolean, [](bool x, bool y) { return x || y; });
+  const Op op(kOrRow);
+  return op.result(compare("logical_or", a, b, Dtype::boolean, [](bool x, bool y) { return x || y; }), {a, b});
+}
+
+Tensor logical_not(const Tensor& a) {
+  const Op op(kNotRow);
+  Tensor y = Tensor::empty(a.shape(), Dtype::boolean);
+  detail::map_into<bool, bool>(a.to(Dtype::boolean), y, [](bool v) { return !v; });
+  return op.result(std::move(y), {a});
+}
+
+Tensor isnan(const Tensor& a) {
+  const Op op(kIsnanRow);
+  return op.result(ne(a, a), {a});
 }
 
 }  // namespace coppice

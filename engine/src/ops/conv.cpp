@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "ops/im2col.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -117,39 +118,83 @@ Tensor gradient_of_weight(const ConvGeometry& g, const Tensor& dy, const Tensor&
   return sum(parts, {0}).reshape(shape);
 }
 
-Tensor conv(const char* op, int spatial, const Tensor& x, const Tensor& w, const Tensor& bias,
-            const ConvOptions& options) {
-  const ConvGeometry g = conv_geometry(op, spatial, x.shape(), w.shape(), options);
+constexpr AttributeRow kConv[] = {{"stride", AttributeKind::integers, std::int64_t{1}},
+                                  {"padding", AttributeKind::integers, std::int64_t{0}},
+                                  {"dilation", AttributeKind::integers, std::int64_t{1}},
+                                  {"groups", AttributeKind::integer, std::int64_t{1}}};
+
+/// f(x, weight, bias, options) as `call`.
+template <Tensor (*f)(const Tensor&, const Tensor&, const Tensor&, const ConvOptions&)>
+constexpr auto kConvolve = [](rows::In in, rows::With a) {
+  const ConvOptions options{a.integers("stride"), a.integers("padding"), a.integers("dilation"), a.integer("groups")};
+  return TensorList{f(in[0], in[1], rows::input(in, 2), options)};
+};
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
+constexpr OpRow kConv1dRow =
+    rows::row("conv1d", "torch.nn.functional.conv1d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv1d>);
+constexpr OpRow kConv2dRow =
+    rows::row("conv2d", "torch.nn.functional.conv2d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv2d>);
+constexpr OpRow kConv3dRow =
+    rows::row("conv3d", "torch.nn.functional.conv3d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv3d>);
+
+void check_types(const char* op, const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias) {
   if (!is_floating(x.dtype()) || x.dtype() != w.dtype() || (bias.defined() && bias.dtype() != x.dtype()))
     throw DtypeError(cat("[", op, "] needs equal floating types; got x ", x.dtype(), " and weight ", w.dtype()));
   if (bias.defined() && bias.shape() != Shape{g.out_channels})
     throw ShapeError(cat("[", op, "] bias must be (", g.out_channels, ",); got ", bias.shape()));
+}
+
+/// The axes of [n, c, ...] but the channels.
+Axes all_but_channels(const Tensor& t) {
+  Axes axes{0};
+  for (std::int64_t i = 2; i < t.dim(); ++i) axes.push_back(i);
+  return axes;
+}
+
+Tensor conv(const OpRow& row, int spatial, const Tensor& x, const Tensor& w, const Tensor& bias,
+            const ConvOptions& options) {
+  const Op op(row, [&](Arguments& a) {
+    a.set("stride", options.stride);
+    a.set("padding", options.padding);
+    a.set("dilation", options.dilation);
+    a.set("groups", options.groups);
+  });
+  const char* name = row.name.data();
+  const ConvGeometry g = conv_geometry(name, spatial, x.shape(), w.shape(), options);
+  check_types(name, g, x, w, bias);
   const Dtype inner = detail::compute_dtype(x.dtype());
-  if (inner != x.dtype())
-    return conv(op, spatial, x.to(inner), w.to(inner), bias.defined() ? bias.to(inner) : bias, options).to(x.dtype());
+  if (inner != x.dtype()) {
+    const Tensor b = bias.defined() ? bias.to(inner) : bias;
+    return op.result(conv(row, spatial, x.to(inner), w.to(inner), b, options).to(x.dtype()), {x, w, bias});
+  }
   Tensor y = forward(g, x.detach(), w.detach(), bias.defined() ? bias.detach() : bias, conv_result_shape(g, spatial));
-  if (!needs_grad({x, w, bias})) return y;
-  return with_grad(y, {x, w, bias},
-                   [g, sx = Saved(x), sw = Saved(w), want_x = x.requires_grad(), want_w = w.requires_grad(),
-                    want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
-                     Axes others{0};
-                     for (std::int64_t i = 2; i < dy.dim(); ++i) others.push_back(i);
-                     return GradList{want_x ? gradient_of_input(g, dy, sw(), sx().shape()) : Tensor(),
-                                     want_w ? gradient_of_weight(g, dy, sx(), sw().shape()) : Tensor(),
-                                     want_b ? sum(dy, others) : Tensor()};
-                   });
+  return op.with_grad(std::move(y), {x, w, bias}, [&] {
+    return [g, sx = Saved(x), sw = Saved(w), want_x = x.requires_grad(), want_w = w.requires_grad(),
+            want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
+      return GradList{want_x ? gradient_of_input(g, dy, sw(), sx().shape()) : Tensor(),
+                      want_w ? gradient_of_weight(g, dy, sx(), sw().shape()) : Tensor(),
+                      want_b ? sum(dy, all_but_channels(dy)) : Tensor()};
+    };
+  });
 }
 
 }  // namespace
 
+rows::Rows rows::conv() {
+  static constexpr const OpRow* kRows[] = {&kConv1dRow, &kConv2dRow, &kConv3dRow};
+  return kRows;
+}
+
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return conv("conv1d", 1, x, weight, bias, options);
+  return conv(kConv1dRow, 1, x, weight, bias, options);
 }
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return conv("conv2d", 2, x, weight, bias, options);
+  return conv(kConv2dRow, 2, x, weight, bias, options);
 }
 Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return conv("conv3d", 3, x, weight, bias, options);
+  return conv(kConv3dRow, 3, x, weight, bias, options);
 }
 
 }  // namespace coppice

@@ -1,6 +1,7 @@
 #include "coppice/engine/ops/embedding.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <span>
 
@@ -9,21 +10,12 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
 
 using Index = std::vector<std::int64_t>;
-
-/// Lets values through; rows of the gradient that belong to `row` become 0.
-Tensor without_gradient_of(const Tensor& rows, const Index& index, std::int64_t row) {
-  return with_grad(rows.detach(), {rows}, [index, row](const Tensor& dy) {
-    Tensor dx = dy.clone();
-    for (std::size_t i = 0; i < index.size(); ++i)
-      if (index[i] == row) narrow(dx, 0, static_cast<std::int64_t>(i), 1).fill_(0);
-    return GradList{dx};
-  });
-}
 
 /// Rows of the weight, bag after bag: entries starts[b] .. starts[b + 1] - 1 belong to bag b.
 struct Bags {
@@ -127,65 +119,132 @@ std::vector<T> shares_of(const Bags& bags, const T* weight, std::int64_t width, 
   return share;
 }
 
+constexpr std::array<std::string_view, 3> kModes{"sum", "mean", "max"};
+
+BagMode mode_from(rows::With a) {
+  const std::string name = a.text("mode", "");
+  const auto found = std::ranges::find(kModes, name);
+  if (found == kModes.end())
+    throw ValueError(cat("[embedding_bag] mode must be 'sum', 'mean' or 'max'; got '", name, "'"));
+  return static_cast<BagMode>(found - kModes.begin());
+}
+
+constexpr AttributeRow kEmbedding[] = {{"padding_idx", AttributeKind::integer, Absent{}}};
+constexpr AttributeRow kBag[] = {{"mode", AttributeKind::text, "mean"},
+                                 {"padding_idx", AttributeKind::integer, Absent{}}};
+TensorList embedding_from(rows::In in, rows::With a) {
+  return {embedding(in[0], in[1], rows::maybe_integer(a, "padding_idx"))};
+}
+TensorList bag_from(rows::In in, rows::With a) {
+  return {embedding_bag(in[0], in[1], in[2], mode_from(a), rows::maybe_integer(a, "padding_idx"))};
+}
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Inputs: weight, index (PyTorch's functions take the
+// index first), offsets.
+constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
+constexpr OpRow kEmbeddingRow =
+    rows::row("embedding", "torch.nn.functional.embedding", "Gather", 2, 2, kEmbedding, kFlags, embedding_from);
+constexpr OpRow kBagRow =
+    rows::row("embedding_bag", "torch.nn.functional.embedding_bag", "", 3, 3, kBag, kFlags, bag_from);
+
+/// Lets values through; rows of the gradient that belong to `row` become 0. They are a part of embedding(), and named
+/// after it.
+Tensor without_gradient_of(const Tensor& rows, const Tensor& index, std::int64_t row) {
+  const Op op(kEmbeddingRow, [row](Arguments& a) { a.set("padding_idx", row); });
+  return op.with_grad(rows.detach(), {rows, index}, [&] {
+    return [wanted = index.to_vector<std::int64_t>(), row](const Tensor& dy) {
+      Tensor dx = dy.clone();
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        if (wanted[i] == row) narrow(dx, 0, static_cast<std::int64_t>(i), 1).fill_(0);
+      return GradList{dx, Tensor()};
+    };
+  });
+}
+
+/// What an entry of a bag of `n` adds to it.
+template <class T>
+T part_of(BagMode mode, std::size_t n) {
+  return mode == BagMode::mean ? T(1 / static_cast<double>(n)) : T(1);
+}
+
+/// Sums that become means: a second step, rounded like mean().
+template <class T>
+void divide(const Bags& bags, std::int64_t width, T* y) {
+  for (std::int64_t b = 0; b < bags.count(); ++b)
+    if (const std::size_t n = bags.bag(b).size(); n > 0)
+      for (std::int64_t j = 0; j < width; ++j) y[b * width + j] *= part_of<T>(BagMode::mean, n);
+}
+
+/// Gradient of the table. `share` holds the parts of a maximum, and is empty for sums and means.
+template <class T>
+void spread_bags(const Bags& bags, BagMode mode, const std::vector<T>& share, std::int64_t width, const T* dy, T* dx) {
+  for (std::int64_t b = bags.count() - 1; b >= 0; --b) {  // as backward walks: the newest first
+    const auto rows = bags.bag(b);
+    const T* shares = share.data() + (share.empty() ? 0 : bags.starts[static_cast<std::size_t>(b)] * width);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      for (std::int64_t j = 0; j < width; ++j) {
+        const T each = share.empty() ? part_of<T>(mode, rows.size()) : shares[static_cast<std::int64_t>(i) * width + j];
+        dx[rows[i] * width + j] += each * dy[b * width + j];
+      }
+  }
+}
+
+/// Sums, means or maxima of the bags of `table`, in its type.
+template <class T>
+Tensor reduced(const Bags& bags, BagMode mode, const Tensor& table, Dtype rounded) {
+  const std::int64_t width = table.size(1);
+  Tensor y = Tensor::empty({bags.count(), width}, table.dtype());
+  if (mode == BagMode::max) {
+    maxima_of(bags, table.data<T>().data(), width, y.mutable_data<T>().data());
+    return y;
+  }
+  sums_of(bags, table.data<T>().data(), width, y.mutable_data<T>().data());
+  if (mode == BagMode::sum) return y;
+  Tensor means = y.to(rounded).to(table.dtype());
+  divide(bags, width, means.mutable_data<T>().data());
+  return means;
+}
+
 }  // namespace
 
+rows::Rows rows::embedding() {
+  static constexpr const OpRow* kRows[] = {&kEmbeddingRow, &kBagRow};
+  return kRows;
+}
+
 Tensor embedding(const Tensor& weight, const Tensor& index, std::optional<std::int64_t> padding_idx) {
+  const Op op(kEmbeddingRow, [padding_idx](Arguments& a) {
+    if (padding_idx) a.set("padding_idx", *padding_idx);
+  });
   if (weight.dim() != 2) throw ShapeError(cat("[embedding] weight must be [n, d]; got ", weight.shape()));
   Tensor rows = index_select(weight, 0, index.reshape(Shape{index.numel()}));
-  if (padding_idx && needs_grad({weight}))
-    rows = without_gradient_of(rows, index.to_vector<std::int64_t>(), *padding_idx);
+  if (padding_idx) rows = without_gradient_of(rows, index, *padding_idx);
   std::vector<std::int64_t> sizes(index.shape().begin(), index.shape().end());
   sizes.push_back(weight.size(1));
-  return rows.reshape(Shape(std::move(sizes)));
+  return op.result(rows.reshape(Shape(std::move(sizes))), {weight, index});
 }
 
 Tensor embedding_bag(const Tensor& weight, const Tensor& index, const Tensor& offsets, BagMode mode,
                      std::optional<std::int64_t> padding_idx) {
+  const Op op(kBagRow, [=](Arguments& a) {
+    a.set("mode", std::string(kModes[static_cast<std::size_t>(mode)]));
+    if (padding_idx) a.set("padding_idx", *padding_idx);
+  });
   const auto bags = std::make_shared<const Bags>(checked_bags(weight, index, offsets, padding_idx));
   const Dtype inner = detail::compute_dtype(weight.dtype());
-  const std::int64_t width = weight.size(1);
-  const bool keep = needs_grad({weight});
   return detail::dispatch_float(inner, [&]<class T>() {
     const Tensor table = weight.detach().to(inner);
-    Tensor y = Tensor::empty({bags->count(), width}, inner);
-    const T* from = table.data<T>().data();
-    T* to = y.mutable_data<T>().data();
-    std::vector<T> share;  // of a maximum
-    if (mode == BagMode::max) {
-      maxima_of(*bags, from, width, to);
-      if (keep) share = shares_of(*bags, from, width, static_cast<const T*>(to));
-    } else {
-      sums_of(*bags, from, width, to);
-    }
-    const auto part = [mode](std::size_t n) { return mode == BagMode::mean ? T(1 / static_cast<double>(n)) : T(1); };
-    y = y.to(weight.dtype());
-    if (mode == BagMode::mean) {  // a second step, rounded like mean()
-      y = y.to(inner);
-      T* means = y.mutable_data<T>().data();
-      for (std::int64_t b = 0; b < bags->count(); ++b)
-        if (const std::size_t n = bags->bag(b).size(); n > 0)
-          for (std::int64_t j = 0; j < width; ++j) means[b * width + j] *= part(n);
-      y = y.to(weight.dtype());
-    }
-    if (!keep) return y;
-    return with_grad(
-        y, {weight}, [bags, part, inner, share = std::move(share), shape = weight.shape()](const Tensor& dy) {
-          Tensor dx = zeros(shape, inner);
-          const Tensor gradient = dy.to(inner);
-          const T* g = gradient.data<T>().data();
-          T* to = dx.mutable_data<T>().data();
-          const std::int64_t width = shape[1];
-          for (std::int64_t b = bags->count() - 1; b >= 0; --b) {  // as backward walks: the newest first
-            const auto rows = bags->bag(b);
-            const T* shares = share.data() + (share.empty() ? 0 : bags->starts[static_cast<std::size_t>(b)] * width);
-            for (std::size_t i = 0; i < rows.size(); ++i)
-              for (std::int64_t j = 0; j < width; ++j) {
-                const T each = share.empty() ? part(rows.size()) : shares[static_cast<std::int64_t>(i) * width + j];
-                to[rows[i] * width + j] += each * g[b * width + j];
-              }
-          }
-          return GradList{dx.to(dy.dtype())};
-        });
+    const Tensor y = reduced<T>(*bags, mode, table, weight.dtype());
+    return op.with_grad(y.to(weight.dtype()), {weight, index, offsets}, [&] {
+      std::vector<T> share;  // of a maximum
+      if (mode == BagMode::max) share = shares_of(*bags, table.data<T>().data(), table.size(1), y.data<T>().data());
+      return [bags, mode, inner, shape = weight.shape(), share = std::move(share)](const Tensor& dy) {
+        Tensor dx = zeros(shape, inner);
+        const Tensor g = dy.to(inner);
+        spread_bags(*bags, mode, share, shape[1], g.data<T>().data(), dx.mutable_data<T>().data());
+        return GradList{dx.to(dy.dtype()), Tensor(), Tensor()};
+      };
+    });
   });
 }
 

@@ -5,6 +5,7 @@
 #include "coppice/engine/ops/reduce.h"
 #include "gemm.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -37,16 +38,23 @@ Tensor product(const Tensor& a, bool trans_a, const Tensor& b, bool trans_b, con
   return y.to(outer);
 }
 
+constexpr OpFlags kProduct = OpFlags::differentiable | OpFlags::zero_to_zero;
+TensorList linear_from(rows::In in, rows::With) { return {linear(in[0], in[1], rows::input(in, 2))}; }
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpRow kMatmulRow =
+    rows::row("matmul", "torch.matmul|operator.matmul", "MatMul", 2, 2, {}, kProduct, rows::kTwo<matmul>);
+constexpr OpRow kLinearRow = rows::row("linear", "torch.nn.functional.linear", "Gemm", 2, 3, {}, kProduct, linear_from);
+
 /// [m, k] x [k, n] -> [m, n]
 Tensor matmul2(const Tensor& a, const Tensor& b) {
-  Tensor y = product(a, false, b, false);
-  if (!needs_grad({a, b})) return y;
-  return with_grad(
-      y, {a, b},
-      [sa = Saved(a), sb = Saved(b), want_a = a.requires_grad(), want_b = b.requires_grad()](const Tensor& dy) {
-        return GradList{want_a ? product(dy, false, sb(), true) : Tensor(),   // da = dy bᵀ
-                        want_b ? product(sa(), true, dy, false) : Tensor()};  // db = aᵀ dy
-      });
+  const Op op(kMatmulRow);
+  return op.with_grad(product(a, false, b, false), {a, b}, [&] {
+    return [sa = Saved(a), sb = Saved(b), want_a = a.requires_grad(), want_b = b.requires_grad()](const Tensor& dy) {
+      return GradList{want_a ? product(dy, false, sb(), true) : Tensor(),   // da = dy bᵀ
+                      want_b ? product(sa(), true, dy, false) : Tensor()};  // db = aᵀ dy
+    };
+  });
 }
 
 Shape batch_of(const Tensor& t) { return Shape(t.shape().sizes().first(static_cast<std::size_t>(t.dim() - 2))); }
@@ -78,34 +86,48 @@ Tensor batched(const Tensor& a, bool trans_a, const Tensor& b, bool trans_b) {
   return y.reshape(with_matrix(batch, m, n));
 }
 
+/// A vector times matrices, as a matrix of one row.
+Tensor row_times(const Tensor& a, const Tensor& b) {
+  const Tensor y = matmul(a.reshape(Shape{1, a.numel()}), b);
+  std::vector<std::int64_t> sizes(y.shape().begin(), y.shape().end());
+  sizes.erase(sizes.end() - 2);
+  return y.reshape(Shape(std::move(sizes)));
+}
+
+/// Matrices times a vector, as a matrix of one column.
+Tensor times_column(const Tensor& a, const Tensor& b) {
+  const Tensor y = matmul(a, b.reshape(Shape{b.numel(), 1}));
+  return y.reshape(Shape(y.shape().sizes().first(static_cast<std::size_t>(y.dim() - 1))));
+}
+
 }  // namespace
 
+rows::Rows rows::linalg() {
+  static constexpr const OpRow* kRows[] = {&kMatmulRow, &kLinearRow};
+  return kRows;
+}
+
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  const Op op(kMatmulRow);
   common_dtype("matmul", a, b);
   const std::int64_t inner_b = b.dim() == 1 ? 0 : -2;
   if (a.dim() == 0 || b.dim() == 0 || a.size(-1) != b.size(inner_b))
     throw ShapeError(cat("[matmul] needs a: [.., m, k] and b: [.., k, n]; got a: ", a.shape(), " and b: ", b.shape()));
-  if (a.dim() == 1 && b.dim() == 1) return matmul2(a.reshape({1, -1}), b.reshape({-1, 1})).reshape(Shape{});
-  if (a.dim() == 1) {
-    const Tensor y = matmul(a.reshape(Shape{1, a.numel()}), b);
-    std::vector<std::int64_t> sizes(y.shape().begin(), y.shape().end());
-    sizes.erase(sizes.end() - 2);
-    return y.reshape(Shape(std::move(sizes)));
-  }
-  if (b.dim() == 1) {
-    const Tensor y = matmul(a, b.reshape(Shape{b.numel(), 1}));
-    return y.reshape(Shape(y.shape().sizes().first(static_cast<std::size_t>(y.dim() - 1))));
-  }
-  if (a.dim() == 2 && b.dim() == 2) return matmul2(a, b);
-  Tensor y = batched(a, false, b, false);
-  if (!needs_grad({a, b})) return y;
-  return with_grad(y, {a, b}, [sa = Saved(a), sb = Saved(b)](const Tensor& dy) {
-    return GradList{sum_to(batched(dy, false, sb(), true), sa().shape()),
-                    sum_to(batched(sa(), true, dy, false), sb().shape())};
+  if (a.dim() == 1 && b.dim() == 1)
+    return op.result(matmul2(a.reshape({1, -1}), b.reshape({-1, 1})).reshape(Shape{}), {a, b});
+  if (a.dim() == 1) return op.result(row_times(a, b), {a, b});
+  if (b.dim() == 1) return op.result(times_column(a, b), {a, b});
+  if (a.dim() == 2 && b.dim() == 2) return op.result(matmul2(a, b), {a, b});
+  return op.with_grad(batched(a, false, b, false), {a, b}, [&] {
+    return [sa = Saved(a), sb = Saved(b)](const Tensor& dy) {
+      return GradList{sum_to(batched(dy, false, sb(), true), sa().shape()),
+                      sum_to(batched(sa(), true, dy, false), sb().shape())};
+    };
   });
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const Op op(kLinearRow);
   if (x.dim() < 1 || weight.dim() != 2 || x.size(-1) != weight.size(1))
     throw ShapeError(
         cat("[linear] needs x: [.., in] and weight: [out, in]; got x: ", x.shape(), " and weight: ", weight.shape()));
@@ -119,16 +141,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   sizes.back() = weight.size(0);
   const Shape flat{rows, x.size(-1)};
   Tensor y = product(x.detach().reshape(flat), false, weight, true, bias).reshape(Shape(std::move(sizes)));
-  if (!needs_grad({x, weight, bias})) return y;
-  return with_grad(
-      y, {x, weight, bias},
-      [sx = Saved(x), sw = Saved(weight), flat, want_x = x.requires_grad(), want_w = weight.requires_grad(),
-       want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
-        const Tensor g = dy.reshape(Shape{flat[0], sw().size(0)});
-        return GradList{want_x ? product(g, false, sw(), false).reshape(sx().shape()) : Tensor(),
-                        want_w ? product(g, true, sx().reshape(flat), false) : Tensor(),  // dyᵀ x
-                        want_b ? sum(g, {0}) : Tensor()};
-      });
+  return op.with_grad(std::move(y), {x, weight, bias}, [&] {
+    return [sx = Saved(x), sw = Saved(weight), flat, want_x = x.requires_grad(), want_w = weight.requires_grad(),
+            want_b = bias.defined() && bias.requires_grad()](const Tensor& dy) {
+      const Tensor g = dy.reshape(Shape{flat[0], sw().size(0)});
+      return GradList{want_x ? product(g, false, sw(), false).reshape(sx().shape()) : Tensor(),
+                      want_w ? product(g, true, sx().reshape(flat), false) : Tensor(),  // dyᵀ x
+                      want_b ? sum(g, {0}) : Tensor()};
+    };
+  });
 }
 
 }  // namespace coppice

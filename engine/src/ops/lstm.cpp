@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "broadcast.h"
@@ -14,6 +15,7 @@
 #include "functions.h"
 #include "gemm.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -65,6 +67,11 @@ struct Trace {
   Tensor acts;  // [t, n, 4H] activated gates
   Tensor c;     // [t, n, H]
   Tensor raw;   // [t, n, H] hidden values before the projection
+
+  Trace(const Sizes& s, Dtype dtype)
+      : acts(Tensor::empty({s.t, s.n, 4 * s.hidden}, dtype)),
+        c(Tensor::empty({s.t, s.n, s.hidden}, dtype)),
+        raw(s.projected ? Tensor::empty({s.t, s.n, s.hidden}, dtype) : Tensor()) {}
 };
 
 /// C += A op(B) with contiguous rows.
@@ -85,6 +92,16 @@ const T* at(const Tensor& t, std::int64_t step) {
 template <class T>
 T* at(Tensor& t, std::int64_t step) {
   return t.mutable_data<T>().data() + step * t.size(1) * t.size(2);
+}
+
+/// cell() for all samples of a step; gates and their activations have rows of 4H, the others of H.
+template <class T>
+void cells(const Sizes& s, const T* gates, const T* before, T* c, T* h, T* acts) {
+  parallel_for(s.n, 1 + (1 << 13) / (s.hidden + 1), [&](Rows rows) {
+    for (std::int64_t row = rows.begin; row < rows.end; ++row)
+      cell(gates + row * 4 * s.hidden, before + row * s.hidden, c + row * s.hidden, h + row * s.hidden,
+           acts != nullptr ? acts + row * 4 * s.hidden : nullptr, s.hidden);
+  });
 }
 
 template <class T>
@@ -109,11 +126,7 @@ LstmResult forward(const Sizes& s, const Tensor& x, const Tensor& h0, const Tens
     T* y = at<T>(r.output, step);
     T* h = !s.projected ? y : trace != nullptr ? at<T>(trace->raw, step) : raw.mutable_data<T>().data();
     T* acts = trace != nullptr ? at<T>(trace->acts, step) : nullptr;
-    parallel_for(s.n, 1 + (1 << 13) / (s.hidden + 1), [&](Rows rows) {
-      for (std::int64_t row = rows.begin; row < rows.end; ++row)
-        cell(g + row * 4 * s.hidden, before + row * s.hidden, c + row * s.hidden, h + row * s.hidden,
-             acts != nullptr ? acts + row * 4 * s.hidden : nullptr, s.hidden);
-    });
+    cells(s, static_cast<const T*>(g), before, c, h, acts);
     if (s.projected) multiply_add(s.n, s.out, s.hidden, h, w.hr.data<T>().data(), true, y, false);
     if (trace != nullptr) std::memcpy(r.c.mutable_bytes(), c, r.c.nbytes());
     std::memcpy(r.h.mutable_bytes(), y, r.h.nbytes());
@@ -141,7 +154,30 @@ void cell_gradient(const T* acts, const T* c, const T* before, const T* dh, T* d
 struct Kept {
   Saved x, h0, c0, ih, hh, hr, output;
   Trace trace;
+  Kept(const Tensor& x0, const Tensor& h, const Tensor& c, const LstmWeights& w, const Tensor& y, Trace made)
+      : x(x0), h0(h), c0(c), ih(w.ih), hh(w.hh), hr(w.hr), output(y), trace(std::move(made)) {}
 };
+
+/// cell_gradient() for all samples of a step.
+template <class T>
+void cell_gradients(const Sizes& s, const T* acts, const T* c, const T* before, const T* dh, T* dc, T* dgates) {
+  parallel_for(s.n, 1 + (1 << 12) / (s.hidden + 1), [&](Rows rows) {
+    for (std::int64_t r = rows.begin; r < rows.end; ++r)
+      cell_gradient(acts + r * 4 * s.hidden, c + r * s.hidden, before + r * s.hidden, dh + r * s.hidden,
+                    dc + r * s.hidden, dgates + r * 4 * s.hidden, s.hidden);
+  });
+}
+
+/// The hidden state that each step started from, [t n, R].
+Tensor starts_of(const Sizes& s, const Kept& k, bool reverse) {
+  const Tensor first = k.h0().reshape(Shape{1, s.n, s.out});
+  if (s.t == 0) return narrow(first, 0, 0, 0).reshape(Shape{0, s.out});
+  // What throws in the middle of a list of tensors is taken apart wrongly by GCC 12: nothing below does.
+  const Tensor others = narrow(k.output(), 0, reverse ? 1 : 0, s.t - 1);
+  TensorList parts{first, others};
+  if (reverse) std::swap(parts[0], parts[1]);
+  return cat_tensors(parts).reshape(Shape{s.t * s.n, s.out});
+}
 
 template <class T>
 GradList backward(const Sizes& s, const Kept& k, bool reverse, const GradList& dys, bool has_ih, bool has_hh) {
@@ -160,69 +196,70 @@ GradList backward(const Sizes& s, const Kept& k, bool reverse, const GradList& d
       dhr.add_(matmul(transpose(dh), select(k.trace.raw, 0, step)));
     }
     const T* before = i == 0 ? k.c0().template data<T>().data() : at<T>(k.trace.c, previous);
-    const T* acts = at<T>(k.trace.acts, step);
-    const T* c = at<T>(k.trace.c, step);
-    const T* pdh = draw.template data<T>().data();
-    T* pdc = dc.mutable_data<T>().data();
-    T* pdg = at<T>(dgates, step);
-    parallel_for(s.n, 1 + (1 << 12) / (s.hidden + 1), [&](Rows rows) {
-      for (std::int64_t r = rows.begin; r < rows.end; ++r)
-        cell_gradient(acts + r * 4 * s.hidden, c + r * s.hidden, before + r * s.hidden, pdh + r * s.hidden,
-                      pdc + r * s.hidden, pdg + r * 4 * s.hidden, s.hidden);
-    });
+    cell_gradients(s, at<T>(k.trace.acts, step), at<T>(k.trace.c, step), before, draw.template data<T>().data(),
+                   dc.mutable_data<T>().data(), at<T>(dgates, step));
     dh = matmul(select(dgates, 0, step), k.hh());
   }
   const Tensor flat = dgates.reshape(Shape{s.t * s.n, 4 * s.hidden});
   const Tensor flat_t = transpose(flat);
-  // The hidden state that each step started from.
-  const Tensor first = k.h0().reshape(Shape{1, s.n, s.out});
-  Tensor starts = narrow(first, 0, 0, 0);
-  if (s.t > 0) {
-    // What throws in the middle of a list of tensors is taken apart wrongly by GCC 12: nothing below does.
-    const Tensor others = narrow(k.output(), 0, reverse ? 1 : 0, s.t - 1);
-    TensorList parts{first, others};
-    if (reverse) std::swap(parts[0], parts[1]);
-    starts = cat_tensors(parts);
-  }
   const Tensor dbias = has_ih || has_hh ? sum(flat, {0}) : Tensor();
   const Tensor dx = matmul(flat, k.ih()).reshape(k.x().shape());
   const Tensor dih = matmul(flat_t, k.x().reshape(Shape{s.t * s.n, s.in}));
-  const Tensor dhh = matmul(flat_t, starts.reshape(Shape{s.t * s.n, s.out}));
+  const Tensor dhh = matmul(flat_t, starts_of(s, k, reverse));
   const Tensor none;
   return {dx, dh, dc, dih, dhh, has_ih ? dbias : none, has_hh ? dbias : none, dhr};
 }
 
+constexpr AttributeRow kLstm[] = {{"reverse", AttributeKind::boolean, false}};
+TensorList lstm_from(rows::In in, rows::With a) {
+  const LstmResult y =
+      lstm_layer(in[0], in[1], in[2], {in[3], in[4], rows::input(in, 5), rows::input(in, 6), rows::input(in, 7)},
+                 rows::flag(a, "reverse"));
+  return {y.output, y.h, y.c};
+}
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Inputs: x, h0, c0, then LstmWeights in their order.
+constexpr OpRow kLstmRow =
+    rows::row("lstm_layer", "torch.lstm", "LSTM", 5, 8, kLstm, OpFlags::differentiable, lstm_from);
+
+/// The result by way of float32, each tensor converted.
+LstmResult half_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const LstmWeights& w, bool reverse) {
+  const auto up = [](const Tensor& t) { return t.defined() ? t.to(Dtype::f32) : t; };
+  const LstmWeights weights{up(w.ih), up(w.hh), up(w.bias_ih), up(w.bias_hh), up(w.hr)};
+  const LstmResult r = lstm_layer(up(x), up(h0), up(c0), weights, reverse);
+  return {r.output.to(x.dtype()), r.h.to(x.dtype()), r.c.to(x.dtype())};
+}
+
 }  // namespace
 
+rows::Rows rows::lstm() {
+  static constexpr const OpRow* kRows[] = {&kLstmRow};
+  return kRows;
+}
+
 LstmResult lstm_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const LstmWeights& w, bool reverse) {
+  const Op op(kLstmRow, [reverse](Arguments& a) { a.set("reverse", reverse); });
+  const TensorList inputs{x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr};
   const Sizes s = checked_sizes(x, h0, c0, w);
   const Dtype inner = detail::compute_dtype(x.dtype());
   if (inner != x.dtype()) {
-    const auto up = [inner](const Tensor& t) { return t.defined() ? t.to(inner) : t; };
-    const LstmResult r =
-        lstm_layer(up(x), up(h0), up(c0), {up(w.ih), up(w.hh), up(w.bias_ih), up(w.bias_hh), up(w.hr)}, reverse);
-    return {r.output.to(x.dtype()), r.h.to(x.dtype()), r.c.to(x.dtype())};
+    const LstmResult r = half_layer(x, h0, c0, w, reverse);
+    op.results({r.output, r.h, r.c}, inputs);
+    return r;
   }
   return detail::dispatch_float(inner, [&]<class T>() {
-    const bool keep = needs_grad({x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr});
-    Trace trace;
-    if (keep) {
-      trace.acts = Tensor::empty({s.t, s.n, 4 * s.hidden}, inner);
-      trace.c = Tensor::empty({s.t, s.n, s.hidden}, inner);
-      if (s.projected) trace.raw = Tensor::empty({s.t, s.n, s.hidden}, inner);
-    }
-    LstmResult r;
-    {
-      NoGrad guard;
-      r = forward<T>(s, x, h0, c0, w, reverse, keep ? &trace : nullptr);
-    }
-    if (!keep) return r;
-    const Kept kept{Saved(x), Saved(h0), Saved(c0), Saved(w.ih), Saved(w.hh), Saved(w.hr), Saved(r.output), trace};
-    const TensorList ys =
-        with_grad(TensorList{r.output, r.h, r.c}, {x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr},
-                  [s, kept, reverse, has_ih = w.bias_ih.defined(), has_hh = w.bias_hh.defined()](const GradList& dys) {
-                    return backward<T>(s, kept, reverse, dys, has_ih, has_hh);
-                  });
+    std::optional<Trace> trace;
+    if (OpTensors(inputs).need_grad()) trace.emplace(s, inner);
+    const LstmResult r = [&] {
+      const NoGrad guard;
+      return forward<T>(s, x, h0, c0, w, reverse, trace ? &*trace : nullptr);
+    }();
+    const TensorList ys = op.with_grad(TensorList{r.output, r.h, r.c}, inputs, [&] {
+      return [s, k = Kept(x, h0, c0, w, r.output, *trace), reverse, has_ih = w.bias_ih.defined(),
+              has_hh = w.bias_hh.defined()](const GradList& dys) {
+        return backward<T>(s, k, reverse, dys, has_ih, has_hh);
+      };
+    });
     return LstmResult{ys[0], ys[1], ys[2]};
   });
 }

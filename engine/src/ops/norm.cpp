@@ -6,6 +6,7 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "ops/map.h"
 #include "ops/nuclear.h"
+#include "ops/op_rows.h"
 #include "ops/reduction.h"
 
 namespace coppice {
@@ -109,57 +110,95 @@ double nuclear(Line<T> line, std::int64_t rows, std::int64_t cols) {
   return detail::nuclear_norm(values.data(), rows, cols);
 }
 
-}  // namespace
+/// Norms of the lines of `plan` for another order than 'nuc'.
+template <class T>
+Tensor ordered_norm(const detail::Reduction& plan, double p) {
+  const auto same = [](double x, Line<T>) { return x; };
+  if (p == 0)
+    return sums<T>(
+        plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
+  if (p == 1)
+    return sums<T>(
+        plan, [](double x) { return std::abs(x); }, same);
+  // One entry is its own norm, without the rounding of powers and roots (which float32 in double does not have).
+  if (plan.reduced == 1) return detail::reduce_lines<T, T>(plan, [](Line<T> l) { return std::abs(l[0]); });
+  if (p != 2) return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
+  return sums<T>(
+      plan, [](double x) { return x * x; },
+      [](double x, Line<T> line) {
+        if constexpr (std::is_same_v<T, double>)  // squares of float32 are ordinary doubles
+          if (off_scale(x)) return scaled_norm(line, 2);
+        return std::sqrt(x);
+      });
+}
 
-Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
+/// Nuclear norms; `rows` is the size of the first of the two reduced axes.
+template <class T>
+Tensor nuclear_norms(const detail::Reduction& plan, std::int64_t rows) {
+  const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
+  return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
+}
+
+/// Size of the first axis, in the order of `t`, of the two that a nuclear norm reduces.
+std::int64_t rows_of(const Tensor& t, const Axes& axes) {
+  if (axes.empty()) return t.size(0);
+  return t.size(std::min(resolve_axis("norm", axes[0], t.dim()), resolve_axis("norm", axes[1], t.dim())));
+}
+
+void check_norm(const Tensor& t, const NormOrder& order, const Axes& axes) {
   if (!is_floating(t.dtype())) throw DtypeError(cat("[norm] needs a floating type; got ", t.dtype()));
-  const auto named = static_cast<std::int64_t>(axes.empty() ? t.dim() : static_cast<std::int64_t>(axes.size()));
+  const auto named = axes.empty() ? t.dim() : static_cast<std::int64_t>(axes.size());
   if (order.word == NormOrder::Word::fro && named > 2)
     throw ValueError(cat("[norm] 'fro' reduces at most 2 axes; got ", named));
   if (order.word == NormOrder::Word::nuc && named != 2)
     throw ValueError(cat("[norm] 'nuc' reduces exactly 2 axes; got ", named));
-  const double p = order.word == NormOrder::Word::none ? order.p : 2;
+}
+
+constexpr AttributeRow kNorm[] = {{"p", AttributeKind::scalar, std::int64_t{2}},
+                                  {"dim", AttributeKind::integers, Absent{}},
+                                  {"keepdim", AttributeKind::boolean, false}};
+
+TensorList norm_from(rows::In in, rows::With a) {
+  const NormOrder order = rows::is_text(a, "p") ? NormOrder(a.text("p", "")) : NormOrder(rows::number(a, "p"));
+  return {norm(in[0], order, rows::axes(a), rows::flag(a, "keepdim"))};
+}
+
+constexpr OpRow kNormRow = rows::row("norm", "torch.norm", "ReduceL1|ReduceL2", 1, 1, kNorm,
+                                     OpFlags::differentiable | OpFlags::zero_to_zero, norm_from);
+
+}  // namespace
+
+rows::Rows rows::norm() {
+  static constexpr const OpRow* kRows[] = {&kNormRow};
+  return kRows;
+}
+
+Tensor norm(const Tensor& t, NormOrder order, const Axes& axes, bool keepdim) {
+  const bool word = order.word != NormOrder::Word::none;
+  const Op op(kNormRow, [&](Arguments& a) {
+    a.set("p", word ? Argument(to_string(order)) : Argument(order.p));
+    rows::Over{axes, keepdim}(a);
+  });
+  check_norm(t, order, axes);
+  const bool singular = order.word == NormOrder::Word::nuc;
+  const double p = word ? 2 : order.p;
   const Dtype inner = detail::compute_dtype(t.dtype());
   const detail::Reduction plan = detail::arrange("norm", t.to(inner), axes, keepdim);
-  Tensor y =
-      detail::dispatch_float(inner, [&]<class T>() {
-        if (order.word == NormOrder::Word::nuc) {
-          const std::int64_t rows = t.size(
-              axes.empty() ? 0
-                           : std::min(resolve_axis("norm", axes[0], t.dim()), resolve_axis("norm", axes[1], t.dim())));
-          const std::int64_t cols = rows == 0 ? 0 : plan.reduced / rows;
-          return detail::reduce_lines<T, T>(plan, [=](Line<T> l) { return static_cast<T>(nuclear(l, rows, cols)); });
-        }
-        const auto same = [](double x, Line<T>) { return x; };
-        if (p == 0)
-          return sums<T>(
-              plan, [](double x) { return x != 0 ? 1.0 : 0.0; }, same);
-        if (p == 1)
-          return sums<T>(
-              plan, [](double x) { return std::abs(x); }, same);
-        // One entry is its own norm, without the rounding of powers and roots (which float32 in double does not have).
-        if (plan.reduced == 1) return detail::reduce_lines<T, T>(plan, [](Line<T> l) { return std::abs(l[0]); });
-        if (p == 2)
-          return sums<T>(
-              plan, [](double x) { return x * x; },
-              [](double x, Line<T> line) {
-                if constexpr (std::is_same_v<T, double>)  // squares of float32 are ordinary doubles
-                  if (off_scale(x)) return scaled_norm(line, 2);
-                return std::sqrt(x);
-              });
-        return detail::reduce_lines<T, T>(plan, [p](Line<T> l) { return static_cast<T>(norm_of(l, p)); });
-      }).to(t.dtype());
-  if (order.word == NormOrder::Word::nuc || (p != 1 && p != 2)) return y;
-  if (!needs_grad({t})) return y;
-  return with_grad(y, {t}, [x = Saved(t), value = Saved(y), keep = plan.keep, p](const Tensor& dy) {
-    const Tensor g = dy.reshape(keep);
-    const Tensor zero = Tensor::of(0).to(dy.dtype());
-    if (p == 1) {
-      const Tensor sign = gt(x(), zero).to(dy.dtype()) - lt(x(), zero).to(dy.dtype());
-      return GradList{sign * g};
-    }
-    const Tensor length = value().reshape(keep);
-    return GradList{where(eq(length, zero), zero, x() / length * g)};  // 0 at the origin, as torch
+  Tensor y = detail::dispatch_float(inner, [&]<class T>() {
+               return singular ? nuclear_norms<T>(plan, rows_of(t, axes)) : ordered_norm<T>(plan, p);
+             }).to(t.dtype());
+  if (singular || (p != 1 && p != 2)) return op.result(std::move(y), {t});
+  return op.with_grad(y, {t}, [&] {
+    return [x = Saved(t), value = Saved(y), keep = plan.keep, p](const Tensor& dy) {
+      const Tensor g = dy.reshape(keep);
+      const Tensor zero = Tensor::of(0).to(dy.dtype());
+      if (p == 1) {
+        const Tensor sign = gt(x(), zero).to(dy.dtype()) - lt(x(), zero).to(dy.dtype());
+        return GradList{sign * g};
+      }
+      const Tensor length = value().reshape(keep);
+      return GradList{where(eq(length, zero), zero, x() / length * g)};  // 0 at the origin, as torch
+    };
   });
 }
 

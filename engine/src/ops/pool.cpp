@@ -6,6 +6,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -128,10 +129,84 @@ void plain_maxima(const Planes& p, const PoolOptions& o, Pair stride, const T* i
   }
 }
 
+constexpr AttributeRow kWindows[] = {{"kernel_size", AttributeKind::integers},
+                                     {"stride", AttributeKind::integers, Absent{}},
+                                     {"padding", AttributeKind::integers, std::int64_t{0}},
+                                     {"dilation", AttributeKind::integers, std::int64_t{1}},
+                                     {"ceil_mode", AttributeKind::boolean, false}};
+constexpr AttributeRow kMeans[] = {{"kernel_size", AttributeKind::integers},
+                                   {"stride", AttributeKind::integers, Absent{}},
+                                   {"padding", AttributeKind::integers, std::int64_t{0}},
+                                   {"ceil_mode", AttributeKind::boolean, false},
+                                   {"count_include_pad", AttributeKind::boolean, true},
+                                   {"divisor_override", AttributeKind::integer, Absent{}}};
+constexpr AttributeRow kOutput[] = {{"output_size", AttributeKind::integers}};
+
+std::vector<std::int64_t> list(const Pair& pair) { return {pair[0], pair[1]}; }
+
+/// One number stands for both axes.
+Pair pair_of(rows::With a, const char* name) {
+  const std::vector<std::int64_t> sizes = a.integers(name);
+  if (sizes.size() != 1 && sizes.size() != 2)
+    throw ValueError(cat("[call_op] the attribute '", name, "' must be one number or two; got ", sizes.size()));
+  return {sizes.front(), sizes.back()};
+}
+
+PoolOptions options_from(rows::With a) {
+  PoolOptions o{.kernel = pair_of(a, "kernel_size"), .padding = pair_of(a, "padding")};
+  if (a.has("stride")) o.stride = pair_of(a, "stride");
+  o.ceil_mode = rows::flag(a, "ceil_mode");
+  return o;
+}
+
+/// Writes what both poolings share.
+void write_options(const PoolOptions& o, Arguments& a) {
+  a.set("kernel_size", list(o.kernel));
+  if (o.stride) a.set("stride", list(*o.stride));
+  a.set("padding", list(o.padding));
+  a.set("ceil_mode", o.ceil_mode);
+}
+
+TensorList max_from(rows::In in, rows::With a) {
+  PoolOptions o = options_from(a);
+  o.dilation = pair_of(a, "dilation");
+  return {max_pool2d(in[0], o)};
+}
+TensorList avg_from(rows::In in, rows::With a) {
+  PoolOptions o = options_from(a);
+  o.count_include_pad = rows::flag(a, "count_include_pad");
+  o.divisor_override = rows::maybe_integer(a, "divisor_override");
+  return {avg_pool2d(in[0], o)};
+}
+TensorList adaptive_from(rows::In in, rows::With a) { return {adaptive_avg_pool2d(in[0], pair_of(a, "output_size"))}; }
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
+constexpr OpRow kMaxRow =
+    rows::row("max_pool2d", "torch.nn.functional.max_pool2d", "MaxPool", 1, 1, kWindows, kFlags, max_from);
+constexpr OpRow kAvgRow =
+    rows::row("avg_pool2d", "torch.nn.functional.avg_pool2d", "AveragePool", 1, 1, kMeans, kFlags, avg_from);
+constexpr OpRow kAdaptiveRow = rows::row("adaptive_avg_pool2d", "torch.nn.functional.adaptive_avg_pool2d", "", 1, 1,
+                                         kOutput, kFlags, adaptive_from);
+
+/// Gradient of means over windows.
+template <class T, class F>
+void spread_means(const Planes& p, F window, const T* dy, T* dx) {
+  each_plane(p, [&](std::int64_t plane) {
+    for (std::int64_t i = 0; i < p.oh; ++i)
+      for (std::int64_t j = 0; j < p.ow; ++j) {
+        const Window v = window(i, j);
+        const T share = static_cast<T>(static_cast<double>(dy[(plane * p.oh + i) * p.ow + j]) / v.divisor);
+        for (std::int64_t h = v.h0; h < v.h1; ++h)
+          for (std::int64_t w = v.w0; w < v.w1; ++w) dx[(plane * p.h + h) * p.w + w] += share;
+      }
+  });
+}
+
 /// Means over windows given by `window(oh, ow)`, and their gradient.
-template <class F>
-Tensor mean_pool(const char* op, const Tensor& x, const Planes& p, F window) {
-  if (!is_floating(x.dtype())) throw DtypeError(cat("[", op, "] needs a floating type; got ", x.dtype()));
+template <class O, class F>
+Tensor mean_pool(const O& op, const OpRow& row, const Tensor& x, const Planes& p, F window) {
+  if (!is_floating(x.dtype())) throw DtypeError(cat("[", row.name, "] needs a floating type; got ", x.dtype()));
   const Dtype inner = detail::compute_dtype(x.dtype());
   const Tensor from = x.detach().to(inner);
   Tensor y = Tensor::empty(p.result, inner);
@@ -149,29 +224,58 @@ Tensor mean_pool(const char* op, const Tensor& x, const Planes& p, F window) {
         }
     });
   });
-  return with_grad(y.to(x.dtype()), {x}, [p, window, shape = x.shape(), inner](const Tensor& gradient) {
+  return op.with_grad(y.to(x.dtype()), {x}, [&] {
+    return [p, window, shape = x.shape(), inner](const Tensor& gradient) {
+      const Tensor dy = gradient.to(inner);
+      Tensor dx = zeros(shape, inner);
+      detail::dispatch_float(
+          inner, [&]<class T>() { spread_means(p, window, dy.data<T>().data(), dx.mutable_data<T>().data()); });
+      return GradList{dx.to(gradient.dtype())};
+    };
+  });
+}
+
+/// Gradient of maxima: each to the element at `winner`, -1 standing for none.
+auto to_winners(const Tensor& winner, const Shape& shape, Dtype inner) {
+  return [winner, shape, inner](const Tensor& gradient) {
     const Tensor dy = gradient.to(inner);
     Tensor dx = zeros(shape, inner);
     detail::dispatch_float(inner, [&]<class T>() {
-      const T* pdy = dy.data<T>().data();
-      T* pdx = dx.mutable_data<T>().data();
-      each_plane(p, [&](std::int64_t plane) {
-        for (std::int64_t i = 0; i < p.oh; ++i)
-          for (std::int64_t j = 0; j < p.ow; ++j) {
-            const Window v = window(i, j);
-            const T share = static_cast<T>(static_cast<double>(pdy[(plane * p.oh + i) * p.ow + j]) / v.divisor);
-            for (std::int64_t h = v.h0; h < v.h1; ++h)
-              for (std::int64_t w = v.w0; w < v.w1; ++w) pdx[(plane * p.h + h) * p.w + w] += share;
-          }
-      });
+      const auto g = dy.data<T>();
+      const auto at = winner.data<std::int64_t>();
+      const auto to = dx.mutable_data<T>();
+      for (std::size_t i = 0; i < g.size(); ++i)
+        if (at[i] >= 0) to[static_cast<std::size_t>(at[i])] += g[i];
     });
     return GradList{dx.to(gradient.dtype())};
-  });
+  };
+}
+
+/// Maxima of one plane, and where they were found.
+template <class T>
+void edge_maxima(const Planes& p, const PoolOptions& o, Pair stride, const T* image, std::int64_t plane, T* y,
+                 std::int64_t* won) {
+  for (std::int64_t i = 0; i < p.oh; ++i)
+    for (std::int64_t j = 0; j < p.ow; ++j) {
+      const std::int64_t best = best_of(p, o, image, i * stride[0] - o.padding[0], j * stride[1] - o.padding[1]);
+      const std::int64_t to = (plane * p.oh + i) * p.ow + j;
+      y[to] = best < 0 ? lowest<T>() : image[best];
+      if (won != nullptr) won[to] = best < 0 ? -1 : plane * p.h * p.w + best;
+    }
 }
 
 }  // namespace
 
+rows::Rows rows::pool() {
+  static constexpr const OpRow* kRows[] = {&kMaxRow, &kAvgRow, &kAdaptiveRow};
+  return kRows;
+}
+
 Tensor max_pool2d(const Tensor& x, const PoolOptions& o) {
+  const Op op(kMaxRow, [&o](Arguments& a) {
+    write_options(o, a);
+    a.set("dilation", list(o.dilation));
+  });
   const Pair stride = o.stride.value_or(o.kernel);
   const Planes p = planes_of("max_pool2d", x, output_size("max_pool2d", x, o, stride));
   const Dtype inner = detail::compute_dtype(x.dtype());
@@ -187,34 +291,22 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& o) {
     each_plane(p, [&](std::int64_t plane) {
       const T* image = px + plane * p.h * p.w;
       if (!keep && inside) return plain_maxima(p, o, stride, image, py + plane * p.oh * p.ow);
-      for (std::int64_t i = 0; i < p.oh; ++i)
-        for (std::int64_t j = 0; j < p.ow; ++j) {
-          const std::int64_t best = best_of(p, o, image, i * stride[0] - o.padding[0], j * stride[1] - o.padding[1]);
-          const std::int64_t to = (plane * p.oh + i) * p.ow + j;
-          py[to] = best < 0 ? lowest<T>() : image[best];
-          if (won != nullptr) won[to] = best < 0 ? -1 : plane * p.h * p.w + best;
-        }
+      edge_maxima(p, o, stride, image, plane, py, won);
     });
   });
-  return with_grad(y.to(x.dtype()), {x}, [winner, shape = x.shape(), inner](const Tensor& gradient) {
-    const Tensor dy = gradient.to(inner);
-    Tensor dx = zeros(shape, inner);
-    detail::dispatch_float(inner, [&]<class T>() {
-      const auto g = dy.data<T>();
-      const auto at = winner.data<std::int64_t>();
-      const auto to = dx.mutable_data<T>();
-      for (std::size_t i = 0; i < g.size(); ++i)
-        if (at[i] >= 0) to[static_cast<std::size_t>(at[i])] += g[i];
-    });
-    return GradList{dx.to(gradient.dtype())};
-  });
+  return op.with_grad(y.to(x.dtype()), {x}, [&] { return to_winners(winner, x.shape(), inner); });
 }
 
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& o) {
+  const Op op(kAvgRow, [&o](Arguments& a) {
+    write_options(o, a);
+    a.set("count_include_pad", o.count_include_pad);
+    if (o.divisor_override) a.set("divisor_override", *o.divisor_override);
+  });
   if (o.divisor_override && *o.divisor_override == 0) throw ValueError("[avg_pool2d] divisor_override must not be 0");
   const Pair stride = o.stride.value_or(o.kernel);
   const Planes p = planes_of("avg_pool2d", x, output_size("avg_pool2d", x, o, stride));
-  return mean_pool("avg_pool2d", x, p, [o, stride, h = p.h, w = p.w](std::int64_t i, std::int64_t j) {
+  return mean_pool(op, kAvgRow, x, p, [o, stride, h = p.h, w = p.w](std::int64_t i, std::int64_t j) {
     const std::int64_t h0 = i * stride[0] - o.padding[0];
     const std::int64_t w0 = j * stride[1] - o.padding[1];
     const std::int64_t h1 = std::min(h0 + o.kernel[0], h + o.padding[0]);
@@ -228,10 +320,11 @@ Tensor avg_pool2d(const Tensor& x, const PoolOptions& o) {
 }
 
 Tensor adaptive_avg_pool2d(const Tensor& x, Pair output) {
+  const Op op(kAdaptiveRow, [&output](Arguments& a) { a.set("output_size", list(output)); });
   for (const std::int64_t size : output) check_setting("adaptive_avg_pool2d", "output size", size, 0);
   const Planes p = planes_of("adaptive_avg_pool2d", x, output);
   if (p.h == 0 || p.w == 0) throw ShapeError(cat("[adaptive_avg_pool2d] empty planes in ", x.shape()));
-  return mean_pool("adaptive_avg_pool2d", x, p, [p](std::int64_t i, std::int64_t j) {
+  return mean_pool(op, kAdaptiveRow, x, p, [p](std::int64_t i, std::int64_t j) {
     // floor(i h / n) and ceil((i + 1) h / n) without the product i h, which may overflow.
     const auto first = [](std::int64_t at, std::int64_t n, std::int64_t size) {
       return at * (size / n) + at * (size % n) / n;

@@ -4,6 +4,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 #include "ops/reduction.h"
 
 namespace coppice {
@@ -12,6 +13,7 @@ namespace {
 using detail::arrange;
 using detail::Line;
 using detail::Reduction;
+using rows::Over;
 
 /// Blocks of eight running sums, added up in double: as accurate as pairwise summation, and vectorisable.
 template <class T>
@@ -83,11 +85,13 @@ void need_floating(const char* op, const Tensor& t) {
 }
 
 template <class F>
-Tensor extreme(const char* op, const Tensor& t, const Axes& axes, bool keepdim, F wins) {
+Tensor extreme(const OpRow& row, const Tensor& t, const Axes& axes, bool keepdim, F wins) {
+  const char* name = row.name.data();
+  const Op op(row, Over{axes, keepdim});
   const Dtype inner = detail::compute_dtype(t.dtype());
-  const Reduction plan = arrange(op, t.to(inner), axes, keepdim);
+  const Reduction plan = arrange(name, t.to(inner), axes, keepdim);
   if (plan.reduced == 0 && plan.outer * plan.inner > 0)
-    throw ValueError(cat("[", op, "] has no elements to choose from in shape ", t.shape()));
+    throw ValueError(cat("[", name, "] has no elements to choose from in shape ", t.shape()));
   Tensor y = detail::dispatch_compute(inner, [&]<class T>() {
                return detail::reduce_lines<T, T>(plan, [wins](Line<T> line) {
                  T best = line[0];
@@ -99,20 +103,25 @@ Tensor extreme(const char* op, const Tensor& t, const Axes& axes, bool keepdim, 
                  return best;
                });
              }).to(t.dtype());
-  if (!needs_grad({t})) return y;
-  return with_grad(y, {t}, [x = Saved(t), best = Saved(y), keep = plan.keep, axes](const Tensor& dy) {
-    const Tensor hit = eq(x(), best().reshape(keep)).to(dy.dtype());
-    return GradList{hit / sum(hit, axes, true) * dy.reshape(keep)};
+  return op.with_grad(y, {t}, [&] {
+    return [x = Saved(t), best = Saved(y), keep = plan.keep, axes](const Tensor& dy) {
+      const Tensor hit = eq(x(), best().reshape(keep)).to(dy.dtype());
+      return GradList{hit / sum(hit, axes, true) * dy.reshape(keep)};
+    };
   });
 }
 
 template <class F>
-Tensor arg_extreme(const char* op, const Tensor& t, std::int64_t axis, bool keepdim, F wins) {
+Tensor arg_extreme(const OpRow& row, const Tensor& t, std::int64_t axis, bool keepdim, F wins) {
+  const Op op(row, [=](Arguments& a) {
+    a.set("dim", axis);
+    a.set("keepdim", keepdim);
+  });
   const Dtype inner = detail::compute_dtype(t.dtype());
   NoGrad guard;
-  const Reduction plan = arrange(op, t.to(inner), {axis}, keepdim);
-  if (plan.reduced == 0) throw ValueError(cat("[", op, "] axis ", axis, " of ", t.shape(), " is empty"));
-  return detail::dispatch_compute(inner, [&]<class T>() {
+  const Reduction plan = arrange(row.name.data(), t.to(inner), {axis}, keepdim);
+  if (plan.reduced == 0) throw ValueError(cat("[", row.name, "] axis ", axis, " of ", t.shape(), " is empty"));
+  Tensor y = detail::dispatch_compute(inner, [&]<class T>() {
     return detail::reduce_lines<T, std::int64_t>(plan, [wins](Line<T> line) {
       std::int64_t best = 0;
       for (std::int64_t i = 0; i < line.count; ++i) {
@@ -122,70 +131,117 @@ Tensor arg_extreme(const char* op, const Tensor& t, std::int64_t axis, bool keep
       return best;
     });
   });
+  return op.result(std::move(y), {t});
 }
 
 template <class F>
-Tensor truth(const char* op, const Tensor& t, const Axes& axes, bool keepdim, F f) {
-  const Reduction plan = arrange(op, t.to(Dtype::boolean), axes, keepdim);
-  return detail::reduce_lines<bool, bool>(plan, f);
+Tensor truth(const OpRow& row, const Tensor& t, const Axes& axes, bool keepdim, F f) {
+  const Op op(row, Over{axes, keepdim});
+  const Reduction plan = arrange(row.name.data(), t.to(Dtype::boolean), axes, keepdim);
+  return op.result(detail::reduce_lines<bool, bool>(plan, f), {t});
 }
+
+/// Sum of integers, which wraps around as torch's does.
+Tensor integer_sum(const Tensor& t, const Axes& axes, bool keepdim) {
+  const Reduction plan = arrange("sum", t.to(Dtype::i64), axes, keepdim);
+  return detail::reduce_lines<std::int64_t, std::int64_t>(plan, [](Line<std::int64_t> line) {
+    std::uint64_t total = 0;
+    for (std::int64_t i = 0; i < line.count; ++i) total += static_cast<std::uint64_t>(line[i]);
+    return static_cast<std::int64_t>(total);
+  });
+}
+
+constexpr AttributeRow kVar[] = {{"dim", AttributeKind::integers, Absent{}},
+                                 {"correction", AttributeKind::integer, std::int64_t{1}},
+                                 {"keepdim", AttributeKind::boolean, false}};
+constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer, std::int64_t{-1}},
+                                  {"keepdim", AttributeKind::boolean, false}};
+
+/// f(t, axes, keepdim) as `call`.
+template <Tensor (*f)(const Tensor&, const Axes&, bool)>
+constexpr auto kOver =
+    [](rows::In in, rows::With a) { return TensorList{f(in[0], rows::axes(a), rows::flag(a, "keepdim"))}; };
+template <Tensor (*f)(const Tensor&, std::int64_t, bool)>
+constexpr auto kAlong =
+    [](rows::In in, rows::With a) { return TensorList{f(in[0], a.integer("dim"), rows::flag(a, "keepdim"))}; };
+TensorList var_from(rows::In in, rows::With a) {
+  return {var(in[0], rows::axes(a), a.integer("correction"), rows::flag(a, "keepdim"))};
+}
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpFlags kLinear = OpFlags::differentiable | OpFlags::zero_to_zero;
+constexpr OpRow kSumRow = rows::row("sum", "torch.sum", "ReduceSum", 1, 1, rows::kOverAxes, kLinear, kOver<sum>);
+constexpr OpRow kMeanRow = rows::row("mean", "torch.mean", "ReduceMean", 1, 1, rows::kOverAxes, kLinear, kOver<mean>);
+constexpr OpRow kVarRow = rows::row("var", "torch.var", "", 1, 1, kVar, kLinear, var_from);
+constexpr OpRow kMaxRow = rows::row("max", "torch.amax", "ReduceMax", 1, 1, rows::kOverAxes, kLinear, kOver<max>);
+constexpr OpRow kMinRow = rows::row("min", "torch.amin", "ReduceMin", 1, 1, rows::kOverAxes, kLinear, kOver<min>);
+constexpr OpRow kArgmaxRow = rows::row("argmax", "torch.argmax", "ArgMax", 1, 1, kAxis, OpFlags::none, kAlong<argmax>);
+constexpr OpRow kArgminRow = rows::row("argmin", "torch.argmin", "ArgMin", 1, 1, kAxis, OpFlags::none, kAlong<argmin>);
+constexpr OpRow kAnyRow = rows::row("any", "torch.any", "", 1, 1, rows::kOverAxes, OpFlags::zero_to_zero, kOver<any>);
+constexpr OpRow kAllRow = rows::row("all", "torch.all", "", 1, 1, rows::kOverAxes, OpFlags::none, kOver<all>);
 
 }  // namespace
 
+rows::Rows rows::reduce() {
+  static constexpr const OpRow* kRows[] = {&kSumRow,    &kMeanRow,   &kVarRow, &kMaxRow, &kMinRow,
+                                           &kArgmaxRow, &kArgminRow, &kAnyRow, &kAllRow};
+  return kRows;
+}
+
 Tensor sum(const Tensor& t, const Axes& axes, bool keepdim) {
-  if (!is_floating(t.dtype())) {
-    const Reduction plan = arrange("sum", t.to(Dtype::i64), axes, keepdim);
-    return detail::reduce_lines<std::int64_t, std::int64_t>(plan, [](Line<std::int64_t> line) {
-      std::uint64_t total = 0;  // wraps, as torch does
-      for (std::int64_t i = 0; i < line.count; ++i) total += static_cast<std::uint64_t>(line[i]);
-      return static_cast<std::int64_t>(total);
-    });
-  }
+  const Op op(kSumRow, Over{axes, keepdim});
+  if (!is_floating(t.dtype())) return op.result(integer_sum(t, axes, keepdim), {t});
   const Dtype inner = detail::compute_dtype(t.dtype());
   const Reduction plan = arrange("sum", t.to(inner), axes, keepdim);
   Tensor y = detail::dispatch_float(inner, [&]<class T>() { return float_sum<T>(plan); });
-  return with_grad(y.to(t.dtype()), {t}, [keep = plan.keep, shape = t.shape()](const Tensor& dy) {
-    return GradList{expand(dy.reshape(keep), shape)};
+  return op.with_grad(y.to(t.dtype()), {t}, [&] {
+    return
+        [keep = plan.keep, shape = t.shape()](const Tensor& dy) { return GradList{expand(dy.reshape(keep), shape)}; };
   });
 }
 
 Tensor mean(const Tensor& t, const Axes& axes, bool keepdim) {
+  const Op op(kMeanRow, Over{axes, keepdim});
   need_floating("mean", t);
   const Tensor total = sum(t, axes, keepdim);
   const double n = total.numel() == 0 ? 1 : static_cast<double>(t.numel()) / static_cast<double>(total.numel());
-  return total / n;
+  return op.result(total / n, {t});
 }
 
 Tensor var(const Tensor& t, const Axes& axes, std::int64_t correction, bool keepdim) {
+  const Op op(kVarRow, [&](Arguments& a) {
+    Over{axes, keepdim}(a);
+    a.set("correction", correction);
+  });
   need_floating("var", t);
   const Tensor centred = t - mean(t, axes, true);
   const Tensor squares = sum(centred * centred, axes, keepdim);
   const double n = squares.numel() == 0 ? 1 : static_cast<double>(t.numel()) / static_cast<double>(squares.numel());
-  return squares / (n - static_cast<double>(correction));
+  return op.result(squares / (n - static_cast<double>(correction)), {t});
 }
 
 Tensor max(const Tensor& t, const Axes& axes, bool keepdim) {
-  return extreme("max", t, axes, keepdim, [](auto a, auto b) { return a > b; });
+  return extreme(kMaxRow, t, axes, keepdim, [](auto a, auto b) { return a > b; });
 }
 Tensor min(const Tensor& t, const Axes& axes, bool keepdim) {
-  return extreme("min", t, axes, keepdim, [](auto a, auto b) { return a < b; });
+  return extreme(kMinRow, t, axes, keepdim, [](auto a, auto b) { return a < b; });
 }
 Tensor argmax(const Tensor& t, std::int64_t axis, bool keepdim) {
-  return arg_extreme("argmax", t, axis, keepdim, [](auto a, auto b) { return a > b; });
+  return arg_extreme(kArgmaxRow, t, axis, keepdim, [](auto a, auto b) { return a > b; });
 }
 Tensor argmin(const Tensor& t, std::int64_t axis, bool keepdim) {
-  return arg_extreme("argmin", t, axis, keepdim, [](auto a, auto b) { return a < b; });
+  return arg_extreme(kArgminRow, t, axis, keepdim, [](auto a, auto b) { return a < b; });
 }
 
 Tensor any(const Tensor& t, const Axes& axes, bool keepdim) {
-  return truth("any", t, axes, keepdim, [](Line<bool> line) {
+  return truth(kAnyRow, t, axes, keepdim, [](Line<bool> line) {
     for (std::int64_t i = 0; i < line.count; ++i)
       if (line[i]) return true;
     return false;
   });
 }
 Tensor all(const Tensor& t, const Axes& axes, bool keepdim) {
-  return truth("all", t, axes, keepdim, [](Line<bool> line) {
+  return truth(kAllRow, t, axes, keepdim, [](Line<bool> line) {
     for (std::int64_t i = 0; i < line.count; ++i)
       if (!line[i]) return false;
     return true;

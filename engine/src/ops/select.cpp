@@ -1,11 +1,13 @@
 #include "coppice/engine/ops/select.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 #include "select/select.h"
 
 namespace coppice {
@@ -90,25 +92,76 @@ std::vector<std::int64_t> ordered(const T* line, std::int64_t n, std::int64_t k,
   return order;
 }
 
+constexpr std::array<std::string_view, 2> kTies{"lowest_index", "pytorch"};
+
+TieRule ties_from(rows::With a) {
+  if (!a.has("ties")) return default_tie_rule();
+  const std::string name = a.text("ties", "");
+  const auto found = std::ranges::find(kTies, name);
+  if (found == kTies.end()) throw ValueError(cat("[topk] ties must be 'lowest_index' or 'pytorch'; got '", name, "'"));
+  return static_cast<TieRule>(found - kTies.begin());
+}
+
+constexpr AttributeRow kTopk[] = {{"k", AttributeKind::integer},
+                                  {"dim", AttributeKind::integer, std::int64_t{-1}},
+                                  {"largest", AttributeKind::boolean, true},
+                                  {"ties", AttributeKind::text, Absent{}}};
+constexpr AttributeRow kKthvalue[] = {{"k", AttributeKind::integer}, {"dim", AttributeKind::integer, std::int64_t{-1}}};
+constexpr AttributeRow kSort[] = {{"dim", AttributeKind::integer, std::int64_t{-1}},
+                                  {"descending", AttributeKind::boolean, false}};
+TensorList listed(const Selected& s) { return {s.values, s.indices}; }
+TensorList topk_from(rows::In in, rows::With a) {
+  return listed(topk(in[0], a.integer("k"), a.integer("dim"), rows::flag(a, "largest"), ties_from(a)));
+}
+TensorList kthvalue_from(rows::In in, rows::With a) {
+  return listed(kthvalue(in[0], a.integer("k"), a.integer("dim")));
+}
+TensorList sort_from(rows::In in, rows::With a) {
+  return listed(sort(in[0], a.integer("dim"), rows::flag(a, "descending")));
+}
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Results: values, indices.
+constexpr OpRow kTopkRow = rows::row("topk", "torch.topk", "TopK", 1, 1, kTopk, OpFlags::none, topk_from);
+constexpr OpRow kKthvalueRow =
+    rows::row("kthvalue", "torch.kthvalue", "", 1, 1, kKthvalue, OpFlags::none, kthvalue_from);
+constexpr OpRow kSortRow = rows::row("sort", "torch.sort", "", 1, 1, kSort, OpFlags::none, sort_from);
+
 }  // namespace
 
+rows::Rows rows::select() {
+  static constexpr const OpRow* kRows[] = {&kTopkRow, &kKthvalueRow, &kSortRow};
+  return kRows;
+}
+
 Selected topk(const Tensor& t, std::int64_t k, std::int64_t axis, bool largest, TieRule ties) {
+  const Op op(kTopkRow, [=](Arguments& a) {
+    a.set("k", k);
+    a.set("dim", axis);
+    a.set("largest", largest);
+    a.set("ties", std::string(kTies[static_cast<std::size_t>(ties)]));
+  });
   const Lines lines("topk", t, axis);
   if (k < 0 || k > lines.size)
     throw ValueError(cat("[topk] k must be in 0..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
-  return choose(lines, k, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+  const Selected best = choose(lines, k, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
     if (ties == TieRule::lowest_index) return ordered(line, lines.size, k, largest);
     const selection::Scores scores{line, dtype_of<T>, lines.size};
     return selection::pytorch_topk({&scores, 1}, k, {.magnitude = false, .largest = largest});
   });
+  op.results({best.values, best.indices}, {t});
+  return best;
 }
 
 Selected kthvalue(const Tensor& t, std::int64_t k, std::int64_t axis) {
+  const Op op(kKthvalueRow, [=](Arguments& a) {
+    a.set("k", k);
+    a.set("dim", axis);
+  });
   const Lines lines("kthvalue", t, axis);
   if (k < 1 || k > lines.size)
     throw ValueError(
         cat("[kthvalue] k must be in 1..", lines.size, " for axis ", axis, " of ", t.shape(), "; got ", k));
-  const Selected all = choose(lines, 1, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+  Selected found = choose(lines, 1, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
     std::vector<std::int64_t> order(static_cast<std::size_t>(lines.size));
     std::iota(order.begin(), order.end(), 0);
     std::ranges::nth_element(order, order.begin() + (k - 1), [=](std::int64_t a, std::int64_t b) {
@@ -116,15 +169,22 @@ Selected kthvalue(const Tensor& t, std::int64_t k, std::int64_t axis) {
     });
     return std::vector<std::int64_t>{order[static_cast<std::size_t>(k - 1)]};
   });
-  if (t.dim() == 0) return all;
-  return {select(all.values, lines.axis, 0), select(all.indices, lines.axis, 0)};
+  if (t.dim() > 0) found = {select(found.values, lines.axis, 0), select(found.indices, lines.axis, 0)};
+  op.results({found.values, found.indices}, {t});
+  return found;
 }
 
 Selected sort(const Tensor& t, std::int64_t axis, bool descending) {
+  const Op op(kSortRow, [=](Arguments& a) {
+    a.set("dim", axis);
+    a.set("descending", descending);
+  });
   const Lines lines("sort", t, axis);
-  return choose(lines, lines.size, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
+  const Selected all = choose(lines, lines.size, t.dtype(), [&]<class T>(const T* line, std::int64_t) {
     return ordered(line, lines.size, lines.size, descending);
   });
+  op.results({all.values, all.indices}, {t});
+  return all;
 }
 
 TensorList select_masks(const TensorList& scores, const MaskRequest& request, const TensorList& eligible,

@@ -1,5 +1,7 @@
 #include "coppice/engine/ops/softmax.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "coppice/engine/autograd.h"
@@ -8,6 +10,7 @@
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "ops/map.h"
+#include "ops/op_rows.h"
 
 namespace coppice {
 namespace {
@@ -53,23 +56,107 @@ Tensor reduced(const Tensor& values, Reduction reduction) {
   return values.numel() == 0 ? sum(values) / 0.0 : mean(values);
 }
 
+constexpr std::array<std::string_view, 3> kReductions{"none", "mean", "sum"};
+std::string name_of(Reduction reduction) { return std::string(kReductions[static_cast<std::size_t>(reduction)]); }
+
+Reduction reduction_from(rows::With a) {
+  const std::string name = a.text("reduction", "");
+  const auto found = std::ranges::find(kReductions, name);
+  if (found == kReductions.end())
+    throw ValueError(cat("[call_op] reduction must be 'none', 'mean' or 'sum'; got '", name, "'"));
+  return static_cast<Reduction>(found - kReductions.begin());
+}
+
+constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer, std::int64_t{-1}}};
+constexpr AttributeRow kReduced[] = {{"reduction", AttributeKind::text, "mean"}};
+
+/// f(x, axis) as `call`.
+template <Tensor (*f)(const Tensor&, std::int64_t)>
+constexpr auto kAlong = [](rows::In in, rows::With a) { return TensorList{f(in[0], a.integer("dim"))}; };
+/// f(x, target, reduction) as `call`.
+template <Tensor (*f)(const Tensor&, const Tensor&, Reduction)>
+constexpr auto kLoss = [](rows::In in, rows::With a) { return TensorList{f(in[0], in[1], reduction_from(a))}; };
+
+// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+constexpr OpFlags kSmooth = OpFlags::differentiable;
+constexpr OpRow kSoftmaxRow = rows::row("softmax", "torch.softmax|torch.nn.functional.softmax", "Softmax", 1, 1, kAxis,
+                                        kSmooth | OpFlags::elementwise, kAlong<softmax>);
+constexpr OpRow kLogSoftmaxRow =
+    rows::row("log_softmax", "torch.log_softmax|torch.nn.functional.log_softmax", "LogSoftmax", 1, 1, kAxis,
+              kSmooth | OpFlags::elementwise, kAlong<log_softmax>);
+constexpr OpRow kCrossEntropyRow = rows::row("cross_entropy", "torch.nn.functional.cross_entropy",
+                                             "SoftmaxCrossEntropyLoss", 2, 2, kReduced, kSmooth, kLoss<cross_entropy>);
+constexpr OpRow kMseLossRow = rows::row("mse_loss", "torch.nn.functional.mse_loss", "", 2, 2, kReduced,
+                                        kSmooth | OpFlags::zero_to_zero, kLoss<mse_loss>);
+
+Tensor checked_labels(const Tensor& logits, const Tensor& target) {
+  if (logits.dim() != 2 || target.shape() != Shape{logits.size(0)})
+    throw ShapeError(cat("[cross_entropy] needs logits: [n, classes] and target: [n]; got ", logits.shape(), " and ",
+                         target.shape()));
+  if (is_floating(target.dtype()) || target.dtype() == Dtype::boolean)
+    throw DtypeError(cat("[cross_entropy] target must hold class indices of an integer type; got ", target.dtype()));
+  Tensor labels = target.to(Dtype::i64);
+  const std::int64_t classes = logits.size(1);
+  const auto wanted = labels.data<std::int64_t>();
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i] < 0 || wanted[i] >= classes)
+      throw IndexError(cat("[cross_entropy] class ", wanted[i], " of sample ", i, " is outside 0..", classes - 1));
+  return labels;
+}
+
+/// -log_p of each sample's label, without gradient.
+Tensor picked_losses(const Tensor& log_p, const Tensor& labels) {
+  Tensor picked = Tensor::empty(labels.shape(), log_p.dtype());
+  const auto wanted = labels.data<std::int64_t>();
+  const auto classes = static_cast<std::size_t>(log_p.size(1));
+  dispatch(log_p.dtype(), [&]<class T>() {
+    const auto from = log_p.data<T>();
+    const auto to = picked.mutable_data<T>();
+    for (std::size_t i = 0; i < to.size(); ++i)
+      to[i] = convert<T>(-convert<double>(from[i * classes + static_cast<std::size_t>(wanted[i])]));
+  });
+  return picked;
+}
+
+/// Its gradient: -dy at the labels, and 0 elsewhere.
+Tensor at_labels(const Tensor& dy, const Tensor& labels, const Shape& shape) {
+  Tensor dx = zeros(shape, dy.dtype());
+  const auto index = labels.data<std::int64_t>();
+  dispatch(dy.dtype(), [&]<class T>() {
+    const auto to = dx.mutable_data<T>();
+    const auto g = dy.data<T>();
+    for (std::size_t i = 0; i < g.size(); ++i)
+      to[i * static_cast<std::size_t>(shape[1]) + static_cast<std::size_t>(index[i])] =
+          convert<T>(-convert<double>(g[i]));
+  });
+  return dx;
+}
+
 }  // namespace
 
+rows::Rows rows::softmax() {
+  static constexpr const OpRow* kRows[] = {&kSoftmaxRow, &kLogSoftmaxRow, &kCrossEntropyRow, &kMseLossRow};
+  return kRows;
+}
+
 Tensor softmax(const Tensor& x, std::int64_t axis) {
+  const Op op(kSoftmaxRow, [axis](Arguments& a) { a.set("dim", axis); });
   Tensor y = along("softmax", x, axis, []<class T>(const T* p, T* q, std::int64_t count, std::int64_t stride) {
     const T m = maximum_of(p, count, stride);
     T total = 0;
     for (std::int64_t i = 0; i < count; ++i) total += q[i * stride] = std::exp(p[i * stride] - m);
     for (std::int64_t i = 0; i < count; ++i) q[i * stride] /= total;
   });
-  if (!needs_grad({x})) return y;
-  return with_grad(y, {x}, [s = Saved(y), axis](const Tensor& dy) {
-    const Tensor weighted = dy * s();
-    return GradList{weighted - s() * sum(weighted, {axis}, true)};  // s (dy - Σ dy s)
+  return op.with_grad(y, {x}, [&] {
+    return [s = Saved(y), axis](const Tensor& dy) {
+      const Tensor weighted = dy * s();
+      return GradList{weighted - s() * sum(weighted, {axis}, true)};  // s (dy - Σ dy s)
+    };
   });
 }
 
 Tensor log_softmax(const Tensor& x, std::int64_t axis) {
+  const Op op(kLogSoftmaxRow, [axis](Arguments& a) { a.set("dim", axis); });
   Tensor y = along("log_softmax", x, axis, []<class T>(const T* p, T* q, std::int64_t count, std::int64_t stride) {
     const T m = maximum_of(p, count, stride);
     T total = 0;
@@ -77,52 +164,31 @@ Tensor log_softmax(const Tensor& x, std::int64_t axis) {
     const T shift = m + std::log(total);
     for (std::int64_t i = 0; i < count; ++i) q[i * stride] = p[i * stride] - shift;
   });
-  if (!needs_grad({x})) return y;
-  return with_grad(y, {x},
-                   [s = Saved(y), axis](const Tensor& dy) { return GradList{dy - exp(s()) * sum(dy, {axis}, true)}; });
+  return op.with_grad(y, {x}, [&] {
+    return [s = Saved(y), axis](const Tensor& dy) { return GradList{dy - exp(s()) * sum(dy, {axis}, true)}; };
+  });
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduction) {
-  if (logits.dim() != 2 || target.shape() != Shape{logits.size(0)})
-    throw ShapeError(cat("[cross_entropy] needs logits: [n, classes] and target: [n]; got ", logits.shape(), " and ",
-                         target.shape()));
-  if (is_floating(target.dtype()) || target.dtype() == Dtype::boolean)
-    throw DtypeError(cat("[cross_entropy] target must hold class indices of an integer type; got ", target.dtype()));
-  const Tensor labels = target.to(Dtype::i64);
-  const std::int64_t classes = logits.size(1);
-  const auto wanted = labels.data<std::int64_t>();
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i] < 0 || wanted[i] >= classes)
-      throw IndexError(cat("[cross_entropy] class ", wanted[i], " of sample ", i, " is outside 0..", classes - 1));
+  const Op op(kCrossEntropyRow, [reduction](Arguments& a) { a.set("reduction", name_of(reduction)); });
+  const Tensor labels = checked_labels(logits, target);
   const Tensor log_p = log_softmax(logits, 1);
-  Tensor picked = Tensor::empty(target.shape(), log_p.dtype());
-  dispatch(log_p.dtype(), [&]<class T>() {
-    const auto from = log_p.data<T>();
-    const auto to = picked.mutable_data<T>();
-    for (std::size_t i = 0; i < to.size(); ++i)
-      to[i] = convert<T>(
-          -convert<double>(from[i * static_cast<std::size_t>(classes) + static_cast<std::size_t>(wanted[i])]));
+  // A gradient that hangs on the picked values alone, below the mean or sum of them.
+  const Op picking(kCrossEntropyRow, [](Arguments& a) { a.set("reduction", name_of(Reduction::none)); });
+  const Tensor picked = picking.with_grad(picked_losses(log_p, labels), {log_p, target}, [&] {
+    return [t = Saved(labels), shape = logits.shape()](const Tensor& dy) {
+      return GradList{at_labels(dy, t(), shape), Tensor()};
+    };
   });
-  picked = with_grad(picked, {log_p}, [t = Saved(labels), shape = logits.shape()](const Tensor& dy) {
-    Tensor dx = zeros(shape, dy.dtype());
-    const auto index = t().data<std::int64_t>();
-    dispatch(dy.dtype(), [&]<class T>() {
-      const auto to = dx.mutable_data<T>();
-      const auto g = dy.data<T>();
-      for (std::size_t i = 0; i < g.size(); ++i)
-        to[i * static_cast<std::size_t>(shape[1]) + static_cast<std::size_t>(index[i])] =
-            convert<T>(-convert<double>(g[i]));
-    });
-    return GradList{dx};
-  });
-  return reduced(picked, reduction);
+  return op.result(reduced(picked, reduction), {logits, target});
 }
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
+  const Op op(kMseLossRow, [reduction](Arguments& a) { a.set("reduction", name_of(reduction)); });
   if (input.shape() != target.shape())
     throw ShapeError(cat("[mse_loss] input ", input.shape(), " and target ", target.shape(), " differ"));
   const Tensor d = input - target;
-  return reduced(d * d, reduction);
+  return op.result(reduced(d * d, reduction), {input, target});
 }
 
 }  // namespace coppice

@@ -90,13 +90,6 @@ TEST_SUITE("sparsity/prune/errors") {
     REFUSED(outer, remove(outer, "0.weight"), ValueError);
   }
 
-  TEST_CASE("containers refuse what they cannot do") {
-    const PruningContainer none;
-    CHECK_THROWS_AS((void)none.compute_mask(ones({2}), ones({2})), IndexError);
-    CHECK_THROWS_AS((void)none[0], IndexError);
-    CHECK_THROWS_AS((void)PruningContainer({std::make_shared<L1Unstructured>(1)})[-2], IndexError);
-  }
-
   TEST_CASE("global pruning changes all parameters or none") {
     nn::Linear a(4, 3), b(2, 2, false);
     const auto both = std::vector<Target>{{&a, "weight"}, {&b, "bias"}};
@@ -139,41 +132,6 @@ TEST_SUITE("sparsity/prune/corners") {
     const Tensor mask = Tensor::of({{1, -1, 0, 0}, {1, 1, 1, 1}});
     const Tensor after = combine(LnStructured(1, 2, 0), ones({2, 4}), mask);
     CHECK(after == Tensor::of({{1, -1, 0, 0}, {0, 0, 0, 0}}));
-  }
-
-  TEST_CASE("the default mask is not written to; Identity and structured methods with nothing to do return it") {
-    const Tensor d = ones({2, 4});
-    CHECK(combine(L1Unstructured(3), d, d) != d);
-    CHECK(d == ones({2, 4}));
-    CHECK(prune::IdentityMethod().compute_mask(d, d).is(d));
-    CHECK(LnStructured(0, 2, 0).compute_mask(d, d).is(d));
-    CHECK(RandomStructured(0, 0).compute_mask(d, d).is(d));
-  }
-
-  TEST_CASE("random structured pruning takes exactly the amount, or what PyTorch takes with its tie rule") {
-    const Tensor t = ones({4096, 1});
-    manual_seed(1901);
-    CHECK(count_nonzero(RandomStructured(2048, 0).compute_mask(t, t)) == 2048);
-    manual_seed(1901);
-    CHECK(count_nonzero(RandomStructured(2048, 0, TieRule::pytorch).compute_mask(t, t)) == 2047);
-  }
-
-  TEST_CASE("an unregistered method comes back from a file as a record; a registered one computes") {
-    CHECK_THROWS_AS((void)make_method({"Mine", {}})->compute_mask(ones({1}), ones({1})), StateError);
-    CHECK(make_method({"Mine", {}})->type_name() == "Mine");
-    register_method("Mine", [](const nn::Arguments&) { return std::make_shared<L1Unstructured>(1); });
-    CHECK(make_method({"Mine", {}})->compute_mask(ones({1}), ones({1})) == zeros({1}));
-  }
-
-  TEST_CASE("the weight follows its original, and a clone is independent") {
-    nn::Linear m(4, 2);
-    l1_unstructured(m, "weight", 3);
-    const nn::ModulePtr copy = m.clone();
-    NoGrad guard;
-    m.tensor("weight_orig").fill_(2);
-    CHECK(m.tensor("weight") == m.tensor("weight_mask") * 2.0);
-    CHECK(copy->tensor("weight") != m.tensor("weight"));
-    CHECK(method_of(*copy, "weight")->type_name() == "L1Unstructured");
   }
 
   TEST_CASE(

@@ -23,16 +23,18 @@ namespace coppice {
 [[nodiscard]] Tensor pow(const Tensor& base, const Tensor& exponent);
 
 [[nodiscard]] Tensor add(const Tensor& a, double b);
+[[nodiscard]] Tensor sub(const Tensor& a, double b);
 [[nodiscard]] Tensor mul(const Tensor& a, double b);
+[[nodiscard]] Tensor div(const Tensor& a, double b);  ///< a times 1 / b, so the last bit may differ from div of tensors
 
 [[nodiscard]] inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 [[nodiscard]] inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 [[nodiscard]] inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 [[nodiscard]] inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 [[nodiscard]] inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
-[[nodiscard]] inline Tensor operator-(const Tensor& a, double b) { return add(a, -b); }
+[[nodiscard]] inline Tensor operator-(const Tensor& a, double b) { return sub(a, b); }
 [[nodiscard]] inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
-[[nodiscard]] inline Tensor operator/(const Tensor& a, double b) { return mul(a, 1 / b); }
+[[nodiscard]] inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 [[nodiscard]] inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
 
 [[nodiscard]] Tensor neg(const Tensor& x);
