@@ -73,7 +73,7 @@ TEST_SUITE("engine/op") {
     CHECK_THROWS_AS((void)matmul(x, Tensor::of({1, 2, 3})), ShapeError);
     CHECK_THROWS_AS((void)mean(x.to(Dtype::i64)), DtypeError);
     (void)(x - 1.0);
-    CHECK(ear.names() == "select var to add");
+    CHECK(ear.names() == "select var to sub");
   }
 
   TEST_CASE("attributes are those of the call, under PyTorch's names") {
