@@ -67,7 +67,7 @@ int run(const App& app, const Options& o) {
   Table table{{"layer", "type", "zeros", "chosen"}, {}};
   for (const auto& d : packed.decisions) {
     const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
-    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), std::string(name_of(d.chosen))});
+    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), to_string(d.chosen)});
   }
   print(table.text());
   for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));

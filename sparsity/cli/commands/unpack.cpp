@@ -21,7 +21,7 @@ std::vector<Row> packed_layers(const nn::Module& model) {
   for (const auto& [path, module] : model.named_modules())
     if (const auto* layer = dynamic_cast<const nn::PackedLayer*>(module))
       rows.push_back({path, std::string(layer->type_name()), std::string(layer->dense_type()),
-                      std::string(name_of(layer->weight().format()))});
+                      to_string(layer->weight().format())});
   return rows;
 }
 
