@@ -43,7 +43,8 @@ concept FormatName = std::convertible_to<const T&, std::string_view> && !std::sa
 ///   subnormal numbers become zero, since they would slow every product down. LimitError beyond what its offsets count.
 /// * check: a FormatError names the member, the rule and the found value of whatever a kernel could not take, or could
 ///   take in two ways. What comes from outside passes it before a kernel sees it; what pack makes always passes.
-/// * unpack: float32 [rows, cols] again, bit for bit but for zeros and subnormal numbers.
+/// * unpack: float32 [rows, cols] again; bit for bit, but for zeros and subnormal numbers, where the element type is
+///   float32.
 /// * linear, multiply: y = x wT + b over all threads, y = w x + b on the calling one. Bits do not depend on the number
 ///   of threads.
 /// * Its name stands in files, and is never given to another format. A format that is renamed is still read by its old
