@@ -14,22 +14,18 @@ using namespace coppice;
 
 namespace {
 
-/// A matrix of which whole blocks of `height` rows are zero: what a pruner makes for that format.
-Tensor blocky(std::int64_t rows, std::int64_t cols, std::int64_t height, double sparsity, Generator& g) {
+/// A matrix of which whole blocks are zero: what a pruner makes for a format of such blocks.
+Tensor blocky(std::int64_t rows, std::int64_t cols, PackedBlock block, double sparsity, Generator& g) {
   Tensor w = Tensor::empty(Shape{rows, cols});
   const auto data = w.mutable_data<float>();
   g.uniform(data, -1, 1);
   std::vector<float> keep(static_cast<std::size_t>(cols));
   for (std::int64_t r = 0; r < rows; ++r) {
-    if (r % height == 0) g.bernoulli(std::span(keep), 1 - sparsity);
+    if (r % block.rows == 0) g.bernoulli(std::span(keep), 1 - sparsity);
     for (std::int64_t c = 0; c < cols; ++c)
-      data[static_cast<std::size_t>(r * cols + c)] *= keep[static_cast<std::size_t>(c)];
+      data[static_cast<std::size_t>(r * cols + c)] *= keep[static_cast<std::size_t>(c / block.cols * block.cols)];
   }
   return w;
-}
-
-std::int64_t height_of(PackedFormat f) {
-  return f == PackedFormat::block4 ? 4 : f == PackedFormat::block8 ? 8 : f == PackedFormat::block16 ? 16 : 1;
 }
 
 void table(std::int64_t rows, std::int64_t cols, std::int64_t batch, double roof) {
@@ -47,7 +43,7 @@ void table(std::int64_t rows, std::int64_t cols, std::int64_t batch, double roof
     std::vector<PackedMatrix> matrices;
     std::vector<std::function<void()>> runs;
     for (const PackedFormat f : all_packed_formats())
-      matrices.push_back(PackedMatrix::pack(blocky(rows, cols, height_of(f), sparsity, g), f));
+      matrices.push_back(PackedMatrix::pack(blocky(rows, cols, f.block(), sparsity, g), f));
     for (const PackedMatrix& m : matrices) runs.push_back([&] { (void)m.linear(x, bias); });
     const auto times = bench::measure(runs);
     std::printf("%-9.2f", sparsity);

@@ -1,7 +1,9 @@
 #pragma once
 /// Matrices for the tests of packed formats.
 
+#include <algorithm>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "coppice/engine/random.h"
@@ -29,8 +31,12 @@ inline Tensor sparse_matrix(std::int64_t rows, std::int64_t cols, double density
   return w;
 }
 
-/// Formats that list columns.
-inline constexpr PackedFormat kBlocky[] = {PackedFormat::csr, PackedFormat::block4, PackedFormat::block8,
-                                           PackedFormat::block16};
+/// Formats with a member of this name.
+inline std::vector<PackedFormat> formats_with(std::string_view member) {
+  std::vector<PackedFormat> out;
+  for (const PackedFormat f : all_packed_formats())
+    if (std::ranges::count(f.layout().members, member) != 0) out.push_back(f);
+  return out;
+}
 
 }  // namespace coppice::test

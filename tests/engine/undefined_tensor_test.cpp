@@ -98,18 +98,18 @@ const std::vector<Use> kOperations{
      }},
     {"select_masks_", [](Tensor t) { select_masks_({t}, {kPair}, {.count = 1}); }},
     {"zero_selected_", [](Tensor t) { zero_selected_({t}, {.count = 1}); }},
-    {"PackedMatrix::pack", [](Tensor t) { (void)PackedMatrix::pack(t, PackedFormat::csr); }},
+    {"PackedMatrix::pack", [](Tensor t) { (void)PackedMatrix::pack(t, "csr"); }},
     {"PackedMatrix::linear",
      [](Tensor t) {
-       (void)PackedMatrix::pack(ones({2, 2}), PackedFormat::csr).linear(t, Tensor());
+       (void)PackedMatrix::pack(ones({2, 2}), "csr").linear(t, Tensor());
      }},
     {"linear of a packed matrix",
      [](Tensor t) {
-       (void)linear(t, PackedMatrix::pack(ones({2, 2}), PackedFormat::csr));
+       (void)linear(t, PackedMatrix::pack(ones({2, 2}), "csr"));
      }},
     {"conv2d of a packed matrix",
      [](Tensor t) {
-       (void)conv2d(t, PackedMatrix::pack(ones({2, 2}), PackedFormat::csr), Tensor(), {1, 1}, {});
+       (void)conv2d(t, PackedMatrix::pack(ones({2, 2}), "csr"), Tensor(), {1, 1}, {});
      }},
 };
 

@@ -52,8 +52,7 @@ nn::ModulePtr network() {
       {"type": "Dropout", "args": {"p": 0.5}},
       {"type": "Linear", "args": {"in_features": 32, "out_features": 10}}]})");
   nn::set_mask(*model->find_module("5"), "weight", ge(rand({32, 128}), full({1}, 0.5)).to(Dtype::f32));
-  model->add_module(
-      "7", nn::PackedLinear::from_dense(model->find_module("7")->tensor("weight"), ones({10}), PackedFormat::block4));
+  model->add_module("7", nn::PackedLinear::from_dense(model->find_module("7")->tensor("weight"), ones({10}), "block4"));
   model->eval();
   return model;
 }

@@ -139,7 +139,7 @@ TEST_SUITE("nn/child") {
   TEST_CASE("what is put in the child's place is called; typed access says what stands there") {
     Net net;
     set_all(net, 1);
-    net.add_module("fc1", PackedLinear::from_dense(Tensor::of({{2, 0}, {0, 2}, {0, 0}}), {}, PackedFormat::csr));
+    net.add_module("fc1", PackedLinear::from_dense(Tensor::of({{2, 0}, {0, 2}, {0, 0}}), {}, "csr"));
     CHECK(net(kX).item() == 4);
     CHECK_THROWS_WITH_AS((void)net.fc1->in_features(), doctest::Contains("'fc1' is a PackedLinear, not a Linear"),
                          TypeError);
@@ -177,7 +177,7 @@ TEST_SUITE("nn/child") {
     CHECK(other(kX).item() == 9);
     attach_mask(*other.fc1.module(), "weight", Tensor::of({{1, 1}, {0, 0}, {0, 0}}));
     CHECK(other(kX).item() == 5);
-    net.add_module("fc1", PackedLinear::from_dense(ones({3, 2}), ones({3}), PackedFormat::bitmask));
+    net.add_module("fc1", PackedLinear::from_dense(ones({3, 2}), ones({3}), "bitmask"));
     save_model(net, dir / "packed.safetensors");
     const ModulePtr packed = load_model(dir / "packed.safetensors");
     CHECK((*packed)(kX).item() == 9);

@@ -58,9 +58,8 @@ inline std::vector<Layer> every_layer() {
       {"CrossEntropyLoss", std::make_shared<CrossEntropyLoss>(Reduction::sum)},
       {"MSELoss", std::make_shared<MSELoss>(Reduction::none)},
   };
-  for (const PackedFormat format : all_packed_formats()) {
-    if (format == PackedFormat::dense) continue;
-    const std::string word(name_of(format));
+  for (const PackedFormat format : packing_formats()) {
+    const std::string word(format.name());
     all.push_back({"PackedLinear " + word, PackedLinear::from_dense(sparse, bias, format)});
     all.push_back(
         {"PackedConv2d " + word, PackedConv2d::from_dense(image, {}, {.stride = {1, 2}, .padding = {1}}, format)});

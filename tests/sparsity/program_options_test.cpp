@@ -134,7 +134,7 @@ TEST_SUITE("sparsity/cli/options") {
       CHECK(dir.size() == 1);
     };
     const auto packed = [](std::int64_t out, std::int64_t in) {
-      return nn::PackedLinear::from_dense(nn::Linear(in, out).tensor("weight"), Tensor(), PackedFormat::csr);
+      return nn::PackedLinear::from_dense(nn::Linear(in, out).tensor("weight"), Tensor(), "csr");
     };
     check_refused(nn::Sequential{std::make_shared<nn::Linear>(64, 20), std::make_shared<nn::ReLU>(), packed(10, 20)});
     check_refused(*packed(10, 64));

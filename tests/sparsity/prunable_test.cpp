@@ -34,7 +34,7 @@ TEST_SUITE("sparsity/prunable") {
     const Tensor mask = Tensor::of({{1, 0, 0, 1}, {1, 1, 1, 1}});
     nn::set_mask(*masked, "weight", mask);
     nn::parametrize::register_parametrization(*prepared, "weight", std::make_shared<nn::FakeSparsity>(mask));
-    const auto packed = nn::PackedLinear::from_dense(mask, Tensor(), PackedFormat::csr);
+    const auto packed = nn::PackedLinear::from_dense(mask, Tensor(), "csr");
     const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
         plain, masked, prepared, packed, std::make_shared<nn::LayerNorm>(std::vector<std::int64_t>{2})});
     const WeightCount count = count_weights(*model);

@@ -1,11 +1,16 @@
-// csr and blockR: csr is the case of blocks one row high.
-#include <algorithm>
+#include "blocks.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "block_view.h"
 #include "coppice/engine/error.h"
-#include "formats.h"
 
 namespace coppice::sparse {
 namespace {
+
+constexpr std::string_view kMembers[] = {"row_offsets", "columns", "values"};
+constexpr std::int64_t kShortColumns = 32768;  // up to this many are stored in 16 bits
 
 template <class Index>
 Members pack_with(const Tensor& dense, std::int64_t height) {
@@ -67,12 +72,15 @@ void check_columns(const Tensor& offsets, const Tensor& columns, std::int64_t co
 
 }  // namespace
 
-Members pack_blocks(const Tensor& dense, std::int64_t height) {
-  return dense.size(1) <= kShortColumns ? pack_with<std::int16_t>(dense, height)
-                                        : pack_with<std::int32_t>(dense, height);
+extern constinit const PackedLayout kBlocks{"blocks", kMembers};
+
+Members pack_blocks(const PackedFormatRow& row, const Tensor& dense) {
+  return dense.size(1) <= kShortColumns ? pack_with<std::int16_t>(dense, row.block.rows)
+                                        : pack_with<std::int32_t>(dense, row.block.rows);
 }
 
-Tensor unpack_blocks(const kernels::PackedView& view) {
+Tensor unpack_blocks(const Packed& w) {
+  const kernels::PackedView view = view_blocks(w);
   Tensor dense = Tensor::empty(Shape{view.rows, view.cols});
   const std::span<float> out = dense.mutable_data<float>();
   std::fill(out.begin(), out.end(), 0.0f);
@@ -85,14 +93,15 @@ Tensor unpack_blocks(const kernels::PackedView& view) {
   return dense;
 }
 
-void check_blocks(const Members& members, std::int64_t rows, std::int64_t cols, std::int64_t height) {
-  const std::int64_t groups = rows / height + (rows % height != 0);
+void check_blocks(const Packed& w) {
+  const auto& [row, members, rows, cols] = w;
+  const std::int64_t height = row.block.rows, groups = rows / height + (rows % height != 0);
   const Tensor &offsets = members[0].second, &columns = members[1].second, &values = members[2].second;
   check_member(members[0], Dtype::i32, Shape{groups + 1});
   const bool is_short = columns.dtype() == Dtype::i16 && cols <= kShortColumns;
   const std::int64_t count = columns.dim() == 1 ? columns.size(0) : -1;
   check_member(members[1], is_short ? Dtype::i16 : Dtype::i32, Shape{std::max<std::int64_t>(count, 0)});
-  check_member(members[2], Dtype::f32, height == 1 ? Shape{count} : Shape{count, height});
+  check_member(members[2], row.element, height == 1 ? Shape{count} : Shape{count, height});
   check_offsets(offsets, count);
   if (is_short)
     check_columns<std::int16_t>(offsets, columns, cols);
@@ -107,16 +116,16 @@ void check_blocks(const Members& members, std::int64_t rows, std::int64_t cols, 
         throw FormatError(cat("[PackedMatrix] 'values' of rows beyond the last must be 0; block ", k, " has ", v));
 }
 
-kernels::PackedView view_blocks(const Members& members, std::int64_t rows, std::int64_t cols, std::int64_t height) {
-  const Tensor& columns = members[1].second;
+kernels::PackedView view_blocks(const Packed& w) {
+  const Tensor& columns = w.members[1].second;
   const bool is_short = columns.dtype() == Dtype::i16;
-  return {.rows = rows,
-          .cols = cols,
-          .height = height,
-          .offsets = members[0].second.data<std::int32_t>().data(),
+  return {.rows = w.rows,
+          .cols = w.cols,
+          .height = w.row.block.rows,
+          .offsets = w.members[0].second.data<std::int32_t>().data(),
           .columns16 = is_short ? columns.data<std::int16_t>().data() : nullptr,
           .columns32 = is_short ? nullptr : columns.data<std::int32_t>().data(),
-          .values = members[2].second.data<float>().data()};
+          .values = w.members[2].second.data<float>().data()};
 }
 
 }  // namespace coppice::sparse

@@ -1,90 +1,15 @@
 #include "coppice/engine/sparse/packed_matrix.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "../tensor_impl.h"
+#include "coppice/engine/cpu.h"
 #include "coppice/engine/error.h"
-#include "formats.h"
+#include "coppice/engine/ops/reduce.h"
+#include "format.h"
 
 namespace coppice {
-namespace {
-
-constexpr std::array<PackedFormat, 6> kFormats{PackedFormat::dense,  PackedFormat::csr,    PackedFormat::bitmask,
-                                               PackedFormat::block4, PackedFormat::block8, PackedFormat::block16};
-constexpr std::array<std::string_view, 6> kNames{"dense", "csr", "bitmask", "block4", "block8", "block16"};
-
-constexpr std::array<std::string_view, 1> kDenseMembers{"values"};
-constexpr std::array<std::string_view, 3> kBitmaskMembers{"mask", "row_offsets", "values"};
-constexpr std::array<std::string_view, 3> kBlockMembers{"row_offsets", "columns", "values"};
-
-Tensor flushed(const Tensor& dense) {
-  Tensor out = Tensor::empty(dense.shape());
-  std::ranges::transform(dense.data<float>(), out.mutable_data<float>().begin(),
-                         [](float v) { return sparse::vanishes(v) ? 0.0f : v; });
-  return out;
-}
-
-}  // namespace
-
-namespace sparse {
-
-std::int64_t block_height(PackedFormat format) {
-  switch (format) {
-    case PackedFormat::csr: return 1;
-    case PackedFormat::block4: return 4;
-    case PackedFormat::block8: return 8;
-    case PackedFormat::block16: return 16;
-    default: return 0;
-  }
-}
-
-void check_member(const std::pair<std::string, Tensor>& member, Dtype dtype, const Shape& shape) {
-  const auto& [name, tensor] = member;
-  if (tensor.dtype() != dtype)
-    throw FormatError(cat("[PackedMatrix] '", name, "' must be ", dtype, "; it is ", tensor.dtype()));
-  if (tensor.shape() != shape)
-    throw FormatError(cat("[PackedMatrix] '", name, "' must have shape ", shape, "; it has ", tensor.shape()));
-}
-
-void check_offsets(const Tensor& offsets, std::int64_t count) {
-  const std::span<const std::int32_t> offset = offsets.data<std::int32_t>();
-  if (offset.front() != 0) throw FormatError(cat("[PackedMatrix] 'row_offsets' must start at 0; got ", offset.front()));
-  for (std::size_t i = 1; i < offset.size(); ++i)
-    if (offset[i] < offset[i - 1])
-      throw FormatError(
-          cat("[PackedMatrix] 'row_offsets' must not fall; element ", i, " is ", offset[i], " after ", offset[i - 1]));
-  if (offset.back() != count)
-    throw FormatError(
-        cat("[PackedMatrix] 'row_offsets' must end at ", count, ", the number stored; got ", offset.back()));
-}
-
-void check_count(std::int64_t count) {
-  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-  if (count > most) throw LimitError(cat("[PackedMatrix] a packed matrix holds at most ", most, " values"));
-}
-
-}  // namespace sparse
-
-std::string_view name_of(PackedFormat format) { return kNames[static_cast<std::size_t>(format)]; }
-std::string to_string(PackedFormat format) { return std::string(name_of(format)); }
-
-std::optional<PackedFormat> packed_format_from_name(std::string_view name) {
-  for (const PackedFormat f : kFormats)
-    if (name_of(f) == name) return f;
-  return std::nullopt;
-}
-
-std::span<const PackedFormat> all_packed_formats() { return kFormats; }
-
-std::span<const std::string_view> member_names(PackedFormat format) {
-  switch (format) {
-    case PackedFormat::dense: return kDenseMembers;
-    case PackedFormat::bitmask: return kBitmaskMembers;
-    default: return kBlockMembers;
-  }
-}
 
 PackedMatrix::PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, const Members& members)
     : format_(format), rows_(rows), cols_(cols) {
@@ -101,14 +26,7 @@ PackedMatrix PackedMatrix::pack(const Tensor& dense, PackedFormat format) {
     throw DtypeError(cat("[PackedMatrix::pack] the matrix must be float32; it is ", dense.dtype()));
   if (dense.dim() != 2)
     throw ShapeError(cat("[PackedMatrix::pack] the matrix must have two axes; got shape ", dense.shape()));
-  Members members;
-  if (format == PackedFormat::dense)
-    members = {{"values", flushed(dense)}};
-  else if (format == PackedFormat::bitmask)
-    members = sparse::pack_bitmask(dense);
-  else
-    members = sparse::pack_blocks(dense, sparse::block_height(format));
-  return {format, dense.size(0), dense.size(1), members};
+  return {format, dense.size(0), dense.size(1), format.row().pack(format.row(), dense)};
 }
 
 PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, std::int64_t cols,
@@ -117,7 +35,7 @@ PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, 
   if (rows < 0 || cols < 0 || rows > most || cols > most)
     throw FormatError(cat("[PackedMatrix] rows and columns must be in 0..", most, "; got ", rows, " and ", cols));
   Members ordered;
-  for (const std::string_view name : member_names(format)) {
+  for (const std::string_view name : format.layout().members) {
     const auto is_it = [&](const auto& m) { return m.first == name; };
     const auto found = std::ranges::find_if(members, is_it);
     if (found == members.end() || !found->second.defined())
@@ -128,12 +46,7 @@ PackedMatrix PackedMatrix::from_members(PackedFormat format, std::int64_t rows, 
     if (std::ranges::count(members, name, &Members::value_type::first) != 1 ||
         std::ranges::count(ordered, name, &Members::value_type::first) != 1)
       throw FormatError(cat("[PackedMatrix] format ", format, " has no place for a member '", name, "'"));
-  if (format == PackedFormat::dense)
-    sparse::check_member(ordered[0], Dtype::f32, Shape{rows, cols});
-  else if (format == PackedFormat::bitmask)
-    sparse::check_bitmask(ordered, rows, cols);
-  else
-    sparse::check_blocks(ordered, rows, cols, sparse::block_height(format));
+  format.row().check({format.row(), ordered, rows, cols});
   return {format, rows, cols, ordered};
 }
 
@@ -159,10 +72,6 @@ void PackedMatrix::check_unchanged(const char* op) const {
                            " in format ", format_));
 }
 
-const Tensor& PackedMatrix::member(std::string_view name) const {
-  return std::ranges::find(held_->members, name, &Members::value_type::first)->second;
-}
-
 std::size_t PackedMatrix::nbytes() const {
   std::size_t total = 0;
   for (const auto& [name, tensor] : held_->members) total += tensor.nbytes();
@@ -171,14 +80,41 @@ std::size_t PackedMatrix::nbytes() const {
 
 std::int64_t PackedMatrix::nonzeros() const {
   check_unchanged("nonzeros");
-  return std::ranges::count_if(member("values").data<float>(), [](float v) { return v != 0; });
+  return count_nonzero(std::ranges::find(held_->members, "values", &Members::value_type::first)->second);
 }
 
 Tensor PackedMatrix::unpack() const {
   check_unchanged("unpack");
-  if (format_ == PackedFormat::dense) return member("values").clone();
-  if (format_ == PackedFormat::bitmask) return sparse::unpack_bitmask(held_->members, rows_, cols_);
-  return sparse::unpack_blocks(sparse::view_blocks(held_->members, rows_, cols_, sparse::block_height(format_)));
+  return format_.row().unpack({format_.row(), held_->members, rows_, cols_});
+}
+
+Tensor PackedMatrix::linear(const Tensor& x, const Tensor& bias) const {
+  if (x.dtype() != Dtype::f32 || (bias.defined() && bias.dtype() != Dtype::f32))
+    throw DtypeError(cat("[PackedMatrix::linear] x and bias must be float32; x is ", x.dtype()));
+  if (x.dim() != 2 || x.size(1) != cols_)
+    throw ShapeError(cat("[PackedMatrix::linear] needs x: [batch, ", cols_, "]; got ", x.shape()));
+  if (bias.defined() && bias.shape() != Shape{rows_})
+    throw ShapeError(cat("[PackedMatrix::linear] needs bias: [", rows_, "]; got ", bias.shape()));
+  check_unchanged("linear");
+  Tensor y = Tensor::empty(Shape{x.size(0), rows_});
+  if (y.numel() == 0) return y;
+  const FlushSubnormals flush;
+  format_.row().linear({format_.row(), held_->members, rows_, cols_}, x.data<float>().data(), x.size(0),
+                       bias.defined() ? bias.data<float>().data() : nullptr, y.mutable_data<float>().data());
+  return y;
+}
+
+void PackedMatrix::multiply(std::span<const float> x, std::int64_t n, std::span<float> y,
+                            std::span<const float> bias) const {
+  if (n < 0 || std::ssize(x) != cols_ * n || std::ssize(y) != rows_ * n || (!bias.empty() && std::ssize(bias) != rows_))
+    throw ShapeError(cat("[PackedMatrix::multiply] needs x: [", cols_, ", n], y: [", rows_, ", n], bias: [", rows_,
+                         "] or empty with n = ", n, "; got ", x.size(), ", ", y.size(), " and ", bias.size(),
+                         " elements"));
+  check_unchanged("multiply");
+  if (y.empty()) return;
+  const FlushSubnormals flush;
+  format_.row().multiply({format_.row(), held_->members, rows_, cols_}, x.data(), n,
+                         bias.empty() ? nullptr : bias.data(), y.data());
 }
 
 }  // namespace coppice

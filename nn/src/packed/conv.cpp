@@ -38,7 +38,7 @@ std::shared_ptr<PackedConv2d> PackedConv2d::from_dense(const Tensor& weight, con
   if (weight.dim() != 4) throw ShapeError(cat("[PackedConv2d] weight must be [out, in, kh, kw]; got ", weight.shape()));
   if (options.groups != 1) throw NotSupported(cat("[PackedConv2d] packs one group; got ", options.groups));
   auto layer = std::make_shared<PackedConv2d>(
-      Arguments{{"format", std::string(name_of(format))},
+      Arguments{{"format", to_string(format)},
                 {"in_channels", weight.size(1)},
                 {"out_channels", weight.size(0)},
                 {"kernel_size", std::vector<std::int64_t>{weight.size(2), weight.size(3)}},
@@ -58,7 +58,7 @@ Arguments PackedConv2d::arguments() const {
           {"padding", options_.padding},
           {"dilation", options_.dilation},
           {"bias", find_tensor("bias").defined()},
-          {"format", std::string(name_of(weight().format()))}};
+          {"format", to_string(weight().format())}};
 }
 
 Tensor PackedConv2d::unpacked() const {

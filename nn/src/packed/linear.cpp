@@ -10,7 +10,7 @@ PackedLinear::PackedLinear(const Arguments& a) {
 
 std::shared_ptr<PackedLinear> PackedLinear::from_dense(const Tensor& weight, const Tensor& bias, PackedFormat format) {
   if (weight.dim() != 2) throw ShapeError(cat("[PackedLinear] weight must be [out, in]; got ", weight.shape()));
-  auto layer = std::make_shared<PackedLinear>(Arguments{{"format", std::string(name_of(format))},
+  auto layer = std::make_shared<PackedLinear>(Arguments{{"format", to_string(format)},
                                                         {"out_features", weight.size(0)},
                                                         {"in_features", weight.size(1)},
                                                         {"bias", bias.defined()}});
@@ -23,7 +23,7 @@ Arguments PackedLinear::arguments() const {
   return {{"in_features", w.cols()},
           {"out_features", w.rows()},
           {"bias", find_tensor("bias").defined()},
-          {"format", std::string(name_of(w.format()))}};
+          {"format", to_string(w.format())}};
 }
 
 Tensor PackedLinear::forward(const Tensor& x) const {

@@ -9,8 +9,8 @@ namespace coppice::nn {
 PackedFormat packed_format_from(const Arguments& a) {
   const std::string word = a.text("format", "");
   const auto format = packed_format_from_name(word);
-  if (!format || *format == PackedFormat::dense)
-    throw ValueError(cat("[packed] format must be csr, bitmask, block4, block8 or block16; got ", quote(word)));
+  if (!format || format->is_dense())
+    throw ValueError(cat("[packed] format must be ", packed_format_names(packing_formats()), "; got ", quote(word)));
   return *format;
 }
 
@@ -31,7 +31,7 @@ PackedMatrix PackedLayer::weight() const {
   }
   if (last && is_current(*last)) return *std::move(last);
   PackedMatrix::Members now;
-  for (const std::string_view name : member_names(format_)) {
+  for (const std::string_view name : format_.layout().members) {
     Tensor found = find_tensor(name);
     if (!found.defined())
       throw StateError(cat("[", type_name(), "] holds no weight",

@@ -1,3 +1,4 @@
+#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/load.h"
@@ -50,7 +51,8 @@ int run(const App& app, const Options& o) {
              {"file_bytes", file_bytes},
              {"metadata", tensors.metadata()},
              {"skipped", tensors.skipped()}};
-    if (model != nullptr) out["weights"] = count.weights, out["weight_zeros"] = count.zeros;
+    if (model != nullptr)
+      out["weights"] = count.weights, out["weight_zeros"] = count.zeros, out["packed"] = packed_json(*model);
     print("coppice.inspect/1", std::move(out));
     return kDone;
   }
@@ -65,6 +67,7 @@ int run(const App& app, const Options& o) {
     print(cat("weights: ", grouped(count.weights), ", ", grouped(count.zeros), " of them zero (",
               percent(count.weights == 0 ? 0 : static_cast<double>(count.zeros) / static_cast<double>(count.weights)),
               ")"));
+    if (const Table packed = packed_table(*model); !packed.rows.empty()) print(packed.text());
     print(coppice::printable(model->describe()));
   }
   for (const std::string& path : tensors.skipped()) note(app, cat("left out: ", printable(path)));
@@ -75,9 +78,10 @@ int run(const App& app, const Options& o) {
 
 void add_inspect(App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* sub =
-      app.command("inspect", "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules.",
-                  "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
+  CLI::App* sub = app.command(
+      "inspect",
+      "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules, with how packed ones are stored.",
+      "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
   sub->add_option("FILE", o->file, "A .pt, .pth, .safetensors, .npz or .npy file, or a model file")->required();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

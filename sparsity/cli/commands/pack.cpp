@@ -1,12 +1,12 @@
 #include "coppice/sparsity/pack/pack.h"
 
 #include "../data.h"
+#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
 namespace {
@@ -17,12 +17,6 @@ struct Options {
   bool no_measure = false, force = false;
   const CLI::Option* shape_option = nullptr;
 };
-
-bool holds_packed(const nn::Module& model) {
-  for (const auto& [path, module] : model.named_modules())
-    if (dynamic_cast<const nn::PackedLayer*>(module) != nullptr) return true;
-  return false;
-}
 
 /// An input from which the sizes inside convolutions are learnt, if one was named.
 Tensor example_of(const App& app, const Options& o) {
@@ -50,7 +44,7 @@ int run(const App& app, const Options& o) {
   const sparsity::Packed packed = sparsity::pack(*input.model, options, example_of(app, o));
   if (packed.decisions.empty())
     throw ValueError(cat("'", o.model, "' has no dense Linear or Conv2d that could be packed",
-                         holds_packed(*input.model) ? ": its layers are packed already" : ""));
+                         packed_layers(*input.model).empty() ? "" : ": its layers are packed already"));
   std::map<std::string, std::string> notes = notes_of(input.tensors);
   notes["coppice.pack"] = sparsity::decisions_to_json(packed.decisions);
   write_output(o.output, [&] { nn::save_model(*packed.model, o.output, notes); });
@@ -67,7 +61,7 @@ int run(const App& app, const Options& o) {
   Table table{{"layer", "type", "zeros", "chosen"}, {}};
   for (const auto& d : packed.decisions) {
     const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
-    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), std::string(name_of(d.chosen))});
+    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), to_string(d.chosen)});
   }
   print(table.text());
   for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));

@@ -1,4 +1,5 @@
 #include "coppice/nn/packed/unpack.h"
+#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
@@ -12,26 +13,20 @@ struct Options {
   bool force = false;
 };
 
-struct Row {
-  std::string path, packed, type, format;
-};
-
-std::vector<Row> packed_layers(const nn::Module& model) {
-  std::vector<Row> rows;
-  for (const auto& [path, module] : model.named_modules())
-    if (const auto* layer = dynamic_cast<const nn::PackedLayer*>(module))
-      rows.push_back({path, std::string(layer->type_name()), std::string(layer->dense_type()),
-                      std::string(name_of(layer->weight().format()))});
-  return rows;
-}
-
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   check_output(o.output, files_behind(app, o.model), o.force);
   writes_safetensors(o.output);
   const Loaded input = load_model(app, o.model);
-  const std::vector<Row> rows = packed_layers(*input.model);
-  if (rows.empty()) throw ValueError(cat(quote_path(o.model), " has no packed layer"));
+  Json list = Json::array();
+  Table table{{"layer", "was", "is", "format"}, {}};
+  for (const auto& [path, layer] : packed_layers(*input.model)) {
+    const std::string packed(layer->type_name()), type(layer->dense_type()),
+        format = to_string(layer->weight().format());
+    list.push_back({{"module", path}, {"packed_type", packed}, {"type", type}, {"format", format}});
+    table.rows.push_back({printable(path), packed, type, format});
+  }
+  if (list.empty()) throw ValueError(cat(quote_path(o.model), " has no packed layer"));
   MemoryBudget budget(Source{"unpack", o.model}, app.read.limits, file_size(o.model));
   const nn::ModulePtr dense = nn::unpack(input.model, &budget);
   std::map<std::string, std::string> notes = notes_of(input.tensors);
@@ -41,15 +36,10 @@ int run(const App& app, const Options& o) {
   const auto before = static_cast<std::int64_t>(file_size(o.model));
   const auto after = static_cast<std::int64_t>(file_size(o.output));
   if (app.json) {
-    Json list = Json::array();
-    for (const Row& r : rows)
-      list.push_back({{"module", r.path}, {"packed_type", r.packed}, {"type", r.type}, {"format", r.format}});
     print("coppice.unpack/1",
           {{"output", o.output}, {"layers", list}, {"file_bytes_before", before}, {"file_bytes", after}});
     return kDone;
   }
-  Table table{{"layer", "was", "is", "format"}, {}};
-  for (const Row& r : rows) table.rows.push_back({printable(r.path), r.packed, r.type, r.format});
   print(table.text());
   print(cat(o.output, ": ", grouped(after), " bytes, before ", grouped(before)));
   return kDone;

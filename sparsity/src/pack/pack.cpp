@@ -50,7 +50,7 @@ std::vector<Layer> layers_of(nn::Module& model, const Tensor& example) {
 
 std::string describe(const PackCandidate& c, std::int64_t dense_bytes) {
   char buffer[160];
-  std::snprintf(buffer, sizeof buffer, "%s: %lld bytes (%.1f %% of dense)", std::string(name_of(c.format)).c_str(),
+  std::snprintf(buffer, sizeof buffer, "%s: %lld bytes (%.1f %% of dense)", to_string(c.format).c_str(),
                 static_cast<long long>(c.bytes),
                 dense_bytes == 0 ? 100.0 : 100.0 * static_cast<double>(c.bytes) / static_cast<double>(dense_bytes));
   std::string text = buffer;
@@ -79,7 +79,7 @@ void choose(PackDecision& d, const PackOptions& options, bool timed) {
   const PackCandidate* best = nullptr;
   const PackCandidate* smallest = nullptr;
   for (const PackCandidate& c : d.candidates) {
-    if (c.format == PackedFormat::dense || c.bytes >= dense.bytes) continue;
+    if (c.format.is_dense() || c.bytes >= dense.bytes) continue;
     if (smallest == nullptr || c.bytes < smallest->bytes) smallest = &c;
     if (timed && time_share(c, dense) > options.slowest) continue;
     if (best == nullptr || cost(c) < cost(*best)) best = &c;
@@ -102,14 +102,13 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
   d.type = std::string(layer.module->type_name());
   d.elements = weight.numel();
   d.nonzeros = count_nonzero(weight);
-  d.candidates.push_back({PackedFormat::dense, static_cast<std::int64_t>(weight.nbytes()), 0, 0});
+  d.candidates.push_back({PackedFormat(), static_cast<std::int64_t>(weight.nbytes()), 0, 0});
   bool timed = false;
   // The index of a format has an entry for each row, of which there may be billions without values.
   if (d.elements > 0) {
     std::vector<nn::ModulePtr> modules;
     std::vector<const nn::Module*> racers{layer.module};
-    for (const PackedFormat format : all_packed_formats()) {
-      if (format == PackedFormat::dense) continue;
+    for (const PackedFormat format : packing_formats()) {
       const nn::ModulePtr packed = layer.row->pack(*layer.module, format);
       const auto bytes = dynamic_cast<const nn::PackedLayer&>(*packed).weight().nbytes();
       d.candidates.push_back({format, static_cast<std::int64_t>(bytes), 0, 0});
@@ -143,7 +142,7 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
   for (const Layer& layer : layers_of(*out.model, example)) {
     out.decisions.push_back(decide(layer, options));
     const PackDecision& d = out.decisions.back();
-    if (d.chosen == PackedFormat::dense) continue;
+    if (d.chosen.is_dense()) continue;
     const nn::ModulePtr replacement = layer.row->pack(*layer.module, d.chosen);
     replacement->eval();
     packed.emplace(layer.module, replacement);
@@ -157,7 +156,7 @@ std::string decisions_to_json(const std::vector<PackDecision>& decisions) {
   for (const PackDecision& d : decisions) {
     nlohmann::ordered_json candidates = nlohmann::ordered_json::array();
     for (const PackCandidate& c : d.candidates)
-      candidates.push_back({{"format", std::string(name_of(c.format))},
+      candidates.push_back({{"format", to_string(c.format)},
                             {"bytes", c.bytes},
                             {"us_batch_1", c.microseconds_1},
                             {"us_batch_64", c.microseconds_64}});
@@ -165,7 +164,7 @@ std::string decisions_to_json(const std::vector<PackDecision>& decisions) {
                     {"type", d.type},
                     {"elements", d.elements},
                     {"nonzeros", d.nonzeros},
-                    {"chosen", std::string(name_of(d.chosen))},
+                    {"chosen", to_string(d.chosen)},
                     {"reason", d.reason},
                     {"candidates", candidates}});
   }

@@ -88,7 +88,7 @@ std::string load(const std::string& model, NamedTensors tensors) {
 }
 
 std::shared_ptr<PackedLinear> packed(const Module& linear) {
-  return PackedLinear::from_dense(linear.tensor("weight"), linear.find_tensor("bias"), PackedFormat::csr);
+  return PackedLinear::from_dense(linear.tensor("weight"), linear.find_tensor("bias"), "csr");
 }
 
 }  // namespace
@@ -99,8 +99,8 @@ TEST_SUITE("nn/io/made_children") {
     const NoGrad off;
     Digits model;
     const auto& conv = dynamic_cast<const Conv2d&>(*model.child("conv1"));
-    model.add_module("conv1", PackedConv2d::from_dense(conv.tensor("weight"), conv.tensor("bias"), conv.options(),
-                                                       PackedFormat::block4));
+    model.add_module("conv1",
+                     PackedConv2d::from_dense(conv.tensor("weight"), conv.tensor("bias"), conv.options(), "block4"));
     model.child("body")->add_module("1", packed(*model.find_module("body.1")));
     const Tensor x = rand({3, 1, 2, 2});
     const ModulePtr back = saved_and_loaded(model);

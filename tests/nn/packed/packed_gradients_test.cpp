@@ -12,9 +12,7 @@ namespace {
 
 const Tensor kWeight = Tensor::of({{0, 2}, {3, 0}});
 
-std::shared_ptr<PackedLinear> packed() {
-  return PackedLinear::from_dense(kWeight, Tensor::of({1, 1}), PackedFormat::csr);
-}
+std::shared_ptr<PackedLinear> packed() { return PackedLinear::from_dense(kWeight, Tensor::of({1, 1}), "csr"); }
 
 }  // namespace
 
@@ -38,7 +36,7 @@ TEST_SUITE("nn/packed_gradients") {
   }
 
   TEST_CASE("a convolution is named as well, and a layer that is called alone by its type") {
-    const auto conv = PackedConv2d::from_dense(ones({1, 1, 1, 1}), {}, {}, PackedFormat::csr);
+    const auto conv = PackedConv2d::from_dense(ones({1, 1, 1, 1}), {}, {}, "csr");
     Tensor x = ones({1, 1, 2, 2});
     x.requires_grad_();
     Sequential model{std::make_shared<Conv2d>(1, 1, 1), conv};
@@ -58,7 +56,7 @@ TEST_SUITE("nn/packed_gradients") {
   TEST_CASE("the operations alone run too, and refuse at backward") {
     Tensor x = ones({1, 2});
     x.requires_grad_();
-    const PackedMatrix w = PackedMatrix::pack(kWeight, PackedFormat::bitmask);
+    const PackedMatrix w = PackedMatrix::pack(kWeight, "bitmask");
     const Tensor y = linear(x, w);
     CHECK(y == Tensor::of({{2, 3}}));
     CHECK_THROWS_WITH_AS(sum(y).backward(), doctest::Contains("linear: packed weights have no gradients"), StateError);

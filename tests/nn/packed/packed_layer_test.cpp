@@ -20,9 +20,6 @@ Tensor sparse(const Shape& shape, std::uint64_t seed) {
   return values * lt(draws, Tensor::of(0.25)).to(Dtype::f32);
 }
 
-const std::vector<PackedFormat> kFormats{PackedFormat::csr, PackedFormat::bitmask, PackedFormat::block4,
-                                         PackedFormat::block8, PackedFormat::block16};
-
 }  // namespace
 
 TEST_SUITE("nn/packed") {
@@ -30,8 +27,8 @@ TEST_SUITE("nn/packed") {
     Linear dense(37, 21);
     load_state_dict(dense, NamedTensors{{"weight", sparse({21, 37}, 1)}, {"bias", sparse({21}, 2)}});
     const NoGrad off;
-    for (const PackedFormat format : kFormats) {
-      CAPTURE(name_of(format));
+    for (const PackedFormat format : packing_formats()) {
+      CAPTURE(format.name());
       const auto packed = PackedLinear::from_dense(dense.tensor("weight"), dense.tensor("bias"), format);
       CHECK(packed->unpacked() == dense.tensor("weight").detach());
       CHECK(packed->parameters().empty());
@@ -54,8 +51,8 @@ TEST_SUITE("nn/packed") {
       Conv2d dense(ConvSettings{3, 10, {3, 2}, o, true});
       load_state_dict(dense, NamedTensors{{"weight", sparse({10, 3, 3, 2}, 4)}, {"bias", sparse({10}, 5)}});
       const Tensor x = sparse({4, 3, 9, 8}, 6);
-      for (const PackedFormat format : kFormats) {
-        CAPTURE(name_of(format));
+      for (const PackedFormat format : packing_formats()) {
+        CAPTURE(format.name());
         const auto packed =
             PackedConv2d::from_dense(dense.tensor("weight"), dense.tensor("bias"), dense.options(), format);
         CHECK(packed->unpacked() == dense.tensor("weight").detach());
@@ -66,9 +63,9 @@ TEST_SUITE("nn/packed") {
 
   TEST_CASE("all zeros, a single row, no zeros: nothing is special") {
     const NoGrad off;
-    for (const PackedFormat format : kFormats)
+    for (const PackedFormat format : packing_formats())
       for (const Tensor& w : {zeros({5, 4}), ones({1, 7}), ones({17, 1}), ones({20, 33})}) {
-        CAPTURE(name_of(format));
+        CAPTURE(format.name());
         CAPTURE(to_string(w.shape()));
         const auto packed = PackedLinear::from_dense(w, {}, format);
         CHECK(packed->unpacked() == w);
@@ -78,7 +75,7 @@ TEST_SUITE("nn/packed") {
   }
 
   TEST_CASE("a clone shares nothing that could change, and runs") {
-    const auto packed = PackedLinear::from_dense(sparse({6, 5}, 7), ones({6}), PackedFormat::csr);
+    const auto packed = PackedLinear::from_dense(sparse({6, 5}, 7), ones({6}), "csr");
     const ModulePtr copy = packed->clone();
     const Tensor x = sparse({2, 5}, 8);
     const Tensor before = (*packed)(x);
@@ -94,16 +91,15 @@ TEST_SUITE("nn/packed") {
   }
 
   TEST_CASE("what cannot be packed is refused") {
-    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2}), {}, PackedFormat::csr), ShapeError);
-    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}, Dtype::f64), {}, PackedFormat::csr), DtypeError);
-    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}), {}, PackedFormat::dense), ValueError);
-    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 2}), {}, {}, PackedFormat::csr), ShapeError);
-    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 1, 1, 1}), {}, {.groups = 2}, PackedFormat::csr),
-                    NotSupported);
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2}), {}, "csr"), ShapeError);
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}, Dtype::f64), {}, "csr"), DtypeError);
+    CHECK_THROWS_AS((void)PackedLinear::from_dense(ones({2, 2}), {}, "dense"), ValueError);
+    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 2}), {}, {}, "csr"), ShapeError);
+    CHECK_THROWS_AS((void)PackedConv2d::from_dense(ones({2, 1, 1, 1}), {}, {.groups = 2}, "csr"), NotSupported);
   }
 
   TEST_CASE("packed layers flush subnormal weights") {
-    const auto packed = PackedLinear::from_dense(Tensor::of({{1e-40, 1}}), {}, PackedFormat::csr);
+    const auto packed = PackedLinear::from_dense(Tensor::of({{1e-40, 1}}), {}, "csr");
     CHECK(packed->weight().nonzeros() == 1);
     CHECK(packed->unpacked() == Tensor::of({{0, 1}}));
   }

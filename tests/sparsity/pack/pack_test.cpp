@@ -59,7 +59,7 @@ TEST_SUITE("sparsity/pack") {
     for (const PackDecision& d : a.decisions) {
       CAPTURE(d.path);
       CHECK(d.candidates.size() == all_packed_formats().size());
-      CHECK(d.candidates[0].format == PackedFormat::dense);
+      CHECK(d.candidates[0].format.is_dense());
       CHECK(d.candidates[0].bytes == 4 * d.elements);
       std::int64_t least = d.candidates[0].bytes, chosen = 0;
       for (const PackCandidate& c : d.candidates) {
@@ -69,14 +69,14 @@ TEST_SUITE("sparsity/pack") {
       CHECK(chosen == least);
       CHECK_FALSE(d.reason.empty());
     }
-    CHECK(a.decisions[2].chosen == PackedFormat::dense);
+    CHECK(a.decisions[2].chosen.is_dense());
     CHECK(a.decisions[2].reason == "dense: no packed format is smaller");
   }
 
   TEST_CASE("the bytes of a candidate are those that its members take in the end") {
     const Packed packed = pack(*small(), kByBytes);
     for (const PackDecision& d : packed.decisions) {
-      if (d.chosen == PackedFormat::dense) continue;
+      if (d.chosen.is_dense()) continue;
       const auto* m = dynamic_cast<const nn::PackedLayer*>(packed.model->find_module(d.path));
       REQUIRE(m != nullptr);
       std::int64_t members = 0;
@@ -111,7 +111,7 @@ TEST_SUITE("sparsity/pack") {
       for (const PackCandidate& c : d.candidates) {
         CHECK(c.microseconds_1 > 0);
         CHECK(c.microseconds_64 > 0);
-        if (c.format == d.chosen && c.format != PackedFormat::dense) {
+        if (c.format == d.chosen && !c.format.is_dense()) {
           CHECK(c.bytes < dense.bytes);
           CHECK(c.microseconds_1 / dense.microseconds_1 + c.microseconds_64 / dense.microseconds_64 <=
                 2 * PackOptions{}.slowest);
@@ -219,7 +219,7 @@ TEST_SUITE("sparsity/pack") {
     CHECK(list[1]["type"] == "Linear");
     CHECK(list[1]["elements"] == 7680);
     CHECK(list[1]["nonzeros"] == 384);
-    CHECK(list[1]["chosen"] == std::string(name_of(packed.decisions[1].chosen)));
+    CHECK(list[1]["chosen"] == to_string(packed.decisions[1].chosen));
     CHECK(list[1]["reason"] == packed.decisions[1].reason);
     CHECK(list[1]["candidates"].size() == 6);
     CHECK(list[1]["candidates"][0]["format"] == "dense");

@@ -3,39 +3,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "coppice/engine/sparse/packed_format.h"
 #include "coppice/engine/tensor.h"
 
 namespace coppice {
-
-/// How the numbers of a matrix [rows, cols] are stored. Members and their shapes, all little-endian:
-///
-/// | format  | members |
-/// |---------|---------|
-/// | dense   | `values` f32 [rows, cols] |
-/// | csr     | `row_offsets` i32 [rows + 1], `columns` [n], `values` f32 [n] |
-/// | bitmask | `mask` u8 [rows, ceil(cols / 8)], lowest bit first, `row_offsets` i32 [rows + 1], `values` f32 [n] |
-/// | blockR  | `row_offsets` i32 [groups + 1], `columns` [n], `values` f32 [n, R]; groups = ceil(rows / R) |
-///
-/// A block holds R neighbouring rows of one column, so that R outputs share one input. `columns` are i16 when
-/// cols <= 32768, else i32; they rise strictly within a row (or group). Offsets count elements of `columns`
-/// (bitmask: of `values`). Unused mask bits, and rows of the last group beyond `rows`, are 0.
-enum class PackedFormat : std::uint8_t { dense, csr, bitmask, block4, block8, block16 };
-
-/// "dense", "csr", "bitmask", "block4", "block8", "block16".
-[[nodiscard]] std::string_view name_of(PackedFormat format);
-[[nodiscard]] std::string to_string(PackedFormat format);
-[[nodiscard]] std::optional<PackedFormat> packed_format_from_name(std::string_view name);
-/// All formats, in the order of the enumeration.
-[[nodiscard]] std::span<const PackedFormat> all_packed_formats();
-/// Names of the members of a format, in the order of the table.
-[[nodiscard]] std::span<const std::string_view> member_names(PackedFormat format);
 
 /// An immutable float32 matrix in one of the formats. Copies share the numbers and cost nothing. Safe to use from many
 /// threads.
@@ -51,7 +27,7 @@ class PackedMatrix {
   /// @throws ShapeError, DtypeError; LimitError  if the format would need more than 2^31 - 1 stored values
   [[nodiscard]] static PackedMatrix pack(const Tensor& dense, PackedFormat format);
 
-  /// A matrix over members that came from outside: every rule of PackedFormat is checked, nothing is copied.
+  /// A matrix over members that came from outside: every rule of its format is checked, nothing is copied.
   /// @throws FormatError  naming the member, the rule and the found value
   [[nodiscard]] static PackedMatrix from_members(PackedFormat format, std::int64_t rows, std::int64_t cols,
                                                  const Members& members);
@@ -92,7 +68,6 @@ class PackedMatrix {
     std::vector<std::uint64_t> versions;  // of their storages when they were checked
   };
   PackedMatrix(PackedFormat format, std::int64_t rows, std::int64_t cols, const Members& members);
-  [[nodiscard]] const Tensor& member(std::string_view name) const;
   void check_unchanged(const char* op) const;
 
   PackedFormat format_;

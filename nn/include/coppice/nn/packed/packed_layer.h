@@ -17,8 +17,8 @@ namespace coppice::nn {
 /// train. They run in any grad mode; a backward() that arrives at one is a StateError that names it. Layers behind one
 /// still train; of packed layers alone there is no graph, which backward() says.
 ///
-/// Whatever is written to the buffers or put in their place is checked before the next use, by every rule of
-/// PackedFormat; load_state_dict() and load_model() check before anything changes.
+/// Whatever is written to the buffers or put in their place is checked before the next use, by every rule of the
+/// format; load_state_dict() and load_model() check before anything changes.
 class PackedLayer : public UnaryModule, public AdoptsTensors {
  public:
   /// The buffers as they are now, seen as a matrix. Costs a comparison if nothing changed since the last call, else a
@@ -61,7 +61,7 @@ class PackedLayer : public UnaryModule, public AdoptsTensors {
   [[nodiscard]] PackedMatrix checked(const NamedTensors& own) const;
   [[nodiscard]] Tensor refuse_gradients(Tensor y, const Tensor& x, const Tensor& bias) const;
 
-  PackedFormat format_ = PackedFormat::csr;
+  PackedFormat format_;
   std::int64_t rows_ = 0, cols_ = 0;
   bool bias_ = false;
   mutable Last last_;

@@ -21,7 +21,7 @@ struct PackOptions {
 
 /// One way to hold a layer's weight.
 struct PackCandidate {
-  PackedFormat format = PackedFormat::dense;
+  PackedFormat format;
   std::int64_t bytes = 0;      ///< of the weight, exactly
   double microseconds_1 = 0;   ///< one call at batch 1, median; 0 if not measured
   double microseconds_64 = 0;  ///< one call at batch 64
@@ -33,7 +33,7 @@ struct PackDecision {
   std::int64_t elements = 0;
   std::int64_t nonzeros = 0;
   std::vector<PackCandidate> candidates;  ///< dense first
-  PackedFormat chosen = PackedFormat::dense;
+  PackedFormat chosen;                    ///< dense unless another pays
   std::string reason;
 };
 
