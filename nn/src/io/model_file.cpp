@@ -8,6 +8,7 @@
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/bits.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
@@ -18,9 +19,9 @@
 #include "coppice/nn/state_dict.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
+#include "io/parametrized.h"
 #include "io/save_check.h"
 #include "io/strict_json.h"
-#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
@@ -219,7 +220,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   each_entry(*model, document["model"], [&](Module& m, const json& entry, const std::string& path) {
     attach_masks(m, entry, path, source, left);
   });
-  const auto attached = parametrize::attach_parametrizations(*model, source);
+  const auto attached = attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors);
   MemoryBudget budget(Source{"load_model", file}, limits, tensors.nbytes());
@@ -229,7 +230,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   if (!report.empty())
     throw FormatError(
         printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report))));
-  parametrize::check_parametrizations(attached, source);
+  check_parametrizations(attached, source);
   each_entry(*model, document["model"],
              [&](Module& m, const json& entry, const std::string&) { restore_parameters(m, entry, source); });
   model->eval();

@@ -6,8 +6,8 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/masks/masked.h"
@@ -168,7 +168,7 @@ struct Builder {
     // A layer of ours with tensors of its own does not call children that a file adds: they would be dead weight.
     const bool parametrized =
         list.size() == 1 && list[0].is_object() && list[0].contains("name") && list[0]["name"] == parametrize::kChild;
-    const bool may = !is_built_in(module.type_name()) ||
+    const bool may = flags_of(module.type_name()).takes_modules ||
                      (model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
     if (!list.empty() && module.own_parameters().size() > 0 && !may)
       throw FormatError(cat(where, ": this type takes no modules"));

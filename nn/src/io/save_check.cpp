@@ -4,14 +4,15 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/registry.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
+#include "io/parametrized.h"
 #include "io/strict_json.h"
 #include "parametrize_list.h"
 
@@ -83,8 +84,8 @@ void check_derived(const Module& module, const Module& fresh, const std::string&
 void check_children(const Module& module, const Module& fresh, const std::string& path) {
   const auto& children = module.children();
   const bool parametrized = children.size() == 1 && children.contains(kChild);
-  if (!children.empty() && !parametrized && fresh.own_parameters().size() > 0 && is_built_in(module.type_name()) &&
-      dynamic_cast<const ParametrizationList*>(&module) == nullptr)
+  if (!children.empty() && !parametrized && fresh.own_parameters().size() > 0 &&
+      !flags_of(module.type_name()).takes_modules && dynamic_cast<const ParametrizationList*>(&module) == nullptr)
     throw NotSupported(
         cat("[save_model] ", module_path(path), ": a ", module.type_name(), " in a file takes no modules"));
 }

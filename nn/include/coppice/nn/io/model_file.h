@@ -57,17 +57,4 @@ void save_model(const Module& model, const std::filesystem::path& path,
 /// Whether these tensors came from a model file.
 [[nodiscard]] bool is_model(const NamedTensors& tensors);
 
-/// A module that takes its own tensors whole instead of having values copied into slots of known shapes. Packed layers
-/// are such: their shapes depend on the values.
-class AdoptsTensors {
- public:
-  virtual ~AdoptsTensors() = default;
-  /// @param own  name in this module -> tensor
-  /// @throws FormatError  if they break an invariant; with nothing changed
-  virtual void adopt(const NamedTensors& own) = 0;
-  /// Throws what adopt() would, and changes nothing: load_state_dict() asks before it copies, save_model() before it
-  /// writes.
-  virtual void check_adoptable(const NamedTensors& /*own*/) const {}
-};
-
 }  // namespace coppice::nn
