@@ -11,8 +11,9 @@
 
 namespace coppice::nn {
 
-/// The version of the layout that this library writes, and the newest that it reads.
-inline constexpr std::int64_t kModelFormat = 1;
+/// The newest version of the layout, and of those that this library reads the last. Files are written in the oldest
+/// that holds the model: 2 where an argument is a list of real numbers, a tensor, a map or a function, else 1.
+inline constexpr std::int64_t kModelFormat = 2;
 
 /// Metadata key that marks a model file.
 inline constexpr const char* kModelKey = "coppice.model";
@@ -38,8 +39,9 @@ struct SaveOptions {
 /// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, for one that
 ///         a new module of its type has not, or has of another kind, for one that a new module has and the model has
 ///         not, for buffers that are no packed weight, and for children and parametrizations that load_model() refuses;
-///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor;
-///         KeyError  for an unregistered type; with nothing written
+///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor,
+///         and for an argument that is infinite or NaN; KeyError  for an unregistered type or function; with nothing
+///         written
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
