@@ -77,7 +77,10 @@ json ArgumentWriter::value(const Argument& value, const std::string& where, std:
   }
   if (depth == kDeepestMap)
     throw ValueError(cat(where, ": maps must be nested at most ", kDeepestMap, " deep; got more"));
-  return {{"map", object(std::get<Arguments>(value), where, depth + 1)}};
+  const auto& map = std::get<Arguments>(value);
+  if (map.size() > kMostItems)
+    throw ValueError(cat(where, " must have at most ", kMostItems, " entries; got ", map.size()));
+  return {{"map", object(map, where, depth + 1)}};
 }
 
 Arguments ArgumentReader::object(const json& object, const std::string& where) {
@@ -147,7 +150,9 @@ Argument ArgumentReader::kind(const json& object, const std::string& where, std:
   if (member == nullptr)
     throw FormatError(cat(where, ": the file has no tensor ", quote(name), " for arguments (those are called ",
                           quote(cat(kArgumentMember, "0")), ", …)"));
-  used_.insert(name);
+  // Once each: whoever goes over all arguments, to copy or to save them, goes over the bytes of the file at most.
+  if (!used_.insert(name).second)
+    throw FormatError(cat(where, ": tensor ", quote(name), " is another argument already"));
   return *member;
 }
 

@@ -14,7 +14,7 @@
 namespace coppice::nn {
 
 // Bounds that nobody can raise: more than any model has.
-inline constexpr std::size_t kMostItems = 1000;  // of a list. Shapes of tensors are held to Limits::rank as well
+inline constexpr std::size_t kMostItems = 1000;  // of a list or map. Shapes of tensors are held to Limits::rank as well
 inline constexpr std::size_t kDeepestMap = 16;   // maps within maps
 inline constexpr std::size_t kMostArguments = 1'000'000;  // in one file, those within maps too
 
