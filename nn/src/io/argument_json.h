@@ -22,6 +22,15 @@ inline constexpr std::size_t kMostArguments = 1'000'000;  // in one file, those 
 /// part of a dotted path is empty.
 inline constexpr const char* kArgumentMember = ".args.";
 
+/// An argument for messages, which become texts where something is wrong.
+struct ArgumentPlace {
+  const std::string& where;
+  const ArgumentPlace* outer;  ///< the map that it stands in, or null
+  const std::string& name;
+
+  [[nodiscard]] std::string text() const;
+};
+
 /// Writes the arguments of one model.
 class ArgumentWriter {
  public:
@@ -35,8 +44,8 @@ class ArgumentWriter {
   [[nodiscard]] const NamedTensors& members() const { return members_; }
 
  private:
-  nlohmann::ordered_json object(const Arguments& arguments, const std::string& where, std::size_t depth);
-  nlohmann::ordered_json value(const Argument& value, const std::string& where, std::size_t depth);
+  nlohmann::ordered_json object(const Arguments& arguments, const std::string& where, const ArgumentPlace* outer);
+  nlohmann::ordered_json value(const Argument& value, const ArgumentPlace& place);
 
   std::int64_t format_ = 1;
   std::size_t count_ = 0;
@@ -59,10 +68,11 @@ class ArgumentReader {
   [[nodiscard]] const std::set<std::string, std::less<>>& used() const { return used_; }
 
  private:
-  Arguments object(const nlohmann::ordered_json& object, const std::string& where, std::size_t depth);
-  Argument value(const nlohmann::ordered_json& value, const std::string& where, std::size_t depth);
-  Argument list(const nlohmann::ordered_json& items, const std::string& where) const;
-  Argument kind(const nlohmann::ordered_json& object, const std::string& where, std::size_t depth);
+  Arguments object(const nlohmann::ordered_json& object, const std::string& where, const ArgumentPlace* outer);
+  Argument value(const nlohmann::ordered_json& value, const ArgumentPlace& place);
+  Argument list(const nlohmann::ordered_json& items, const ArgumentPlace& place) const;
+  Argument kind(const nlohmann::ordered_json& object, const ArgumentPlace& place);
+  Tensor tensor(const std::string& member, const ArgumentPlace& place);
 
   const NamedTensors* members_ = nullptr;
   std::int64_t format_ = 2;
