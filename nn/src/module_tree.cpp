@@ -30,23 +30,6 @@ std::vector<NamedTensor> collect(const Module& root, std::string_view prefix, Pi
   return out;
 }
 
-std::string text_of(const Argument& value) {
-  struct {
-    std::string operator()(std::monostate) const { return "None"; }
-    std::string operator()(bool v) const { return v ? "True" : "False"; }
-    std::string operator()(std::int64_t v) const { return cat(v); }
-    std::string operator()(double v) const { return cat(v); }
-    std::string operator()(const std::string& v) const { return quote(v); }
-    std::string operator()(const std::vector<std::int64_t>& v) const {  // any numbers: a list need be no shape
-      if (v.size() == 1) return cat(v[0]);
-      std::string out = "(";
-      for (std::size_t i = 0; i < v.size(); ++i) out += cat(i == 0 ? "" : ", ", v[i]);
-      return out + ")";
-    }
-  } visitor;
-  return std::visit(visitor, value);
-}
-
 void describe_into(std::string& out, const Module& module, std::size_t indent) {
   if (!module.derived().empty() && module.children().contains("parametrizations")) out += "Parametrized";
   out += module.type_name();
@@ -55,7 +38,7 @@ void describe_into(std::string& out, const Module& module, std::size_t indent) {
   for (const auto& [name, value] : module.arguments()) {
     if (!first) out += ", ";
     first = false;
-    out += shown(name) + "=" + text_of(value);
+    out += shown(name) + "=" + to_string(value);
   }
   for (const auto& [name, child] : module.children()) {
     out += '\n' + std::string(indent + 2, ' ') + '(' + shown(name) + "): ";

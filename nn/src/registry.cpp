@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 
 #include "coppice/engine/checked.h"
@@ -23,11 +24,20 @@
 namespace coppice::nn {
 namespace {
 
-using Table = std::map<std::string, Constructor, std::less<>>;
+struct Row {
+  Constructor constructor;
+  TypeFlags flags;
+};
+
+using Table = std::map<std::string, Row, std::less<>>;
+
+constexpr TypeFlags kLayer{.parametrizes = false, .keeps_shape = false, .takes_modules = false};
+/// Element by element, or a mask: may parametrize.
+constexpr TypeFlags kSameShape{.parametrizes = true, .keeps_shape = true, .takes_modules = false};
 
 template <class M>
-void add(Table& table) {
-  table.emplace(M::kType, [](const Arguments& a) -> ModulePtr { return std::make_shared<M>(a); });
+void add(Table& table, const TypeFlags& flags = kLayer) {
+  table.emplace(M::kType, Row{[](const Arguments& a) -> ModulePtr { return std::make_shared<M>(a); }, flags});
 }
 
 /// One table instead of registration in each layer's file: a linker may drop files of a static library that nobody
@@ -35,14 +45,16 @@ void add(Table& table) {
 Table built_in() {
   Table t;
   add<Sequential>(t), add<ModuleList>(t), add<ModuleDict>(t);
-  add<Linear>(t), add<Identity>(t), add<Flatten>(t);
+  add<Linear>(t), add<Flatten>(t);
   add<Conv1d>(t), add<Conv2d>(t), add<Conv3d>(t);
-  add<ReLU>(t), add<Sigmoid>(t), add<Tanh>(t), add<GELU>(t), add<Softmax>(t), add<Dropout>(t);
+  add<Identity>(t, kSameShape), add<ReLU>(t, kSameShape), add<Sigmoid>(t, kSameShape), add<Tanh>(t, kSameShape);
+  add<GELU>(t, kSameShape), add<Softmax>(t, kSameShape), add<FakeSparsity>(t, kSameShape);
+  add<Dropout>(t);
   add<MaxPool2d>(t), add<AvgPool2d>(t), add<AdaptiveAvgPool2d>(t);
   add<BatchNorm1d>(t), add<BatchNorm2d>(t), add<LayerNorm>(t);
   add<Embedding>(t), add<EmbeddingBag>(t), add<LSTM>(t), add<LastStep>(t);
   add<PackedLinear>(t), add<PackedConv2d>(t);
-  add<FakeSparsity>(t), add<parametrize::ParametrizationList>(t);
+  add<parametrize::ParametrizationList>(t);
   add<CrossEntropyLoss>(t), add<MSELoss>(t);
   return t;
 }
@@ -57,12 +69,19 @@ Registry& registry() {
   return instance;
 }
 
+std::optional<Row> find_row(std::string_view type) {
+  Registry& r = registry();
+  const std::shared_lock lock(r.mutex);
+  const auto found = r.table.find(type);
+  return found == r.table.end() ? std::nullopt : std::optional<Row>(found->second);
+}
+
 }  // namespace
 
-void register_module(std::string_view type, Constructor constructor) {
+void register_module(std::string_view type, Constructor constructor, const TypeFlags& flags) {
   Registry& r = registry();
   const std::unique_lock lock(r.mutex);
-  if (!r.table.emplace(type, std::move(constructor)).second)
+  if (!r.table.emplace(type, Row{std::move(constructor), flags}).second)
     throw KeyError(cat("[register_module] '", type, "' is registered already"));
 }
 
@@ -81,23 +100,23 @@ std::vector<std::string> registered_types() {
   Registry& r = registry();
   const std::shared_lock lock(r.mutex);
   std::vector<std::string> out;
-  for (const auto& [type, constructor] : r.table) out.push_back(type);
+  for (const auto& [type, row] : r.table) out.push_back(type);
   return out;
 }
 
+TypeFlags flags_of(std::string_view type) {
+  const std::optional<Row> row = find_row(type);
+  return row ? row->flags : TypeFlags();
+}
+
 ModulePtr make_module(std::string_view type, const Arguments& arguments) {
-  Constructor constructor;
-  {
-    Registry& r = registry();
-    const std::shared_lock lock(r.mutex);
-    if (const auto found = r.table.find(type); found != r.table.end()) constructor = found->second;
-  }
-  if (!constructor) {
+  const std::optional<Row> row = find_row(type);
+  if (!row || !row->constructor) {
     std::string known;
     for (const std::string& name : registered_types()) known += (known.empty() ? "" : ", ") + name;
     throw KeyError(cat("[make_module] unknown type ", quote(type), "; known: ", known));
   }
-  ModulePtr module = constructor(arguments);
+  ModulePtr module = row->constructor(arguments);
   arguments.reject_unread(type);
   return module;
 }

@@ -6,8 +6,8 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
-#include "coppice/nn/io/model_file.h"
 
 namespace coppice::nn {
 namespace {

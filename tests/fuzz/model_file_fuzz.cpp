@@ -7,13 +7,15 @@
 #include "fuzz/fuzz_target.h"
 #include "fuzz/mutate.h"
 #include "hostile/build.h"
+#include "nn/carrier.h"
 
 using namespace coppice;
 
 namespace {
 
-/// Products with a packed weight walk its offsets and columns: they must lie inside.
+/// Texts show every argument. Products with a packed weight walk its offsets and columns: they must lie inside.
 void use(nn::Module& model) {
+  (void)model.describe();
   for (const auto& [name, module] : model.named_modules()) {
     const auto* packed = dynamic_cast<const nn::PackedLinear*>(module);
     if (packed == nullptr) continue;
@@ -28,6 +30,7 @@ void use(nn::Module& model) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  test::know_carrier();  // a type with arguments of every kind
   const auto& path = fuzz::file_of({data, size});
   nn::ModulePtr model;
   ReadOptions options = fuzz::tight();

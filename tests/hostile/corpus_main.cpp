@@ -10,6 +10,7 @@
 #include "coppice/nn/io/model_file.h"
 #include "fuzz/shard_frame.h"
 #include "hostile/corpus.h"
+#include "nn/carrier.h"
 #include "nn/every_layer.h"
 
 using namespace coppice::test;
@@ -73,6 +74,8 @@ void valid_seeds(const fs::path& dir) {
   coppice::nn::set_mask(*masked, "weight", mask);
   coppice::nn::save_model(*masked, dir / "model_file/masked.safetensors", {}, {.masked_values = true});
   coppice::nn::save_model(*masked, dir / "model_file/kept.safetensors", {}, {.masked_values = false});
+  know_carrier();
+  coppice::nn::save_model(Carrier(carried()), dir / "model_file/arguments.safetensors");
 }
 
 }  // namespace

@@ -97,6 +97,32 @@ std::string masks_of_masks(int count) {
   return model_file(described(kOneByOne + R"(, "masked": {)" + list + "}}"), pieces);
 }
 
+/// A masked layer whose mask came about by a step with this setting; the file has a tensor ".args.0".
+std::string in_step(const std::string& setting, int format = 2) {
+  return model_file("{\"format\": " + std::to_string(format) + ", \"model\": " + kOneByOne +
+                        R"(, "masked": {"weight": [{"type": "L1Unstructured", "args": {"x": )" + setting + "}}]}}}",
+                    {{"weight_orig", "F32", {1, 1}, floats(1)},
+                     {"weight_mask", "U8", {1}, "\x01"},
+                     {".args.0", "F32", {1}, floats(1)}});
+}
+
+std::string nested_maps(int count) {
+  std::string out = "0";
+  for (int i = 0; i < count; ++i) out = R"({"map":{"m":)" + out + "}}";
+  return out;
+}
+
+/// A mask with that many steps of a thousand arguments each.
+std::string many_steps(int count) {
+  std::string step = R"({"type":"s","args":{"0":0)";
+  for (int i = 1; i < 1000; ++i) step += ",\"" + std::to_string(i) + "\":0";
+  step += "}}";
+  std::string list = step;
+  for (int i = 1; i < count; ++i) list += "," + step;
+  return model_file(described(kOneByOne + R"(, "masked": {"weight": [)" + list + "]}}"),
+                    {{"weight_orig", "F32", {1, 1}, floats(1)}, {"weight_mask", "U8", {1}, "\x01"}});
+}
+
 std::string repeated(int count, const std::string& item) {
   std::string out = item;
   for (int i = 1; i < count; ++i) out += "," + item;
@@ -201,6 +227,24 @@ std::vector<Hostile> model_cases() {
                                 "padding":9223372036854775807}})"),
                   {}),
        "FormatError", "padding must be in 0..2147483647"},
+      {"an argument that is a tensor of the model", in_step(R"({"tensor": "weight_orig"})"), "FormatError",
+       "argument 'x': the file has no tensor 'weight_orig' for arguments"},
+      {"a tensor of arguments that the file has not", in_step(R"({"tensor": ".args.9"})"), "FormatError",
+       "the file has no tensor '.args.9'"},
+      {"a tensor of arguments named twice", in_step(R"({"tensor": ".args.0"}, "y": {"tensor": ".args.0"})"),
+       "FormatError", "tensor '.args.0' is another argument already"},
+      {"a tensor of arguments that nothing names", in_step("0"), "FormatError", "unexpected: '.args.0'"},
+      {"a function that nobody registered", in_step(R"({"function": "os.system"})"), "FormatError",
+       "no function 'os.system' is registered"},
+      {"maps within maps, 17 deep", in_step(nested_maps(17)), "LimitError", "maps must be nested at most 16 deep"},
+      {"maps within maps, 1,000 deep", in_step(nested_maps(1000)), "LimitError", "nested deeper than 64"},
+      {"an argument of no known kind", in_step(R"({"code": "import os"})"), "FormatError",
+       "must not be an object, but for one of"},
+      {"an argument of two kinds", in_step(R"({"tensor": ".args.0", "map": {}})"), "FormatError",
+       "must not be an object, but for one of"},
+      {"a list of numbers and texts", in_step(R"([0.5, "1"])"), "FormatError", "a list of numbers"},
+      {"a map in a file of format 1", in_step(R"({"map": {}})", 1), "FormatError", "in a file of format 1"},
+      {"1,100,000 arguments", many_steps(1'100), "LimitError", "a file holds at most 1000000 arguments"},
       {"H95 modules nested 100,000 deep", model_file(described(nested(100'000)), {}), "LimitError",
        ", metadata 'coppice.model': nested deeper than 64"},
       {"H95 brackets nested 100,000 deep", model_file(std::string(100'000, '['), {}), "LimitError", "nested deeper"},

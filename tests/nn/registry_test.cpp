@@ -24,6 +24,16 @@ class Plus final : public nn::Implements<Plus> {
   double number_;
 };
 
+/// Has a parameter and calls no children.
+class Leaf final : public nn::Implements<Leaf> {
+ public:
+  static constexpr std::string_view kType = "test.Leaf";
+  Leaf() { register_parameter("weight", Tensor::of({1})); }
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override { return x; }
+};
+
 }  // namespace
 
 TEST_SUITE("nn/registry") {
@@ -36,6 +46,33 @@ TEST_SUITE("nn/registry") {
     CHECK((*m)(Tensor::of({1})) == Tensor::of({4}));
     CHECK_THROWS_AS(nn::register_module("test.Plus", nullptr), KeyError);
     CHECK_THROWS_AS((void)nn::make_module("test.Plus", {{"nummer", 1.0}}), KeyError);
+  }
+
+  TEST_CASE("a row says what files may make of a type") {
+    for (const char* same : {"FakeSparsity", "GELU", "Identity", "ReLU", "Sigmoid", "Softmax", "Tanh"}) {
+      CAPTURE(same);
+      CHECK(nn::flags_of(same).parametrizes);
+      CHECK(nn::flags_of(same).keeps_shape);
+    }
+    for (const std::string& type : nn::registered_types()) {
+      CAPTURE(type);
+      if (!nn::is_built_in(type)) continue;
+      CHECK(nn::flags_of(type).parametrizes == nn::flags_of(type).keeps_shape);
+      CHECK_FALSE(nn::flags_of(type).takes_modules);
+    }
+    CHECK_FALSE(nn::flags_of("Linear").parametrizes);
+    CHECK_FALSE(nn::flags_of("Dropout").parametrizes);
+    if (!nn::is_registered(Leaf::kType))
+      nn::register_module(Leaf::kType, [](const nn::Arguments&) { return std::make_shared<Leaf>(); },
+                          {.takes_modules = false});
+    CHECK_FALSE(nn::flags_of("test.Leaf").takes_modules);
+    CHECK(nn::parse_architecture(R"({"type": "test.Leaf"})") != nullptr);
+    CHECK_THROWS_WITH_AS((void)nn::parse_architecture(R"({"type": "test.Leaf", "modules": [{"type": "ReLU"}]})"),
+                         doctest::Contains("(test.Leaf): this type takes no modules"), FormatError);
+    const nn::TypeFlags nobody = nn::flags_of("test.nobody");
+    CHECK(nobody.parametrizes);
+    CHECK_FALSE(nobody.keeps_shape);
+    CHECK(nobody.takes_modules);
   }
 
   TEST_CASE("every layer can be made again from its type and arguments") {

@@ -19,6 +19,7 @@
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/io/sharded.h"
 #include "coppice/engine/io/torch_file.h"
+#include "coppice/engine/named_function.h"
 #include "coppice/engine/norm_order.h"
 #include "coppice/engine/ops/conv.h"
 #include "coppice/engine/ops/elementwise.h"

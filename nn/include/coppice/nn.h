@@ -2,6 +2,7 @@
 /// Modules, layers, losses, optimisers and model files: everything of coppice-nn.
 
 #include "coppice/engine.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/arguments.h"
 #include "coppice/nn/bits.h"
 #include "coppice/nn/child.h"

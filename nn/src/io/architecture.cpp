@@ -10,7 +10,8 @@ namespace coppice::nn {
 ModulePtr parse_architecture(std::string_view json, const std::string& file, const Limits& limits) {
   const std::string source = quote_path(file);
   const JsonDocument document = parse_strict(json, source, limits);
-  return module_from_json(*document, source, false, limits);
+  ArgumentReader arguments;
+  return module_from_json(*document, source, arguments, limits);
 }
 
 ModulePtr read_architecture(const std::filesystem::path& path, const Limits& limits) {

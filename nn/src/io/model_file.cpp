@@ -8,6 +8,7 @@
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/version.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/bits.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
@@ -18,9 +19,9 @@
 #include "coppice/nn/state_dict.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
+#include "io/parametrized.h"
 #include "io/save_check.h"
 #include "io/strict_json.h"
-#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
@@ -45,7 +46,7 @@ auto naming(const std::string& where, F work) {
 /// @param path  of the module
 /// @param left  number of entries that the file could still hold the bits of: sizes in the tree may lie
 void attach_masks(Module& module, const json& entry, const std::string& path, const std::string& source,
-                  std::uint64_t& left) {
+                  ArgumentReader& arguments, std::uint64_t& left) {
   if (!entry.contains("masked")) return;
   if (!entry["masked"].is_object())
     throw FormatError(cat("[load_model] ", source, ": \"masked\" must map names to steps"));
@@ -63,7 +64,7 @@ void attach_masks(Module& module, const json& entry, const std::string& path, co
     if (entries > left)
       throw FormatError(cat("[load_model] ", source, ": the file is too small for a mask of shape ", own->shape()));
     left -= entries;
-    auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source));
+    auto history = std::make_shared<MaskHistory>(steps_from_json(steps, source, arguments));
     naming(cat("[load_model] ", source, ": the mask of ", tensor),
            [&] { set_mask(module, key, Tensor::empty(own->shape(), own->dtype()), std::move(history)); });
   }
@@ -86,9 +87,11 @@ bool is_mask_of_module(const Module& module, const std::string& name) {
 /// Tensors grouped by the path of the module that owns them.
 using ByOwner = std::map<std::string, NamedTensors>;
 
-ByOwner group(const NamedTensors& all) {
+/// @param others  names of tensors that are no module's
+ByOwner group(const NamedTensors& all, const std::set<std::string, std::less<>>& others) {
   ByOwner out;
   for (const auto& [name, tensor] : all) {
+    if (others.contains(name)) continue;
     const std::size_t dot = name.rfind('.');
     if (dot == std::string::npos)
       out[""].add(name, tensor);
@@ -174,10 +177,12 @@ void save_model(const Module& model, const std::filesystem::path& path, const st
       throw KeyError(cat("[save_model] type ", quote(module->type_name()), " at ", quote(where),
                          " is not registered: nobody could load the file"));
   json document;
-  document["format"] = kModelFormat;
+  ArgumentWriter arguments;
+  json description = module_to_json(model, arguments);
+  check_savable(model, description, arguments.members());
+  document["format"] = arguments.format();
   document["producer"] = cat("coppice ", kVersion);
-  document["model"] = module_to_json(model);
-  check_savable(model, document["model"]);
+  document["model"] = std::move(description);
   const std::string text = readable_text(document);
   NamedTensors tensors;
   for (const auto& [name, tensor] : all_tensors(model)) {
@@ -192,6 +197,7 @@ void save_model(const Module& model, const std::filesystem::path& path, const st
     else
       tensors.add(name, tensor);
   }
+  tensors.add_all("", arguments.members());
   tensors.metadata() = {notes.begin(), notes.end()};
   tensors.metadata()[kModelKey] = text;
   write_safetensors(path, tensors, {.checksums = true});
@@ -210,18 +216,20 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
       !document.contains("model"))
     throw FormatError(cat("[load_model] ", source, ": metadata '", kModelKey, "' needs \"format\" and \"model\""));
-  if (const std::int64_t format = document["format"]; format < 1 || format > kModelFormat)
+  const std::int64_t format = document["format"];
+  if (format < 1 || format > kModelFormat)
     throw FormatError(
         cat("[load_model] ", source, ": format version ", format, "; this library reads 1..", kModelFormat));
   const SkipInit no_random_numbers;
-  ModulePtr model = module_from_json(document["model"], source, true, limits);
+  ArgumentReader arguments(tensors, format);
+  ModulePtr model = module_from_json(document["model"], source, arguments, limits);
   std::uint64_t left = 8 * tensors.nbytes() + 8;
   each_entry(*model, document["model"], [&](Module& m, const json& entry, const std::string& path) {
-    attach_masks(m, entry, path, source, left);
+    attach_masks(m, entry, path, source, arguments, left);
   });
-  const auto attached = parametrize::attach_parametrizations(*model, source);
+  const auto attached = attach_parametrizations(*model, source);
   LoadReport report;
-  ByOwner owners = group(tensors);
+  ByOwner owners = group(tensors, arguments.used());
   MemoryBudget budget(Source{"load_model", file}, limits, tensors.nbytes());
   fill(*model, "", owners, source, budget, report);
   for (const auto& [path, left] : owners)  // tensors of modules that are not there
@@ -229,7 +237,7 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   if (!report.empty())
     throw FormatError(
         printable(cat("[load_model] ", source, ": the tensors do not fit the modules\n", to_string(report))));
-  parametrize::check_parametrizations(attached, source);
+  check_parametrizations(attached, source);
   each_entry(*model, document["model"],
              [&](Module& m, const json& entry, const std::string&) { restore_parameters(m, entry, source); });
   model->eval();

@@ -6,8 +6,8 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/masks/masked.h"
@@ -22,37 +22,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-Argument argument_from(const json& value, const std::string& where, const std::string& name) {
-  if (value.is_null()) return std::monostate{};
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX)
-    throw FormatError(cat(where, ": argument ", quote(name), " does not fit 63 bits: ", value.get<std::uint64_t>()));
-  if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (value.is_number_float()) return value.get<double>();
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_array()) {
-    if (value.size() > kMostItems)
-      throw LimitError(
-          cat(where, ": argument ", quote(name), " must have at most ", kMostItems, " items; got ", value.size()));
-    std::vector<std::int64_t> list;
-    for (const json& item : value) {
-      const Argument one = argument_from(item, where, name);
-      if (!std::holds_alternative<std::int64_t>(one))
-        throw FormatError(cat(where, ": argument ", quote(name), " must be a list of integers"));
-      list.push_back(std::get<std::int64_t>(one));
-    }
-    return list;
-  }
-  throw FormatError(cat(where, ": argument ", quote(name), " must not be an object"));
-}
-
-Arguments arguments_from(const json& object, const std::string& where) {
-  if (!object.is_object()) throw FormatError(cat(where, ": \"args\" must be an object"));
-  Arguments arguments;
-  for (const auto& [name, argument] : object.items()) arguments.set(name, argument_from(argument, where, name));
-  return arguments;
-}
-
 /// The type that pack() puts in the place of a module of this type; empty if there is none.
 std::string_view packed_type(std::string_view type) {
   if (type == Linear::kType) return PackedLinear::kType;
@@ -60,20 +29,9 @@ std::string_view packed_type(std::string_view type) {
   return {};
 }
 
-json argument_to(const Argument& value) {
-  return std::visit(
-      []<class T>(const T& v) -> json {
-        if constexpr (std::is_same_v<T, std::monostate>)
-          return nullptr;
-        else
-          return v;
-      },
-      value);
-}
-
 struct Builder {
   const std::string& source;
-  bool model_file;
+  ArgumentReader& arguments_of;
   std::uint64_t most_axes;
   mutable std::size_t modules = 0;                // listed so far
   mutable std::size_t tensors = 0;                // held by those that are built
@@ -94,9 +52,9 @@ struct Builder {
     Arguments arguments;
     for (const auto& [key, value] : entry.items()) {
       if (key == "args") {
-        arguments = arguments_from(value, where);
+        arguments = arguments_of.object(value, where);
       } else if (key != "type" && key != "name" && key != "modules" &&
-                 !(model_file && (key == "masked" || key == "parameters" || key == "frozen"))) {
+                 !(arguments_of.in_model_file() && (key == "masked" || key == "parameters" || key == "frozen"))) {
         throw FormatError(cat(where, ": unknown key \"", shown(key), "\""));
       }
     }
@@ -168,8 +126,9 @@ struct Builder {
     // A layer of ours with tensors of its own does not call children that a file adds: they would be dead weight.
     const bool parametrized =
         list.size() == 1 && list[0].is_object() && list[0].contains("name") && list[0]["name"] == parametrize::kChild;
-    const bool may = !is_built_in(module.type_name()) ||
-                     (model_file && (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
+    const bool may = flags_of(module.type_name()).takes_modules ||
+                     (arguments_of.in_model_file() &&
+                      (parametrized || dynamic_cast<const parametrize::ParametrizationList*>(&module)));
     if (!list.empty() && module.own_parameters().size() > 0 && !may)
       throw FormatError(cat(where, ": this type takes no modules"));
     const bool made_some = !module.children().empty();
@@ -216,10 +175,13 @@ struct Builder {
 
 }  // namespace
 
-json module_to_json(const Module& module) {
+std::string module_path(const std::string& path) { return path.empty() ? "the top module" : "module " + quote(path); }
+
+json module_to_json(const Module& module, ArgumentWriter& arguments, const std::string& path) {
+  const std::string where = cat("[save_model] ", module_path(path));
   json entry;
   entry["type"] = std::string(module.type_name());
-  for (const auto& [name, value] : module.arguments()) entry["args"][name] = argument_to(value);
+  if (const Arguments own = module.arguments(); !own.empty()) entry["args"] = arguments.object(own, where);
   for (const auto& [name, derived] : module.derived()) {
     if (parametrize::is_parametrized(module, name)) continue;  // its list is a child
     if (!is_masked(module, name))
@@ -229,7 +191,7 @@ json module_to_json(const Module& module) {
     if (const auto origin = mask_origin(module, name))
       for (const MaskStep& step : origin->steps()) {
         json one{{"type", step.type}};
-        for (const auto& [key, value] : step.arguments) one["args"][key] = argument_to(value);
+        if (!step.arguments.empty()) one["args"] = arguments.object(step.arguments, where);
         steps.push_back(std::move(one));
       }
     entry["masked"][name] = std::move(steps);
@@ -240,7 +202,7 @@ json module_to_json(const Module& module) {
     if (is_floating(parameter.dtype()) && !parameter.requires_grad()) entry["frozen"].push_back(name);
   }
   for (const auto& [name, child] : module.children()) {
-    json part = module_to_json(*child);
+    json part = module_to_json(*child, arguments, joined(path, name));
     part["name"] = name;
     entry["modules"].push_back(std::move(part));
   }
@@ -282,21 +244,22 @@ void restore_parameters(Module& module, const json& entry, const std::string& so
     if (Tensor own = parameter; own.defined() && is_floating(own.dtype())) own.requires_grad_(!frozen.contains(name));
 }
 
-std::vector<MaskStep> steps_from_json(const json& list, const std::string& source) {
+std::vector<MaskStep> steps_from_json(const json& list, const std::string& source, ArgumentReader& arguments) {
   const std::string where = cat("[load_model] ", source, ": the steps of a mask");
   if (!list.is_array()) throw FormatError(cat(where, " must be a list"));
   std::vector<MaskStep> steps;
   for (const json& one : list) {
     if (!one.is_object() || !one.contains("type") || !one["type"].is_string())
       throw FormatError(cat(where, " need a \"type\" that is a text"));
-    steps.push_back({one["type"], one.contains("args") ? arguments_from(one["args"], where) : Arguments()});
+    steps.push_back({one["type"], one.contains("args") ? arguments.object(one["args"], where) : Arguments()});
   }
   return steps;
 }
 
-ModulePtr module_from_json(const json& entry, const std::string& source, bool model_file, const Limits& limits) {
+ModulePtr module_from_json(const json& entry, const std::string& source, ArgumentReader& arguments,
+                           const Limits& limits) {
   try {
-    return Builder{source, model_file, limits.rank}.build(entry, "", 0);
+    return Builder{source, arguments, limits.rank}.build(entry, "", 0);
   } catch (const FormatError& e) {  // types, names and keys are texts of a stranger
     throw FormatError(printable(e.what()));
   } catch (const LimitError& e) {

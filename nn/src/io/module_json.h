@@ -8,6 +8,7 @@
 #include "coppice/engine/io/limits.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/module.h"
+#include "io/argument_json.h"
 
 namespace coppice::nn {
 
@@ -17,11 +18,16 @@ inline constexpr std::size_t kMostModules = 20'000;
 inline constexpr std::size_t kMostTensors = 100'000;
 // What Limits::name_bytes allows a tensor. A name stands in the path of every module below it.
 inline constexpr std::size_t kLongestName = 4096;
-// Numbers of one argument. Shapes have a few; those of tensors are held to Limits::rank as well.
-inline constexpr std::size_t kMostItems = 1000;
 
 /// A module with its children; masks are listed under "masked" and attached by the reader of the tensors.
-[[nodiscard]] nlohmann::ordered_json module_to_json(const Module& module);
+/// @param arguments  writes the arguments, and collects the tensors among them
+/// @param path  of the module, for messages
+/// @throws NotSupported  for a tensor that is derived in a way that no file holds; and as ArgumentWriter::object()
+[[nodiscard]] nlohmann::ordered_json module_to_json(const Module& module, ArgumentWriter& arguments,
+                                                    const std::string& path = "");
+
+/// How messages call a module.
+[[nodiscard]] std::string module_path(const std::string& path);
 
 /// What each_entry() calls: a module, its entry, and its dotted path.
 using EntryVisitor = std::function<void(Module&, const nlohmann::ordered_json&, const std::string&)>;
@@ -34,12 +40,12 @@ void each_entry(Module& module, const nlohmann::ordered_json& entry, const Entry
 void restore_parameters(Module& module, const nlohmann::ordered_json& entry, const std::string& source);
 
 /// The steps listed beside a masked name. @throws FormatError
-[[nodiscard]] std::vector<MaskStep> steps_from_json(const nlohmann::ordered_json& list, const std::string& source);
+[[nodiscard]] std::vector<MaskStep> steps_from_json(const nlohmann::ordered_json& list, const std::string& source,
+                                                    ArgumentReader& arguments);
 
-/// @param where  entry and source, for messages
-/// @param model_file  allow the keys that only model files hold ("masked")
+/// @param arguments  of a model file, it allows the keys that only those hold ("masked")
 /// @throws FormatError  naming the entry; LimitError  beyond the bounds above or Limits::rank
 [[nodiscard]] ModulePtr module_from_json(const nlohmann::ordered_json& entry, const std::string& source,
-                                         bool model_file, const Limits& limits);
+                                         ArgumentReader& arguments, const Limits& limits);
 
 }  // namespace coppice::nn

@@ -4,6 +4,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/model_file.h"
@@ -12,6 +13,7 @@
 #include "coppice/nn/registry.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
+#include "io/parametrized.h"
 #include "io/strict_json.h"
 #include "parametrize_list.h"
 
@@ -22,8 +24,6 @@ using json = nlohmann::ordered_json;
 using parametrize::kChild, parametrize::ParametrizationList;
 
 std::string tensor_path(const std::string& path, std::string_view name) { return quote(joined(path, name)); }
-
-std::string module_path(const std::string& path) { return path.empty() ? "the top module" : "module " + quote(path); }
 
 /// A tensor that the registered type has not, or not of this shape, cannot be read back: where would it go?
 void check_slots(const Module& module, const Module& fresh, const std::string& path) {
@@ -83,8 +83,8 @@ void check_derived(const Module& module, const Module& fresh, const std::string&
 void check_children(const Module& module, const Module& fresh, const std::string& path) {
   const auto& children = module.children();
   const bool parametrized = children.size() == 1 && children.contains(kChild);
-  if (!children.empty() && !parametrized && fresh.own_parameters().size() > 0 && is_built_in(module.type_name()) &&
-      dynamic_cast<const ParametrizationList*>(&module) == nullptr)
+  if (!children.empty() && !parametrized && fresh.own_parameters().size() > 0 &&
+      !flags_of(module.type_name()).takes_modules && dynamic_cast<const ParametrizationList*>(&module) == nullptr)
     throw NotSupported(
         cat("[save_model] ", module_path(path), ": a ", module.type_name(), " in a file takes no modules"));
 }
@@ -104,12 +104,13 @@ void check_whole(const Module& module, const AdoptsTensors& whole, const std::st
 }
 
 /// Compares a model with the modules that a reader would build, where classes of the program make children themselves.
-void check_made_children(const Module& model, const json& description) {
+void check_made_children(const Module& model, const json& description, const NamedTensors& members) {
   Limits most;
   most.nesting = most.objects = most.rank = std::numeric_limits<std::uint64_t>::max();
   ModulePtr built;
   try {
-    built = module_from_json(description, "the description of the modules", true, most);
+    ArgumentReader arguments(members, kModelFormat);
+    built = module_from_json(description, "the description of the modules", arguments, most);
   } catch (const Error& e) {
     throw NotSupported(cat("[save_model] nobody could load the file: ", e.what()));
   }
@@ -125,25 +126,13 @@ void check_made_children(const Module& model, const json& description) {
   });
 }
 
-void check_lists(const json& entry, const std::string& path) {
-  if (!entry.contains("args")) return;
-  for (const auto& [name, value] : entry["args"].items())
-    if (value.is_array() && value.size() > kMostItems)
-      throw ValueError(cat("[save_model] ", module_path(path), ": argument ", quote(name), " must have at most ",
-                           kMostItems, " items; got ", value.size()));
-}
-
 }  // namespace
 
-void check_savable(const Module& model, const json& description) {
+void check_savable(const Module& model, const json& description, const NamedTensors& members) {
   std::size_t modules = 0, tensors = 0;
   bool made_children = false;  // by a constructor of the program's
   const SkipInit no_random_numbers;
-  each_entry(const_cast<Module&>(model), description, [&](Module& module, const json& entry, const std::string& path) {
-    check_lists(entry, path);
-    if (entry.contains("masked"))
-      for (const auto& [name, steps] : entry["masked"].items())
-        for (const json& step : steps) check_lists(step, path);
+  each_entry(const_cast<Module&>(model), description, [&](Module& module, const json&, const std::string& path) {
     if (modules++ > kMostModules)  // the top one is not listed
       throw ValueError(cat("[save_model] a file holds at most ", kMostModules, " modules; got more"));
     if (path.size() > kLongestName)
@@ -160,7 +149,7 @@ void check_savable(const Module& model, const json& description) {
     if ((tensors += fresh->own_parameters().size() + fresh->own_buffers().size()) > kMostTensors)
       throw ValueError(cat("[save_model] a file holds at most ", kMostTensors, " parameters and buffers; got more"));
   });
-  if (made_children) check_made_children(model, description);
+  if (made_children) check_made_children(model, description, members);
 }
 
 std::string readable_text(const json& document) {

@@ -54,20 +54,38 @@ std::string fingerprint(const T& what) {
   return f.text();
 }
 
-std::string text_of(const nn::Argument& value) {
-  return std::visit(
-      []<class T>(const T& v) {
+void add(Fingerprint& f, const nn::Arguments& arguments);
+
+/// The kind and the value of an argument.
+void add(Fingerprint& f, const nn::Argument& value) {
+  f.add(cat(value.index()));
+  std::visit(
+      [&f]<class T>(const T& v) {
         if constexpr (std::is_same_v<T, std::monostate>) {
-          return std::string();
-        } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+          f.add(std::string_view());
+        } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>> || std::is_same_v<T, std::vector<double>>) {
           std::string out;
-          for (const std::int64_t n : v) out += cat(n, ',');
-          return out;
+          for (const auto n : v) out += cat(n, ',');
+          f.add(out);
+        } else if constexpr (std::is_same_v<T, nn::Arguments>) {
+          f.add(cat(v.size()));
+          add(f, v);
+        } else if constexpr (std::is_same_v<T, NamedFunction>) {
+          f.add(v.name);
+        } else if constexpr (std::is_same_v<T, Tensor>) {
+          f.add(v);
         } else {
-          return cat(v);
+          f.add(cat(v));
         }
       },
-      value);
+      static_cast<const ArgumentKinds&>(value));
+}
+
+void add(Fingerprint& f, const nn::Arguments& arguments) {
+  for (const auto& [name, value] : arguments) {
+    f.add(name);
+    add(f, value);
+  }
 }
 
 /// What the tensors do not show: types, settings and names of the modules, which tensors are one, which are frozen.
@@ -77,12 +95,7 @@ std::string fingerprint_of_modules(const nn::Module& model) {
   for (const auto& [path, module] : model.named_modules()) {
     f.add(path);
     f.add(module->type_name());
-    const nn::Arguments arguments = module->arguments();
-    for (const auto& [name, value] : arguments) {
-      f.add(name);
-      count(value.index());
-      f.add(text_of(value));
-    }
+    add(f, module->arguments());
     count(module->derived().size());
     for (const auto& [name, derived] : module->derived()) f.add(name);
     count(module->children().size());

@@ -4,6 +4,7 @@
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/io/model_file.h"
 #include "engine/io/io_support.h"
+#include "nn/carrier.h"
 #include "nn/every_layer.h"
 
 using namespace coppice;
@@ -64,7 +65,7 @@ TEST_SUITE("nn/io/hostile_model") {
     check_format_error(load("[]"), "needs \"format\" and \"model\"");
     check_format_error(load(R"({"format": 1})"), "needs \"format\" and \"model\"");
     check_format_error(load(R"({"model": {"type": "ReLU"}})"), "needs \"format\" and \"model\"");
-    for (const char* version : {"0", "-1", "2", "99999999999", "18446744073709551615"}) {
+    for (const char* version : {"0", "-1", "3", "99999999999", "18446744073709551615"}) {
       CAPTURE(version);
       check_format_error(load(R"({"format": )" + std::string(version) + R"(, "model": {"type": "ReLU"}})"),
                          "format version");
@@ -246,6 +247,71 @@ TEST_SUITE("nn/io/hostile_model") {
       check_format_error(mismatched, "shape of 'original_mask': given (2, 2), own (8,)");
       check_format_error(mismatched, "shape of 'original_orig': given (3,), own (8,)");
     }
+  }
+
+  TEST_CASE("arguments that lie") {
+    know_carrier();
+    const auto carrier = [](const std::string& args, const NamedTensors& tensors = {}, int format = 2) {
+      return load(cat(R"({"format": )", format, R"(, "model": {"type": "test.Carrier", "args": {)", args, "}}}"),
+                  tensors);
+    };
+    const NamedTensors table{{".args.0", Tensor::of({1, 2})}};
+    const std::string named = R"("table": {"tensor": ".args.0"})";
+    REQUIRE(carrier(named, table) == "accepted");
+    REQUIRE(carrier(R"("factors": [1, 0.5])") == "accepted");
+    REQUIRE(carrier(R"("function": {"function": "test.carrier.negated"})") == "accepted");
+    // Format 1 knows none of them.
+    check_format_error(carrier(named, table, 1), "'table' must not be an object in a file of format 1");
+    check_format_error(carrier(R"("factors": [1, 0.5])", {}, 1), "'factors' must be a list of integers");
+    check_format_error(carrier("", table, 1), "unexpected: '.args.0'");
+    // References.
+    check_format_error(carrier(named), "the file has no tensor '.args.0' for arguments");
+    check_format_error(carrier(R"("table": {"tensor": ".args.1"})", table), "the file has no tensor '.args.1'");
+    check_format_error(carrier("", table), "unexpected: '.args.0'");
+    check_format_error(carrier(named + R"(, "settings": {"map": {"shift": {"tensor": ".args.0"}}})", table),
+                       "argument 'shift': tensor '.args.0' is another argument already");
+    check_format_error(load(R"({"format": 2, "model": {"type": "Sequential", "modules": [)"
+                            R"({"type": "Linear", "name": "fc", "args": {"in_features": 1, "out_features": 1}},)"
+                            R"({"type": "test.Carrier", "args": {"table": {"tensor": "fc.bias"}}}]}})",
+                            {{"fc.weight", ones({1, 1})}, {"fc.bias", ones({1})}}),
+                       "the file has no tensor 'fc.bias' for arguments");
+    check_format_error(carrier(R"("function": {"function": "os.system"})"), "no function 'os.system' is registered");
+    check_format_error(carrier(R"("function": {"function": "\u001b[8m"})"), R"(no function '\x1b[8m')");
+    if (!is_function("test.carrier.count"))
+      register_function<int(const Tensor&)>("test.carrier.count", [](const Tensor&) { return 1; });
+    check_format_error(carrier(R"("function": {"function": "test.carrier.count"})"), "other types than are asked for");
+    // Kinds.
+    for (const char* object : {"{}", R"({"map": {}, "tensor": ".args.0"})", R"({"code": "x"})", R"({"": {}})"})
+      check_format_error(carrier(cat(R"("settings": )", object), table), "'settings' must not be an object, but for");
+    check_format_error(carrier(R"("settings": {"map": []})"), "\"map\" must be an object");
+    check_format_error(carrier(R"("settings": {"map": null})"), "\"map\" must be an object");
+    check_format_error(carrier(R"("table": {"tensor": 0})", table), "\"tensor\" must be a name");
+    check_format_error(carrier(R"("function": {"function": {"function": "a.b"}})"), "\"function\" must be a name");
+    check_format_error(carrier(R"("factors": [1, "2"])"), "must be a list of integers or a list of numbers");
+    check_format_error(carrier(R"("factors": [[1], [2]])"), "must be a list of integers or a list of numbers");
+    check_format_error(carrier(R"("factors": [0.5, 9223372036854775808])"), "does not fit 63 bits");
+    check_format_error(carrier(R"("factors": [1e999])"), "[json]");
+    check_format_error(carrier(R"("factors": {"map": {}})"),
+                       "'factors' must be a number or a list of numbers; got a map");
+    check_format_error(carrier(R"("table": {"map": {}})"), "'table' must be a tensor; got a map");
+    check_format_error(carrier(R"("settings": {"map": {"shift": true}}, "extra": {"map": {}})"),
+                       "unknown arguments: 'extra'");
+    check_format_error(
+        load(R"({"format": 2, "model": {"type": "Softmax", "args": {"dim": {"tensor": ".args.0"}}}})", table),
+        "'dim' must be an integer; got a tensor");
+    // Sizes.
+    const auto deep = [&](int maps) {
+      std::string out = "true";
+      for (int i = 0; i < maps; ++i) out = R"({"map": {"m": )" + out + "}}";
+      return carrier(R"("settings": )" + out);
+    };
+    CHECK(deep(16) == "accepted");
+    const std::string said = deep(17);
+    CHECK(said.starts_with("LimitError: "));
+    CHECK(said.find("maps must be nested at most 16 deep") != said.npos);
+    std::string numbers = "0.5";
+    for (int i = 1; i < 1001; ++i) numbers += ", 0.5";
+    CHECK(carrier(R"("factors": [)" + numbers + "]").starts_with("LimitError: "));
   }
 
   TEST_CASE("a tensor has at most eight masks, one upon the other") {

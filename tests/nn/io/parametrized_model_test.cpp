@@ -51,6 +51,28 @@ std::string list_of(const std::string& children, const std::string& name = "weig
 const NamedTensors kTensors{{"parametrizations.weight.original", ones({2, 3})},
                             {"parametrizations.weight.0.mask", ones({2, 3})}};
 
+int computed = 0;
+
+/// Counts what such types compute.
+template <int N>
+class Counted final : public nn::Implements<Counted<N>> {
+ public:
+  static constexpr std::string_view kType = N == 0 ? "test.Free" : N == 1 ? "test.Same" : "test.Never";
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override {
+    ++computed;
+    return x;
+  }
+};
+
+template <int N>
+void know_counted(const nn::TypeFlags& flags) {
+  if (!nn::is_registered(Counted<N>::kType))
+    nn::register_module(
+        Counted<N>::kType, [](const nn::Arguments&) { return std::make_shared<Counted<N>>(); }, flags);
+}
+
 /// A float original times a small integer one.
 class FloatAndByte final : public nn::Implements<FloatAndByte, nn::Module>, public RightInverse {
  public:
@@ -270,6 +292,37 @@ TEST_SUITE("nn/io/parametrized_model") {
     refused(load(kMask, kTensors), "unexpected");
     refused(load(R"({"type": "ReLU", "name": "weight"})", kTensors), "unexpected");
     CHECK(load(list_of(kMask) + ", " + list_of(kMask), kTensors).starts_with("FormatError"));
+  }
+
+  TEST_CASE("the flags of a program's type are what files may make of it") {
+    know_counted<0>({});
+    know_counted<1>({.keeps_shape = true});
+    know_counted<2>({.parametrizes = false});
+    const NamedTensors fits{{"parametrizations.weight.original", ones({2, 3})}};
+    const auto list = [](const std::string& type, const std::string& args = R"("original_shape": [2, 3])") {
+      return list_of(R"({"type": ")" + type + R"(", "name": "0"})", "weight", args);
+    };
+    computed = 0;
+    CHECK(load(list("test.Free"), fits) == "accepted");
+    CHECK(computed == 1);
+    CHECK(load(list("test.Same"), fits) == "accepted");
+    CHECK(computed == 1);  // the row says what it would give
+    const NamedTensors large{{"parametrizations.weight.original", ones({5, 7})}};
+    const std::string unsafe = R"("original_shape": [5, 7], "unsafe": true)";
+    CHECK(load(list("test.Free", unsafe), large) == "accepted");
+    CHECK(load(list("test.Same", unsafe), large).find("it has shape (5, 7) where the module needs (2, 3)") !=
+          std::string::npos);
+    const std::string never = load(list("test.Never"), fits);
+    CHECK(never.starts_with("FormatError: "));
+    CHECK(never.find("as a parametrization of 'weight': its type is none of those that may parametrize in a file") !=
+          never.npos);
+    Linear m(3, 2);
+    register_parametrization(m, "weight", std::make_shared<Counted<2>>());
+    const TempDir dir;
+    CHECK_THROWS_WITH_AS(nn::save_model(m, dir / "m.safetensors"),
+                         doctest::Contains("test.Never is none of the types that may parametrize in a file"),
+                         NotSupported);
+    CHECK(dir.size() == 0);
   }
 
   TEST_CASE("names of a file reach messages with their control characters made visible, and files their name") {

@@ -11,8 +11,9 @@
 
 namespace coppice::nn {
 
-/// The version of the layout that this library writes, and the newest that it reads.
-inline constexpr std::int64_t kModelFormat = 1;
+/// The newest version of the layout, and of those that this library reads the last. Files are written in the oldest
+/// that holds the model: 2 where an argument is a list of real numbers, a tensor, a map or a function, else 1.
+inline constexpr std::int64_t kModelFormat = 2;
 
 /// Metadata key that marks a model file.
 inline constexpr const char* kModelKey = "coppice.model";
@@ -38,8 +39,9 @@ struct SaveOptions {
 /// @throws IoError; NotSupported  for a tensor derived in another way than by masks and parametrizations, for one that
 ///         a new module of its type has not, or has of another kind, for one that a new module has and the model has
 ///         not, for buffers that are no packed weight, and for children and parametrizations that load_model() refuses;
-///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor;
-///         KeyError  for an unregistered type; with nothing written
+///         ValueError  beyond its fixed bounds, such as 1000 masked tensors in a module or eight masks on one tensor,
+///         and for an argument that is infinite or NaN; KeyError  for an unregistered type or function; with nothing
+///         written
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
@@ -56,18 +58,5 @@ void save_model(const Module& model, const std::filesystem::path& path,
 
 /// Whether these tensors came from a model file.
 [[nodiscard]] bool is_model(const NamedTensors& tensors);
-
-/// A module that takes its own tensors whole instead of having values copied into slots of known shapes. Packed layers
-/// are such: their shapes depend on the values.
-class AdoptsTensors {
- public:
-  virtual ~AdoptsTensors() = default;
-  /// @param own  name in this module -> tensor
-  /// @throws FormatError  if they break an invariant; with nothing changed
-  virtual void adopt(const NamedTensors& own) = 0;
-  /// Throws what adopt() would, and changes nothing: load_state_dict() asks before it copies, save_model() before it
-  /// writes.
-  virtual void check_adoptable(const NamedTensors& /*own*/) const {}
-};
 
 }  // namespace coppice::nn

@@ -7,7 +7,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/sparse/packed_matrix.h"
-#include "coppice/nn/io/model_file.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn {
