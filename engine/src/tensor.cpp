@@ -51,7 +51,7 @@ Shape resolved(const Tensor& t, std::vector<std::int64_t> sizes) {
 }
 
 Dtype dtype_from(rows::With a) {
-  const std::string name = a.text("dtype", "");
+  const std::string name = a.text("dtype");
   if (const auto dtype = dtype_from_name(name)) return *dtype;
   throw ValueError(cat("[to] '", name, "' is no element type"));
 }

@@ -86,7 +86,7 @@ TensorList either(rows::In in, rows::With a, const char* name, Tensor (*with_ten
                   Tensor (*with_number)(const Tensor&, double)) {
   if (a.has(name) == (in.size() > 1))
     throw ValueError(cat("[call_op] needs a second input or the attribute '", name, "', and not both"));
-  return {in.size() > 1 ? with_tensor(in[0], in[1]) : with_number(in[0], rows::number(a, name))};
+  return {in.size() > 1 ? with_tensor(in[0], in[1]) : with_number(in[0], a.number(name))};
 }
 
 template <Tensor (*with_tensor)(const Tensor&, const Tensor&), Tensor (*with_number)(const Tensor&, double)>

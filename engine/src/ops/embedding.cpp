@@ -122,7 +122,7 @@ std::vector<T> shares_of(const Bags& bags, const T* weight, std::int64_t width, 
 constexpr std::array<std::string_view, 3> kModes{"sum", "mean", "max"};
 
 BagMode mode_from(rows::With a) {
-  const std::string name = a.text("mode", "");
+  const std::string name = a.text("mode");
   const auto found = std::ranges::find(kModes, name);
   if (found == kModes.end())
     throw ValueError(cat("[embedding_bag] mode must be 'sum', 'mean' or 'max'; got '", name, "'"));

@@ -214,7 +214,7 @@ constexpr AttributeRow kLstm[] = {{"reverse", AttributeKind::boolean, false}};
 TensorList lstm_from(rows::In in, rows::With a) {
   const LstmResult y =
       lstm_layer(in[0], in[1], in[2], {in[3], in[4], rows::input(in, 5), rows::input(in, 6), rows::input(in, 7)},
-                 rows::flag(a, "reverse"));
+                 a.boolean("reverse"));
   return {y.output, y.h, y.c};
 }
 

@@ -159,8 +159,8 @@ constexpr AttributeRow kNorm[] = {{"p", AttributeKind::scalar, std::int64_t{2}},
                                   {"keepdim", AttributeKind::boolean, false}};
 
 TensorList norm_from(rows::In in, rows::With a) {
-  const NormOrder order = rows::is_text(a, "p") ? NormOrder(a.text("p", "")) : NormOrder(rows::number(a, "p"));
-  return {norm(in[0], order, rows::axes(a), rows::flag(a, "keepdim"))};
+  const NormOrder order = rows::is_text(a, "p") ? NormOrder(a.text("p")) : NormOrder(a.number("p"));
+  return {norm(in[0], order, rows::axes(a), a.boolean("keepdim"))};
 }
 
 constexpr OpRow kNormRow = rows::row("norm", "torch.norm", "ReduceL1|ReduceL2", 1, 1, kNorm,

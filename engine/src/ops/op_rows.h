@@ -47,13 +47,10 @@ constexpr auto kOne = [](In in, With) { return TensorList{f(in[0])}; };
 template <Tensor (*f)(const Tensor&, const Tensor&)>
 constexpr auto kTwo = [](In in, With) { return TensorList{f(in[0], in[1])}; };
 
-// Attributes that call_op() has filled in.
-[[nodiscard]] inline double number(With a, const char* name) { return a.number(name, 0); }
-[[nodiscard]] inline bool flag(With a, const char* name) { return a.boolean(name, false); }
+// Attributes that call_op() has filled in, beyond what Arguments reads itself.
 [[nodiscard]] inline bool is_text(With a, std::string_view name) {
-  for (const auto& [key, value] : a)
-    if (key == name) return std::holds_alternative<std::string>(value);
-  return false;
+  const Argument* value = a.find(name);
+  return value != nullptr && std::holds_alternative<std::string>(*value);
 }
 [[nodiscard]] inline std::optional<std::int64_t> maybe_integer(With a, const char* name) {
   return a.has(name) ? std::optional(a.integer(name)) : std::nullopt;

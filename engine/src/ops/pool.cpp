@@ -155,7 +155,7 @@ Pair pair_of(rows::With a, const char* name) {
 PoolOptions options_from(rows::With a) {
   PoolOptions o{.kernel = pair_of(a, "kernel_size"), .padding = pair_of(a, "padding")};
   if (a.has("stride")) o.stride = pair_of(a, "stride");
-  o.ceil_mode = rows::flag(a, "ceil_mode");
+  o.ceil_mode = a.boolean("ceil_mode");
   return o;
 }
 
@@ -174,7 +174,7 @@ TensorList max_from(rows::In in, rows::With a) {
 }
 TensorList avg_from(rows::In in, rows::With a) {
   PoolOptions o = options_from(a);
-  o.count_include_pad = rows::flag(a, "count_include_pad");
+  o.count_include_pad = a.boolean("count_include_pad");
   o.divisor_override = rows::maybe_integer(a, "divisor_override");
   return {avg_pool2d(in[0], o)};
 }

@@ -160,12 +160,12 @@ constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer, std::int64_t{-
 /// f(t, axes, keepdim) as `call`.
 template <Tensor (*f)(const Tensor&, const Axes&, bool)>
 constexpr auto kOver =
-    [](rows::In in, rows::With a) { return TensorList{f(in[0], rows::axes(a), rows::flag(a, "keepdim"))}; };
+    [](rows::In in, rows::With a) { return TensorList{f(in[0], rows::axes(a), a.boolean("keepdim"))}; };
 template <Tensor (*f)(const Tensor&, std::int64_t, bool)>
 constexpr auto kAlong =
-    [](rows::In in, rows::With a) { return TensorList{f(in[0], a.integer("dim"), rows::flag(a, "keepdim"))}; };
+    [](rows::In in, rows::With a) { return TensorList{f(in[0], a.integer("dim"), a.boolean("keepdim"))}; };
 TensorList var_from(rows::In in, rows::With a) {
-  return {var(in[0], rows::axes(a), a.integer("correction"), rows::flag(a, "keepdim"))};
+  return {var(in[0], rows::axes(a), a.integer("correction"), a.boolean("keepdim"))};
 }
 
 // name, PyTorch, ONNX, inputs from, to, attributes, flags, call

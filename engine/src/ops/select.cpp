@@ -96,7 +96,7 @@ constexpr std::array<std::string_view, 2> kTies{"lowest_index", "pytorch"};
 
 TieRule ties_from(rows::With a) {
   if (!a.has("ties")) return default_tie_rule();
-  const std::string name = a.text("ties", "");
+  const std::string name = a.text("ties");
   const auto found = std::ranges::find(kTies, name);
   if (found == kTies.end()) throw ValueError(cat("[topk] ties must be 'lowest_index' or 'pytorch'; got '", name, "'"));
   return static_cast<TieRule>(found - kTies.begin());
@@ -111,13 +111,13 @@ constexpr AttributeRow kSort[] = {{"dim", AttributeKind::integer, std::int64_t{-
                                   {"descending", AttributeKind::boolean, false}};
 TensorList listed(const Selected& s) { return {s.values, s.indices}; }
 TensorList topk_from(rows::In in, rows::With a) {
-  return listed(topk(in[0], a.integer("k"), a.integer("dim"), rows::flag(a, "largest"), ties_from(a)));
+  return listed(topk(in[0], a.integer("k"), a.integer("dim"), a.boolean("largest"), ties_from(a)));
 }
 TensorList kthvalue_from(rows::In in, rows::With a) {
   return listed(kthvalue(in[0], a.integer("k"), a.integer("dim")));
 }
 TensorList sort_from(rows::In in, rows::With a) {
-  return listed(sort(in[0], a.integer("dim"), rows::flag(a, "descending")));
+  return listed(sort(in[0], a.integer("dim"), a.boolean("descending")));
 }
 
 // name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Results: values, indices.

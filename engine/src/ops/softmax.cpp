@@ -60,7 +60,7 @@ constexpr std::array<std::string_view, 3> kReductions{"none", "mean", "sum"};
 std::string name_of(Reduction reduction) { return std::string(kReductions[static_cast<std::size_t>(reduction)]); }
 
 Reduction reduction_from(rows::With a) {
-  const std::string name = a.text("reduction", "");
+  const std::string name = a.text("reduction");
   const auto found = std::ranges::find(kReductions, name);
   if (found == kReductions.end())
     throw ValueError(cat("[call_op] reduction must be 'none', 'mean' or 'sum'; got '", name, "'"));

@@ -89,15 +89,13 @@ constexpr AttributeRow kLimits[] = {{"min", AttributeKind::number, -kUnlimited},
 constexpr AttributeRow kDropout[] = {{"p", AttributeKind::number, 0.5}};
 
 TensorList gelu_from(rows::In in, rows::With a) {
-  const std::string form = a.text("approximate", "");
+  const std::string form = a.text("approximate");
   if (form != "none" && form != "tanh")
     throw ValueError(cat("[gelu] approximate must be 'none' or 'tanh'; got '", form, "'"));
   return {gelu(in[0], form == "tanh")};
 }
-TensorList clamp_from(rows::In in, rows::With a) {
-  return {clamp(in[0], rows::number(a, "min"), rows::number(a, "max"))};
-}
-TensorList dropout_from(rows::In in, rows::With a) { return {dropout(in[0], rows::number(a, "p"))}; }
+TensorList clamp_from(rows::In in, rows::With a) { return {clamp(in[0], a.number("min"), a.number("max"))}; }
+TensorList dropout_from(rows::In in, rows::With a) { return {dropout(in[0], a.number("p"))}; }
 
 // name, PyTorch, ONNX, inputs from, to, attributes, flags, call
 constexpr OpRow kNegRow = rows::row("neg", "torch.neg|operator.neg", "Neg", 1, 1, {}, kKeepsZero, rows::kOne<neg>);

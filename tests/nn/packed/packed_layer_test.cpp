@@ -23,44 +23,6 @@ Tensor sparse(const Shape& shape, std::uint64_t seed) {
 }  // namespace
 
 TEST_SUITE("nn/packed") {
-  TEST_CASE("PackedLinear gives what Linear gives, for inputs of every rank") {
-    Linear dense(37, 21);
-    load_state_dict(dense, NamedTensors{{"weight", sparse({21, 37}, 1)}, {"bias", sparse({21}, 2)}});
-    const NoGrad off;
-    for (const PackedFormat format : packing_formats()) {
-      CAPTURE(format.name());
-      const auto packed = PackedLinear::from_dense(dense.tensor("weight"), dense.tensor("bias"), format);
-      CHECK(packed->unpacked() == dense.tensor("weight").detach());
-      CHECK(packed->parameters().empty());
-      for (const Shape& shape : {Shape{37}, Shape{1, 37}, Shape{5, 37}, Shape{64, 37}, Shape{2, 3, 37}, Shape{0, 37}}) {
-        CAPTURE(to_string(shape));
-        const Tensor x = sparse(shape, 3);
-        CHECK(differs((*packed)(x), dense(x), Tolerance{1e-5, 1e-5}) == "");
-      }
-      const auto bare = PackedLinear::from_dense(dense.tensor("weight"), {}, format);
-      CHECK(differs((*bare)(ones({2, 37})), linear(ones({2, 37}), dense.tensor("weight"), {}), Tolerance{1e-5, 1e-5}) ==
-            "");
-      CHECK_THROWS_AS((void)(*packed)(ones({2, 36})), ShapeError);
-    }
-  }
-
-  TEST_CASE("PackedConv2d gives what Conv2d gives, with stride, padding and dilation") {
-    const NoGrad off;
-    for (const ConvOptions& o : {ConvOptions{}, ConvOptions{.stride = {2, 1}, .padding = {1, 2}},
-                                 ConvOptions{.padding = {2}, .dilation = {2}}}) {
-      Conv2d dense(ConvSettings{3, 10, {3, 2}, o, true});
-      load_state_dict(dense, NamedTensors{{"weight", sparse({10, 3, 3, 2}, 4)}, {"bias", sparse({10}, 5)}});
-      const Tensor x = sparse({4, 3, 9, 8}, 6);
-      for (const PackedFormat format : packing_formats()) {
-        CAPTURE(format.name());
-        const auto packed =
-            PackedConv2d::from_dense(dense.tensor("weight"), dense.tensor("bias"), dense.options(), format);
-        CHECK(packed->unpacked() == dense.tensor("weight").detach());
-        CHECK(differs((*packed)(x), dense(x), Tolerance{1e-5, 1e-5}) == "");
-      }
-    }
-  }
-
   TEST_CASE("all zeros, a single row, no zeros: nothing is special") {
     const NoGrad off;
     for (const PackedFormat format : packing_formats())

@@ -47,6 +47,8 @@ void im2col(const ConvGeometry& g, const T* image, std::int64_t group, T* column
 /// x: [n, in, l], [n, in, h, w] or [n, in, d, h, w]; weight: [out, in / groups, ...kernel]; bias: [out] or undefined.
 /// Result: [n, out, ...] with size (in + 2 padding - dilation (kernel - 1) - 1) / stride + 1 per axis, rounded down.
 /// Equal bits for any number of threads. @throws ShapeError, ValueError, DtypeError
+/// Cost: per image and group one product [out, taps] x [taps, positions], and memory for its columns per task unless
+/// the kernel is 1 wide. Source: torch.nn.functional.conv1d, conv2d, conv3d
 [[nodiscard]] Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options = {});
 [[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options = {});
 [[nodiscard]] Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options = {});

@@ -1,7 +1,8 @@
 #pragma once
 /// Element-wise arithmetic, functions and comparisons, broadcasting as NumPy.
 ///
-/// Types follow torch.promote_types; a 0-d tensor or a plain number does not widen a tensor of the same kind.
+/// Each is PyTorch's function of the same name, takes one pass over its inputs on all threads and memory for its
+/// result. Types follow torch.promote_types; a 0-d tensor or a plain number does not widen a tensor of the same kind.
 /// f16 and bf16 compute in float. All floating results are differentiable unless said otherwise.
 /// @throws ShapeError  where two shapes do not broadcast
 

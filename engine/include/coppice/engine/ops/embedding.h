@@ -1,5 +1,6 @@
 #pragma once
-/// Rows of a table by index, and their bags.
+/// Rows of a table by index, and their bags, as torch.nn.functional.embedding and embedding_bag (which take the index
+/// first).
 
 #include <optional>
 

@@ -1,5 +1,7 @@
 #pragma once
-/// Matrix products. float32 and float64 natively, f16 and bf16 in float.
+/// Matrix products, as torch.matmul and torch.nn.functional.linear. Cost: 2 m n k operations per product on all
+/// threads, the right side is rearranged in pieces that fit the cache; an optional BLAS may do them. float32 and
+/// float64 natively, f16 and bf16 in float.
 
 #include "coppice/engine/tensor.h"
 

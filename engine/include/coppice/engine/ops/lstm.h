@@ -1,5 +1,5 @@
 #pragma once
-/// One direction of one LSTM layer over a whole sequence, with its gradient.
+/// One direction of one LSTM layer over a whole sequence, with its gradient: a part of torch.nn.LSTM.
 
 #include "coppice/engine/tensor.h"
 
@@ -22,6 +22,8 @@ struct LstmResult {
 };
 
 /// c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c') [Wᵀhr], gates = x Wᵀih + bih + h Wᵀhh + bhh.
+/// Cost: one product for all inputs, one per step for the hidden state; a gradient keeps 6 H numbers per step and
+/// sample.
 /// @param x        [t, n, in]; t may be 0
 /// @param h0       [n, R]; @param c0  [n, H]
 /// @param reverse  takes the steps from the last to the first; the output keeps their places

@@ -8,6 +8,8 @@
 
 namespace coppice {
 
+/// Cost of both: two operations per stored number and sample; docs/packed-formats.md says what each format stores.
+///
 /// y = x Wᵀ + bias. x: [..., in] float32, weight: [out, in] packed, bias: [out] or undefined -> y: [..., out].
 /// @throws ShapeError, DtypeError; StateError  if a member of the weight was written since it was checked
 [[nodiscard]] Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias = Tensor());

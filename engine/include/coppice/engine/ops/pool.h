@@ -23,6 +23,9 @@ struct PoolOptions {
   std::optional<std::int64_t> divisor_override = std::nullopt;  ///< avg_pool2d only
 };
 
+/// Source of all three: torch.nn.functional.max_pool2d, avg_pool2d, adaptive_avg_pool2d. Cost: one look at each element
+/// of each window.
+///
 /// Largest element of each window; padding never wins, NaN does. The gradient goes to the first winner. A window that
 /// dilation leaves without an element gives the lowest value (-inf), and no gradient.
 /// @throws ShapeError, ValueError

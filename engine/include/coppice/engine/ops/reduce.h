@@ -1,5 +1,6 @@
 #pragma once
-/// Reductions over all or some axes.
+/// Reductions over all or some axes, under PyTorch's names (max and min are amax and amin). Cost: one pass; axes that
+/// are not neighbours are brought together by a copy first.
 
 #include <limits>
 #include <optional>

@@ -1,5 +1,6 @@
 #pragma once
-/// Operations that move elements and compute nothing. All are differentiable.
+/// Operations that move elements and compute nothing, under PyTorch's names. All are differentiable. Those that do not
+/// share storage copy what they give, once.
 
 #include <cstdint>
 #include <vector>

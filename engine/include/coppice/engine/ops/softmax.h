@@ -1,5 +1,5 @@
 #pragma once
-/// Softmax and the losses built on it.
+/// Softmax and the losses built on it, as torch.nn.functional has them. Softmax takes two passes over each line.
 
 #include "coppice/engine/tensor.h"
 
