@@ -8,6 +8,7 @@
 
 using namespace coppice;
 using namespace coppice::nn;
+using namespace coppice::nn::parametrize;
 
 namespace {
 
@@ -22,8 +23,9 @@ class Fixed final : public Derived {
 
 TEST_SUITE("nn/permanent") {
   TEST_CASE("masks and parametrizations of all modules become parameters with the values they have") {
-    Sequential net{std::make_shared<Linear>(3, 2),
-                   std::make_shared<Sequential>(std::vector<ModulePtr>{std::make_shared<Linear>(2, 2)})};
+    const auto inner_net = std::make_shared<Sequential>();
+    inner_net->append(std::make_shared<Linear>(2, 2));
+    Sequential net{std::make_shared<Linear>(3, 2), inner_net};
     Module& inner = *net.find_module("1.0");
     attach_mask(*net.child("0"), "weight", Tensor::of({{1, 0, 1}, {0, 1, 0}}));
     register_parametrization(inner, "weight", std::make_shared<FakeSparsity>(Tensor::of({{1, 0}, {0, 1}})));
