@@ -1,7 +1,6 @@
 #include "io/module_json.h"
 
 #include <algorithm>
-#include <ranges>
 #include <set>
 
 #include "coppice/engine/checked.h"
@@ -161,9 +160,10 @@ struct Builder {
 
   /// The listed children behind all others, in the order of the list: a class may go through its children.
   static void put_in_order(Module& module, const std::vector<std::string>& order) {
-    auto at = module.children().begin() + static_cast<std::ptrdiff_t>(module.children().size() - order.size());
-    if (std::ranges::equal(order, std::ranges::subrange(at, module.children().end()), {}, {},
-                           &OrderedMap<ModulePtr>::Entry::first))
+    const auto at = module.children().begin() + static_cast<std::ptrdiff_t>(module.children().size() - order.size());
+    // No std::ranges::subrange: Clang 14 does not compile that of GCC 12's library.
+    if (std::equal(order.begin(), order.end(), at, module.children().end(),
+                   [](const std::string& name, const auto& entry) { return name == entry.first; }))
       return;
     for (const std::string& name : order) {
       ModulePtr child = module.child(name);
