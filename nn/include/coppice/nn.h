@@ -5,6 +5,7 @@
 #include "coppice/nn/arguments.h"
 #include "coppice/nn/bits.h"
 #include "coppice/nn/child.h"
+#include "coppice/nn/derived.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/handle.h"
 #include "coppice/nn/hooks.h"
@@ -34,4 +35,5 @@
 #include "coppice/nn/permanent.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/replace.h"
+#include "coppice/nn/slots.h"
 #include "coppice/nn/state_dict.h"
