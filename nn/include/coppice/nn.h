@@ -22,6 +22,7 @@
 #include "coppice/nn/layers/pooling.h"
 #include "coppice/nn/loss.h"
 #include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/module.h"
