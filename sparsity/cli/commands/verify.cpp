@@ -7,7 +7,7 @@
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
@@ -62,7 +62,7 @@ void add_model_checks(nn::Module& model, std::vector<std::string>& out) {
   std::size_t packed = 0;
   for (const auto& [path, module] : model.named_modules())
     packed += dynamic_cast<const nn::PackedLayer*>(module) != nullptr ? 1 : 0;
-  const std::size_t masks = nn::masked_slots(model).size();
+  const std::size_t masks = nn::masks_in(model).size();
   out.push_back(cat("the tensors fit the ", model.named_modules().size(), " modules of the model, by name and shape"));
   if (masks > 0) out.push_back(cat(masks, " masks have the shape of their tensors"));
   if (packed > 0) out.push_back(cat("indices of ", packed, " packed layers are in range and in order"));
