@@ -4,6 +4,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/derived.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/module.h"
 #include "coppice/nn/registry.h"
@@ -141,9 +142,6 @@ ModulePtr Module::copy_with(CopyMemo& memo) const {
   if (!copy->children_.empty() && !is_built_in(copy->type_name()))
     copy->note_replaced({children_.begin(), children_.end()});
   for (auto& [name, child] : copy->children_) child = child->copy_with(memo);
-  // Own lists, so that taking a hook off one of the two leaves the other as it is.
-  if (pre_hooks_ != nullptr) copy->pre_hooks_ = std::make_shared<HookList<ForwardPreHook>>(*pre_hooks_);
-  if (hooks_ != nullptr) copy->hooks_ = std::make_shared<HookList<ForwardHook>>(*hooks_);
   return copy;
 }
 

@@ -126,6 +126,29 @@ NamedTensors Optimizer::state_dict() const {
   return out;
 }
 
+namespace {
+
+/// @throws ShapeError, DtypeError  unless `given` may be the state `name` of `parameter`
+void check_slot(const std::string& name, const Tensor& given, const Tensor& parameter) {
+  if (given.shape() != parameter.shape())
+    throw ShapeError(cat("[Optimizer::load_state_dict] '", name, "' has shape ", given.shape(), " for a parameter of ",
+                         parameter.shape()));
+  if (given.dtype() != parameter.dtype())
+    throw DtypeError(
+        cat("[Optimizer::load_state_dict] '", name, "' is ", given.dtype(), " for a parameter of ", parameter.dtype()));
+}
+
+/// @throws ShapeError  unless it is one count that the formulas can take as a double
+void check_steps(std::size_t i, const Tensor& given) {
+  constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;
+  const bool one = given.dtype() == Dtype::i64 && given.numel() == 1;
+  if (!one || given.item<std::int64_t>() < 0 || given.item<std::int64_t>() > kMostSteps)
+    throw ShapeError(cat("[Optimizer::load_state_dict] '", i, ".step' must be one int64 in 0..2^53; it is ",
+                         one ? cat(given.item<std::int64_t>()) : cat(given.dtype(), " of ", given.shape())));
+}
+
+}  // namespace
+
 void Optimizer::load_state_dict(const NamedTensors& state) {
   std::vector<std::pair<Tensor*, Tensor>> values;
   std::vector<std::pair<std::int64_t*, std::int64_t>> counts;
@@ -140,12 +163,7 @@ void Optimizer::load_state_dict(const NamedTensors& state) {
         continue;
       }
       ++found;
-      if (given->shape() != parameters_[i].shape())
-        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, '.', word, "' has shape ", given->shape(),
-                             " for a parameter of ", parameters_[i].shape()));
-      if (given->dtype() != parameters_[i].dtype())
-        throw DtypeError(cat("[Optimizer::load_state_dict] '", i, '.', word, "' is ", given->dtype(),
-                             " for a parameter of ", parameters_[i].dtype()));
+      check_slot(cat(i, '.', word), *given, parameters_[i]);
       values.emplace_back(slot, given->detach().clone());
     }
     std::int64_t* count = steps(i);
@@ -153,11 +171,7 @@ void Optimizer::load_state_dict(const NamedTensors& state) {
     if ((found != 0 || given != nullptr) && (found != own.size() || (count != nullptr && given == nullptr)))
       throw KeyError(cat("[Optimizer::load_state_dict] the state of parameter ", i, " is not complete"));
     if (given != nullptr) {
-      constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;  // the formulas take it as a double
-      const bool one = given->dtype() == Dtype::i64 && given->numel() == 1;
-      if (!one || given->item<std::int64_t>() < 0 || given->item<std::int64_t>() > kMostSteps)
-        throw ShapeError(cat("[Optimizer::load_state_dict] '", i, ".step' must be one int64 in 0..2^53; it is ",
-                             one ? cat(given->item<std::int64_t>()) : cat(given->dtype(), " of ", given->shape())));
+      check_steps(i, *given);
       ++found;
     }
     if (count != nullptr) counts.emplace_back(count, given == nullptr ? 0 : given->item<std::int64_t>());

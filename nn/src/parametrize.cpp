@@ -4,6 +4,7 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/layers/container.h"
+#include "coppice/nn/slots.h"
 #include "parametrize_list.h"
 
 namespace coppice::nn::parametrize {
@@ -99,13 +100,13 @@ void begin(Module& module, const std::string& name, const ModulePtr& p, bool uns
   try {
     module.child(kChild)->add_module(name, list);
     try {
-      module.derive(name, std::move(derived));
+      module.slots().derive(name, std::move(derived));
     } catch (...) {
-      module.child(kChild)->erase(name);
+      module.child(kChild)->slots().erase(name);
       throw;
     }
   } catch (...) {
-    if (fresh) module.erase(kChild);
+    if (fresh) module.slots().erase(kChild);
     throw;
   }
   if (values.defined() && !shows_the_same(values, original)) original.replace_(values);
@@ -153,10 +154,10 @@ Module& remove_parametrizations(Module& module, std::string_view name, bool leav
     if (is_floating(original.dtype())) original.requires_grad_(trained);
   }
   const ModulePtr all = module.child(kChild);
-  module.underive(key, original, buffer);
+  module.slots().underive(key, original, buffer);
   // Nothing from here on takes memory.
-  all->erase(key);
-  if (all->children().empty()) module.erase(kChild);
+  all->slots().erase(key);
+  if (all->children().empty()) module.slots().erase(kChild);
   if (values.defined()) original.replace_(values);
   return module;
 }

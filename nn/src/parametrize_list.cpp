@@ -6,6 +6,7 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/layers/container.h"
+#include "coppice/nn/slots.h"
 
 namespace coppice::nn::parametrize {
 namespace {
@@ -153,8 +154,8 @@ void Access::append(ParametrizationList& list, ModulePtr parametrization, bool u
 }
 
 void Access::set_originals(ParametrizationList& list, const TensorList& originals, bool single) {
-  if (list.has("original")) list.erase("original");
-  for (std::size_t i = 0; i < list.count_; ++i) list.erase(original_name(i));
+  if (list.has("original")) list.slots().erase("original");
+  for (std::size_t i = 0; i < list.count_; ++i) list.slots().erase(original_name(i));
   list.count_ = single ? 0 : originals.size();
   for (std::size_t i = 0; i < originals.size(); ++i) {
     Tensor original = originals[i];

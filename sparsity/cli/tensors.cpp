@@ -11,7 +11,10 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
+#include "coppice/nn/init.h"
+#include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/packed/unpack.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/prunable.h"
@@ -35,6 +38,20 @@ Loaded load_model(const App& app, const std::string& path) {
 }
 
 nn::ModulePtr load_model_file(const App& app, const std::string& path) { return load_model(app, path).model; }
+
+Imported import_model(const App& app, const std::string& weights, const std::string& arch) {
+  app.files = {weights, arch};
+  const NamedTensors tensors = load_tensors(weights, app.read);
+  Imported out;
+  out.tensors = tensors.size();
+  {
+    const nn::SkipInit no_random_numbers;
+    out.model = nn::read_architecture(arch, app.read.limits);
+  }
+  out.masked = nn::attach_masks_of(*out.model, tensors);
+  nn::load_state_dict(*out.model, tensors);
+  return out;
+}
 
 std::map<std::string, std::string> notes_of(const NamedTensors& tensors) {
   std::map<std::string, std::string> notes(tensors.metadata().begin(), tensors.metadata().end());
@@ -83,7 +100,7 @@ void NameFilter::check_patterns(const std::vector<std::string>& names) const {
     for (const std::string& glob : *list) {
       bool hit = false;
       for (const std::string& name : names) hit = hit || matches(glob, name);
-      if (!hit) throw FormatError(cat("the pattern '", glob, "' matches no tensor"));
+      if (!hit) throw KeyError(cat("the pattern '", glob, "' matches no tensor"));
     }
 }
 

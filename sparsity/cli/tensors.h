@@ -22,6 +22,15 @@ struct Loaded {
 [[nodiscard]] Loaded load_model(const App& app, const std::string& path);
 [[nodiscard]] nn::ModulePtr load_model_file(const App& app, const std::string& path);
 
+/// A model made of a state dict and an architecture.
+struct Imported {
+  nn::ModulePtr model;
+  std::size_t tensors = 0;  ///< of the checkpoint
+  std::int64_t masked = 0;  ///< weights whose masks the checkpoint holds
+};
+/// @throws as load_tensors, read_architecture and load_state_dict
+[[nodiscard]] Imported import_model(const App& app, const std::string& weights, const std::string& arch);
+
 /// What a model file says beside its tree, to be handed on to the next file.
 [[nodiscard]] std::map<std::string, std::string> notes_of(const NamedTensors& tensors);
 
@@ -37,7 +46,7 @@ struct NameFilter {
   /// Whether a tensor takes part. Without --include: floating, two or more axes, last name component starts with
   /// "weight".
   [[nodiscard]] bool takes(const std::string& name, const Tensor& tensor) const;
-  /// @throws FormatError  naming the patterns that match none of `names`
+  /// @throws KeyError  naming a pattern that matches none of `names`
   void check_patterns(const std::vector<std::string>& names) const;
 };
 

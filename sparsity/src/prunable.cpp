@@ -1,7 +1,11 @@
 #include "coppice/sparsity/prunable.h"
 
+#include <set>
+#include <string_view>
+
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/packed/packed_layer.h"
 
@@ -32,6 +36,27 @@ WeightCount count_weights(const nn::Module& model) {
     for (const auto& [name, tensor] : module->own_parameters())
       if (!nn::is_original(*module, name)) add(name, tensor);
   }
+  return out;
+}
+
+WeightCount count_weights(const NamedTensors& tensors) {
+  NoGrad guard;
+  WeightCount out;
+  const auto add = [&](const std::string& name, const Tensor& tensor) {
+    if (!is_prunable(name, tensor)) return;
+    out.weights += tensor.numel();
+    out.zeros += tensor.numel() - count_nonzero(tensor);
+  };
+  std::set<std::string_view> paired;
+  const std::vector<nn::NamedMask> masks = nn::masks_in(tensors);
+  for (const nn::NamedMask& m : masks) {
+    const Tensor &original = tensors.at(m.original), &mask = tensors.at(m.mask);
+    if (is_prunable(m.name, original))
+      add(m.name, original.shape() == mask.shape() ? nn::apply_mask(original, mask) : original);
+    paired.insert({m.original, m.mask});
+  }
+  for (const auto& [name, tensor] : tensors)
+    if (!paired.contains(name)) add(name, tensor);
   return out;
 }
 

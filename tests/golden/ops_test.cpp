@@ -52,7 +52,7 @@ Tensor third(const TensorList& in) { return in.size() > 2 ? in[2] : Tensor(); }
 /// A module in double whose parameters are the given tensors themselves, so that gradients reach them.
 void adopt(nn::Module& m, const std::vector<std::string>& names, const TensorList& in, std::size_t first) {
   for (std::size_t i = 0; i < names.size(); ++i) {
-    m.erase(names[i]);
+    m.slots().erase(names[i]);
     m.register_parameter(names[i], in[first + i]);
   }
 }

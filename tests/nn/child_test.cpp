@@ -143,7 +143,7 @@ TEST_SUITE("nn/child") {
     CHECK(net(kX).item() == 4);
     CHECK_THROWS_WITH_AS((void)net.fc1->in_features(), doctest::Contains("'fc1' is a PackedLinear, not a Linear"),
                          TypeError);
-    net.erase("fc1");
+    net.slots().erase("fc1");
     CHECK_THROWS_WITH_AS((void)net(kX), doctest::Contains("has no child 'fc1'"), KeyError);
     net.add_module("fc1", std::make_shared<Linear>(2, 3));
     CHECK(net.fc1->in_features() == 2);

@@ -9,132 +9,22 @@
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/layers/norm.h"
+#include "coppice/nn/slots.h"
 #include "coppice/nn/state_dict.h"
+#include "scale.h"
 
 using namespace coppice;
 using nn::Linear;
 using nn::ModulePtr;
 using nn::Sequential;
-
-namespace {
-
-/// A module of a user's: x * factor, with a slot of every kind to play with.
-class Scale final : public nn::Implements<Scale> {
- public:
-  static constexpr std::string_view kType = "Scale";
-  explicit Scale(double factor = 1) { register_parameter("factor", Tensor::of(factor)); }
-
- protected:
-  [[nodiscard]] Tensor forward(const Tensor& x) const override { return x * tensor("factor"); }
-};
-
-/// A derived tensor: twice another one.
-class Twice final : public nn::Derived {
- public:
-  explicit Twice(std::string of) : of_(std::move(of)) {}
-  [[nodiscard]] Tensor value(const nn::Module& owner) const override { return owner.tensor(of_) * 2; }
-  [[nodiscard]] std::shared_ptr<Derived> clone() const override { return std::make_shared<Twice>(of_); }
-
- private:
-  std::string of_;
-};
-
-using Names = std::vector<std::string>;
-template <class List>
-Names names_of(const List& list) {
-  Names out;
-  for (const auto& entry : list) out.push_back(entry.first);
-  return out;
-}
-
-/// What `call` says as it throws E; "" when it does not.
-template <class E, class F>
-std::string refusal(F&& call) {
-  try {
-    call();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return {};
-}
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
-}  // namespace
+using test::holds, test::Names, test::names_of, test::refusal, test::Scale, test::TwiceOf;
 
 TEST_SUITE("nn/module") {
-  TEST_CASE("slots keep the order of registration, and an empty slot is listed nowhere") {
-    Scale m;
-    m.register_parameter("bias", Tensor());
-    m.register_parameter("shift", Tensor::of({1, 2}));
-    m.register_buffer("steps", zeros(Shape{}, Dtype::i64));
-    m.register_buffer("cache", Tensor::of(5), false);
-    CHECK(names_of(m.named_parameters()) == Names{"factor", "shift"});
-    CHECK(names_of(m.named_buffers()) == Names{"steps", "cache"});
-    CHECK(names_of(nn::state_dict(m)) == Names{"factor", "shift", "steps"});
-    CHECK(m.has("bias"));
-    CHECK_FALSE(m.find_tensor("bias").defined());
-    CHECK(holds(refusal<KeyError>([&] { (void)m.tensor("bias"); }), "'factor', 'bias', 'shift', 'steps', 'cache'"));
-    CHECK_FALSE(m.is_persistent("cache"));
-    m.register_buffer("steps", zeros({2}));  // a new value keeps the place
-    CHECK(names_of(m.named_buffers()) == Names{"steps", "cache"});
-  }
-
-  TEST_CASE("a parameter is the very tensor that was given, and requires grad if it floats") {
-    Scale m;
-    const Tensor given = Tensor::of({1, 2}), whole = zeros({2}, Dtype::i64);
-    m.register_parameter("p", given);
-    m.register_parameter("i", whole);
-    CHECK(m.tensor("p").is(given));
-    CHECK(given.requires_grad());
-    CHECK_FALSE(m.tensor("i").requires_grad());
-    CHECK_THROWS_AS(m.register_parameter("q", given * 2), ValueError);  // made by an operation
-    CHECK_FALSE(m.has("q"));
-  }
-
-  TEST_CASE("a name must be new, not empty, without a dot") {
-    Scale m;
-    m.register_buffer("b", Tensor::of(1));
-    m.register_parameter("none", Tensor());
-    m.add_module("c", std::make_shared<Scale>());
-    m.set_tensor("plain", Tensor::of(1));
-    m.register_derived("d", std::make_shared<Twice>("factor"));
-    for (const char* name : {"", "a.b", ".", "factor", "none", "b", "c", "plain", "d"}) {
-      CAPTURE(name);
-      CHECK_THROWS_AS(m.register_parameter(name, Tensor::of(1)), KeyError);
-      CHECK_THROWS_AS(m.register_derived(name, std::make_shared<Twice>("b")), KeyError);
-      if (std::string_view(name) != "b") CHECK_THROWS_AS(m.register_buffer(name, Tensor::of(1)), KeyError);
-      if (std::string_view(name) != "c") CHECK_THROWS_AS(m.add_module(name, std::make_shared<Scale>()), KeyError);
-    }
-    CHECK_THROWS_AS(m.add_module("new", nullptr), ValueError);
-    CHECK(names_of(m.own_parameters()) == Names{"factor", "none"});
-    CHECK(names_of(m.children()) == Names{"c"});
-    CHECK(m.tensor("d").item() == 2);
-  }
-
   TEST_CASE("a child is replaced in its place") {
     Sequential s{std::make_shared<Scale>(1), std::make_shared<Scale>(2)};
     s.add_module("0", std::make_shared<Scale>(5));
     CHECK(names_of(s.children()) == Names{"0", "1"});
     CHECK(s(Tensor::of({1})).item() == 10);
-  }
-
-  TEST_CASE("erase takes a name out of whichever map holds it; a name that returns goes to the end") {
-    Scale m;
-    m.register_parameter("p", Tensor::of(1));
-    m.register_parameter("q", Tensor::of(1));
-    m.register_buffer("b", Tensor::of(1), false);
-    m.add_module("c", std::make_shared<Scale>());
-    m.set_tensor("t", Tensor::of(1));
-    m.register_derived("d", std::make_shared<Twice>("p"));
-    for (const char* name : {"p", "b", "c", "t", "d"}) {
-      m.erase(name);
-      CHECK_FALSE(m.has(name));
-      CHECK_THROWS_AS(m.erase(name), KeyError);
-    }
-    m.register_parameter("p", Tensor::of(1));
-    CHECK(names_of(m.own_parameters()) == Names{"factor", "q", "p"});
-    m.register_buffer("b", Tensor::of(1));
-    CHECK(m.is_persistent("b"));
   }
 
   TEST_CASE("plain tensors are read like others, and neither trained nor saved") {
@@ -148,35 +38,6 @@ TEST_SUITE("nn/module") {
     m.register_buffer("b", Tensor::of(1));
     m.set_tensor("b", Tensor::of(7));  // a buffer stays a buffer
     CHECK(nn::state_dict(m).at("b").item() == 7);
-  }
-
-  TEST_CASE("a derived tensor is computed on every reading, and can be exchanged") {
-    Scale m(3);
-    m.register_derived("d", std::make_shared<Twice>("factor"));
-    CHECK(m.tensor("d").item() == 6);
-    NoGrad off;
-    m.tensor("factor").fill_(5);
-    CHECK(m.tensor("d").item() == 10);
-    m.register_buffer("b", Tensor::of(1));
-    m.replace_derived("d", std::make_shared<Twice>("b"));
-    CHECK(m.tensor("d").item() == 2);
-    CHECK_THROWS_AS(m.replace_derived("factor", std::make_shared<Twice>("b")), KeyError);
-  }
-
-  TEST_CASE("a renamed parameter stays the same tensor and goes where it is told") {
-    Scale m;
-    m.register_parameter("a", Tensor::of(1));
-    m.register_parameter("b", Tensor::of(2));
-    const Tensor factor = m.tensor("factor");
-    m.rename_parameter("factor", "factor_orig");
-    CHECK(names_of(m.own_parameters()) == Names{"a", "b", "factor_orig"});
-    m.rename_parameter("factor_orig", "factor", 0);
-    CHECK(names_of(m.own_parameters()) == Names{"factor", "a", "b"});
-    CHECK(m.tensor("factor").is(factor));
-    CHECK_THROWS_AS(m.rename_parameter("nothing", "x"), KeyError);
-    CHECK_THROWS_AS(m.rename_parameter("a", "b"), KeyError);
-    CHECK_THROWS_AS(m.rename_parameter("a", "b.c"), KeyError);
-    CHECK(names_of(m.own_parameters()) == Names{"factor", "a", "b"});
   }
 
   TEST_CASE("trees are walked in pre-order; what is shared is listed once, and saved under every path") {
@@ -194,7 +55,7 @@ TEST_SUITE("nn/module") {
 
   TEST_CASE("a tensor in two slots is one parameter") {
     Sequential root{std::make_shared<Scale>(1), std::make_shared<Scale>(2)};
-    root.at(1)->erase("factor");
+    root.at(1)->slots().erase("factor");
     root.at(1)->register_parameter("factor", root.at(0)->tensor("factor"));
     CHECK(root.parameters().size() == 1);
     CHECK(nn::state_dict(root).size() == 2);
@@ -234,16 +95,6 @@ TEST_SUITE("nn/module") {
     copy->train();
     for (const auto& [path, module] : copy->named_modules()) CHECK(module->training());
     CHECK_FALSE(twice->training());
-  }
-
-  TEST_CASE("parameters take the order that they are given") {
-    Linear m(2, 2);
-    m.register_parameter("a", Tensor::of(1));
-    m.order_parameters({"bias", "weight"});
-    CHECK(names_of(m.own_parameters()) == Names{"a", "bias", "weight"});
-    CHECK_THROWS_AS(m.order_parameters({"a", "a"}), KeyError);
-    CHECK_THROWS_AS(m.order_parameters({"weight", "b"}), KeyError);
-    CHECK(names_of(m.own_parameters()) == Names{"a", "bias", "weight"});
   }
 
   TEST_CASE("zero_grad drops gradients, or fills them with zeros") {
@@ -333,7 +184,7 @@ TEST_SUITE("nn/module/clone") {
   TEST_CASE("what is shared inside stays shared inside the copy, and with nobody else") {
     const auto shared = std::make_shared<Scale>(2);
     Sequential root{shared, std::make_shared<Scale>(3), shared};
-    root.at(1)->erase("factor");
+    root.at(1)->slots().erase("factor");
     root.at(1)->register_parameter("factor", shared->tensor("factor"));
     const ModulePtr copy = root.clone();
     CHECK(copy->child("0") == copy->child("2"));
@@ -348,7 +199,7 @@ TEST_SUITE("nn/module/clone") {
 
   TEST_CASE("derived tensors are computed from the copy's own tensors") {
     Scale m(3);
-    m.register_derived("d", std::make_shared<Twice>("factor"));
+    m.slots().register_derived("d", std::make_shared<TwiceOf>("factor"));
     const ModulePtr copy = m.clone();
     NoGrad off;
     copy->tensor("factor").fill_(10);

@@ -128,7 +128,7 @@ TEST_SUITE("nn/parametrize") {
 
   TEST_CASE("test_register_and_remove_buffer_parametrization") {
     Linear m(8, 8, false);
-    m.erase("bias");
+    m.slots().erase("bias");
     m.register_buffer("bias", ones({8}));
     register_parametrization(m, "bias", make<test::FirstZero>());
     register_parametrization(m, "bias", make<test::LastZero>());

@@ -55,7 +55,7 @@ TEST_SUITE("nn/permanent") {
 
   TEST_CASE("a tensor derived in another way is a StateError") {
     Linear m(3, 2);
-    m.register_derived("fixed", std::make_shared<Fixed>());
+    m.slots().register_derived("fixed", std::make_shared<Fixed>());
     CHECK_THROWS_AS(make_permanent(m), StateError);
     CHECK(m.tensor("fixed") == ones({2}));
   }

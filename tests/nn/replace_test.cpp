@@ -2,13 +2,29 @@
 
 #include <doctest/doctest.h>
 
+#include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/ops/elementwise.h"
 #include "coppice/nn/layers/activation.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
 
 using namespace coppice;
 using namespace coppice::nn;
+
+namespace {
+
+/// What a program that quantises, say, puts in the place of a Linear: another type with other tensors.
+class Halved final : public Implements<Halved> {
+ public:
+  static constexpr std::string_view kType = "Halved";
+  explicit Halved(const Linear& from) { register_buffer("table", from.tensor("weight").detach() * 0.5); }
+
+ protected:
+  [[nodiscard]] Tensor forward(const Tensor& x) const override { return x * tensor("table"); }
+};
+
+}  // namespace
 
 TEST_SUITE("nn/replace") {
   TEST_CASE("a module is replaced in every place that it has; the rest stays") {
@@ -46,5 +62,71 @@ TEST_SUITE("nn/replace") {
                     ValueError);
     CHECK_THROWS_AS(replace_modules(nullptr, {}), ValueError);
     CHECK(model->child("0") == layer);
+  }
+
+  TEST_CASE("a program swaps a layer for one of its own: hooks, mode and plain tensors go with the place") {
+    const auto layer = std::make_shared<Linear>(2, 2, false);
+    layer->tensor("weight").replace_(Tensor::of({{2, 4}, {6, 8}}));
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{layer, std::make_shared<ReLU>()});
+    std::string log;
+    const auto before = [&log](const Module& m, auto&) { return log += cat("<", m.type_name()), std::nullopt; };
+    const auto after = [&log](const Module& m, auto&, auto&) { return log += cat(m.type_name(), ">"), std::nullopt; };
+    HookHandle first = layer->register_forward_pre_hook(before), last = layer->register_forward_hook(after);
+    layer->set_tensor("scale", Tensor::of(3));
+    layer->set_tensor("table", Tensor::of(4));  // a name that the new one needs itself
+    const Tensor scale = layer->tensor("scale");
+    layer->eval();
+    const auto halved = std::make_shared<Halved>(*layer);
+    CHECK(halved->training());
+
+    CHECK(replace_modules(model, {{layer.get(), halved}}) == model);
+    CHECK((*model)(ones({2, 2})) == Tensor::of({{1, 2}, {3, 4}}));
+    CHECK(log == "<HalvedHalved>");
+    CHECK_FALSE(halved->training());
+    CHECK(model->training());
+    CHECK(halved->tensor("scale").is(scale));
+    CHECK(halved->own_buffers().contains("table"));
+    CHECK(layer->forward_hooks().empty());
+    first.remove();
+    last.remove();
+    (void)(*model)(ones({2, 2}));
+    CHECK(log == "<HalvedHalved>");
+  }
+
+  TEST_CASE(
+      "what is replaced by a module around it keeps its hooks; a shared module and the root hand on theirs once") {
+    int calls = 0;
+    const auto count = [&calls](auto&, auto&, auto&) { return ++calls, std::nullopt; };
+    const auto layer = std::make_shared<ReLU>(), twice = std::make_shared<ReLU>();
+    layer->register_forward_hook(count);
+    twice->register_forward_hook(count);
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{layer, twice, twice});
+    model->register_forward_hook(count);
+    const auto around = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{layer});
+    const auto fresh = std::make_shared<Tanh>();
+    replace_modules(model, {{layer.get(), around}, {twice.get(), fresh}});
+    CHECK(around->forward_hooks().empty());
+    CHECK(layer->forward_hooks().list().size() == 1);
+    CHECK(fresh->forward_hooks().list().size() == 1);
+    const auto top = std::make_shared<Identity>();
+    CHECK(replace_modules(model, {{model.get(), top}}) == top);
+    CHECK(top->forward_hooks().list().size() == 1);
+    (void)(*model)(ones({1}));
+    CHECK(calls == 3);
+    (void)(*top)(ones({1}));
+    CHECK(calls == 4);
+  }
+
+  TEST_CASE("what stands inside a replaced module goes with it, also if it was to be replaced itself") {
+    const auto inner = std::make_shared<ReLU>();
+    auto outer = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{inner});
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{outer});
+    const auto fresh = std::make_shared<Tanh>();
+    const Replacements both{{outer.get(), fresh}, {inner.get(), std::make_shared<Sigmoid>()}};
+    const std::weak_ptr<Sequential> gone = outer;
+    outer.reset();
+    replace_modules(model, both);
+    CHECK(model->child("0") == fresh);
+    CHECK(gone.expired());
   }
 }

@@ -58,6 +58,24 @@ TEST_SUITE("sparsity/cli/prune") {
     check_refused(dir, {models().mlp, "--amount", "0.5", "--include", "conv*"}, 3, "'conv*'");
   }
 
+  TEST_CASE("finetune reads patterns as prune does: by the names that the model computes with, masked or not") {
+    const TempDir dir;
+    const std::string masked = (dir / "masked.safetensors").string(), out = (dir / "out.safetensors").string();
+    REQUIRE(run({"prune", models().mlp, "-o", masked, "--amount", "0.5", "--keep-masks"}).code == 0);
+    const auto finetune = [&](const std::string& model, const std::string& option, const std::string& pattern) {
+      return run({"finetune", model, "-o", out, "--data", "digits", "--epochs", "1", "--force", option, pattern});
+    };
+    for (const std::string& model : {models().mlp, masked})
+      for (const char* option : {"--include", "--exclude"}) {
+        CAPTURE(option);
+        const Said none = finetune(model, option, "conv*");
+        CHECK(none.code == 3);
+        CHECK(holds(none.err, "the pattern 'conv*' matches no tensor"));
+      }
+    CHECK(finetune(masked, "--exclude", "*_orig").code == 3);
+    CHECK(finetune(masked, "--include", "0.weight").code == 0);
+  }
+
   TEST_CASE("an axis that is not there: exit code 3") {
     const TempDir dir;
     for (const char* method : {"ln_structured", "random_structured"})

@@ -41,4 +41,21 @@ TEST_SUITE("sparsity/prunable") {
     CHECK(count.weights == 32);
     CHECK(count.zeros == 1 + 2 + 2 + 2);
   }
+
+  TEST_CASE("a bare checkpoint is counted as its model would be: originals under their masks, of both families") {
+    const Tensor weight = Tensor::of({{1, 0}, {3, 4}}), mask = Tensor::of({{0, 0}, {1, 1}});
+    const NamedTensors tensors{{"a.weight_orig", weight},
+                               {"a.weight_mask", mask},
+                               {"b.parametrizations.weight.original", weight},
+                               {"b.parametrizations.weight.0.mask", mask},
+                               {"c.weight", weight},
+                               {"d.weight_orig", weight},
+                               {"d.weight_mask", Tensor::of({0})},  // does not fit
+                               {"e.weight_mask", mask},             // of nothing
+                               {"bias", Tensor::of({0, 0})}};
+    const WeightCount count = count_weights(tensors);
+    CHECK(count.weights == 20);
+    CHECK(count.zeros == 2 + 2 + 1 + 1 + 2);
+    CHECK(count_weights(NamedTensors()).weights == 0);
+  }
 }

@@ -13,6 +13,7 @@
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/registry.h"
+#include "coppice/nn/slots.h"
 #include "parametrize_list.h"
 #include "shown.h"
 
@@ -167,7 +168,7 @@ struct Builder {
       return;
     for (const std::string& name : order) {
       ModulePtr child = module.child(name);
-      module.erase(name);
+      module.slots().erase(name);
       module.add_module(name, std::move(child));
     }
   }
@@ -237,7 +238,7 @@ void restore_parameters(Module& module, const json& entry, const std::string& so
     }
     return out;
   };
-  module.order_parameters(names("parameters"));
+  module.slots().order_parameters(names("parameters"));
   const std::vector<std::string> listed = names("frozen");
   const std::set<std::string_view> frozen(listed.begin(), listed.end());
   for (const auto& [name, parameter] : module.own_parameters())  // a class may freeze some itself

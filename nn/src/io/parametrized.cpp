@@ -7,6 +7,7 @@
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/masks/fake_sparsity.h"
 #include "coppice/nn/registry.h"
+#include "coppice/nn/slots.h"
 #include "parametrize_list.h"
 
 namespace coppice::nn {
@@ -37,7 +38,7 @@ void attach_below(Module& module, const std::string& path, const std::string& so
         throw FormatError(cat("[load_model] ", source, ": ", type, " as a parametrization of ", quote(name),
                               ": its type is none of those that may parametrize in a file"));
       out.push_back({&module, joined(path, name), name, slot->shape(), slot->dtype()});
-      module.derive(name, parametrize::parametrized(name));
+      module.slots().derive(name, parametrize::parametrized(name));
     }
   }
   for (const auto& [name, child] : module.children()) attach_below(*child, joined(path, name), source, out);

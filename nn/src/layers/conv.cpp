@@ -28,6 +28,7 @@ ConvNd::ConvNd(int spatial, std::string_view type, const ConvSettings& s) : spat
   options_.padding = per_axis(type, "padding", s.options.padding, spatial, 0);
   options_.dilation = per_axis(type, "dilation", s.options.dilation, spatial, 1);
   options_.groups = s.options.groups;
+  depthwise_ = s.options.groups > 1 && s.options.groups == s.in_channels && s.options.groups == s.out_channels;
   std::vector<std::int64_t> sizes{s.out_channels, s.in_channels / s.options.groups};
   for (const std::int64_t k : per_axis(type, "kernel_size", s.kernel_size, spatial, 1)) sizes.push_back(k);
   const Shape shape(sizes);
@@ -51,28 +52,45 @@ ConvSettings ConvNd::settings_from(const Arguments& a) {
   return s;
 }
 
+std::int64_t ConvNd::groups_in(const Tensor& weight) const {
+  return depthwise_ && weight.dim() == spatial_ + 2 && weight.size(1) == 1 ? weight.size(0) : options_.groups;
+}
+
+ConvOptions ConvNd::options() const {
+  ConvOptions now = options_;
+  now.groups = groups_in(tensor("weight"));
+  return now;
+}
+
 Arguments ConvNd::arguments() const {
   const Tensor weight = tensor("weight");
   if (weight.dim() != spatial_ + 2)  // an unsafe parametrization may give anything
     throw StateError(cat("[", type_name(), "] weight must have ", spatial_ + 2, " axes; got shape ", weight.shape()));
+  const std::int64_t groups = groups_in(weight);
   const auto kernel = weight.shape().sizes().subspan(2);
-  return {{"in_channels", weight.size(1) * options_.groups},
+  return {{"in_channels", weight.size(1) * groups},
           {"out_channels", weight.size(0)},
           {"kernel_size", std::vector<std::int64_t>(kernel.begin(), kernel.end())},
           {"stride", options_.stride},
           {"padding", options_.padding},
           {"dilation", options_.dilation},
-          {"groups", options_.groups},
+          {"groups", groups},
           {"bias", find_tensor("bias").defined()}};
 }
 
 Tensor ConvNd::forward(const Tensor& x) const {
   const Tensor weight = tensor("weight");
   const Tensor bias = find_tensor("bias");
+  const std::int64_t groups = groups_in(weight);
+  if (weight.dim() > 0 && groups > 1 && weight.size(0) % groups != 0)
+    throw ShapeError(cat("[", type_name(), "] weight ", weight.shape(), " has ", weight.size(0), " outputs, which ",
+                         groups, " groups do not divide; remove as many from each group"));
+  const ConvOptions changed = groups == options_.groups ? ConvOptions() : options();
+  const ConvOptions& now = groups == options_.groups ? options_ : changed;
   switch (spatial_) {
-    case 1: return conv1d(x, weight, bias, options_);
-    case 2: return conv2d(x, weight, bias, options_);
-    default: return conv3d(x, weight, bias, options_);
+    case 1: return conv1d(x, weight, bias, now);
+    case 2: return conv2d(x, weight, bias, now);
+    default: return conv3d(x, weight, bias, now);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "coppice/nn/layers/norm.h"
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
@@ -49,7 +50,7 @@ BatchNormSettings BatchNorm::settings_from(const Arguments& a) {
 }
 
 Arguments BatchNorm::arguments() const {
-  Arguments a{{"num_features", settings_.features}, {"eps", settings_.eps}};
+  Arguments a{{"num_features", num_features()}, {"eps", settings_.eps}};
   if (settings_.momentum)
     a.set("momentum", *settings_.momentum);
   else
@@ -59,23 +60,45 @@ Arguments BatchNorm::arguments() const {
   return a;
 }
 
-void BatchNorm::track(const Tensor& mean, const Tensor& variance, std::int64_t count) const {
+std::int64_t BatchNorm::num_features() const {
+  for (const char* name : {"running_var", "weight"})
+    if (const Tensor t = find_tensor(name); t.defined()) return t.numel();
+  return settings_.features;
+}
+
+void BatchNorm::check_channels(const Tensor& x, const Own& own) const {
+  const std::int64_t c = own.variance.defined() ? own.variance.numel()
+                         : own.weight.defined() ? own.weight.numel()
+                                                : settings_.features;
+  if (x.size(1) != c) throw ShapeError(cat("[", type_name(), "] needs ", c, " channels; got x: ", x.shape()));
+  const auto check = [&](const char* name, const Tensor& t) {
+    if (t.defined() && t.shape() != Shape{c})
+      throw ShapeError(cat("[", type_name(), "] ", quote(name), " must be ", Shape{c}, "; got ", t.shape()));
+  };
+  check("weight", own.weight);
+  check("bias", own.bias);
+  check("running_mean", own.mean);
+  check("running_var", own.variance);
+}
+
+void BatchNorm::track(const Own& own, const Tensor& mean, const Tensor& variance, std::int64_t count) const {
   NoGrad guard;
   Tensor batches = tensor("num_batches_tracked");
   batches.add_(Tensor::of(1));
   const double momentum = settings_.momentum.value_or(1 / batches.item<double>());
   const double unbiased = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1;
-  Tensor running_mean = tensor("running_mean");
-  Tensor running_var = tensor("running_var");
+  Tensor running_mean = own.mean, running_var = own.variance;
   running_mean.mul_(1 - momentum).add_(mean.detach(), momentum);
   running_var.mul_(1 - momentum).add_(variance.detach(), momentum * unbiased);
 }
 
 Tensor BatchNorm::normalise(const Tensor& x) const {
-  if (x.size(1) != settings_.features)
-    throw ShapeError(cat("[", type_name(), "] needs ", settings_.features, " channels; got x: ", x.shape()));
+  const bool tracks = settings_.track_running_stats;
+  const Own own{find_tensor("weight"), find_tensor("bias"), tracks ? tensor("running_mean") : Tensor(),
+                tracks ? tensor("running_var") : Tensor()};
+  check_channels(x, own);
   Tensor mean, variance;
-  if (training() || !settings_.track_running_stats) {
+  if (training() || !tracks) {
     Axes axes{0};
     for (std::int64_t i = 2; i < x.dim(); ++i) axes.push_back(i);
     const std::int64_t count = x.numel() / x.size(1);
@@ -83,17 +106,15 @@ Tensor BatchNorm::normalise(const Tensor& x) const {
       throw ValueError(cat("[", type_name(), "] needs more than 1 value per channel in training; got x: ", x.shape()));
     mean = coppice::mean(x, axes);
     variance = var(x, axes, 0);
-    if (training() && settings_.track_running_stats) track(mean, variance, count);
+    if (training() && tracks) track(own, mean, variance, count);
   } else {
-    mean = tensor("running_mean").to(x.dtype());
-    variance = tensor("running_var").to(x.dtype());
+    mean = own.mean.to(x.dtype());
+    variance = own.variance.to(x.dtype());
   }
-  const Tensor weight = find_tensor("weight");
   Tensor scale = pow(variance + settings_.eps, -0.5);
-  if (weight.defined()) scale = scale * weight;
+  if (own.weight.defined()) scale = scale * own.weight;
   const Tensor y = (x - per_channel(mean, x)) * per_channel(scale, x);
-  const Tensor bias = find_tensor("bias");
-  return bias.defined() ? y + per_channel(bias, x) : y;
+  return own.bias.defined() ? y + per_channel(own.bias, x) : y;
 }
 
 Tensor BatchNorm1d::forward(const Tensor& x) const {
@@ -108,35 +129,45 @@ Tensor BatchNorm2d::forward(const Tensor& x) const {
 
 LayerNorm::LayerNorm(std::vector<std::int64_t> shape, double eps, bool affine, bool bias)
     : shape_(std::move(shape)), eps_(eps) {
-  if (shape_.empty()) throw ValueError("[LayerNorm] normalized_shape must not be empty");
-  register_parameter("weight", affine ? filled(Shape(shape_), 1) : Tensor());
-  register_parameter("bias", affine && bias ? filled(Shape(shape_), 0) : Tensor());
+  if (shape_.rank() == 0) throw ValueError("[LayerNorm] normalized_shape must not be empty");
+  register_parameter("weight", affine ? filled(shape_, 1) : Tensor());
+  register_parameter("bias", affine && bias ? filled(shape_, 0) : Tensor());
 }
 
 LayerNorm::LayerNorm(const Arguments& a)
     : LayerNorm(a.integers("normalized_shape"), a.number("eps", 1e-5), a.boolean("elementwise_affine", true),
                 a.boolean("bias", true)) {}
 
+Shape LayerNorm::normalized_shape() const {
+  const Tensor weight = find_tensor("weight");
+  return weight.defined() ? weight.shape() : shape_;
+}
+
 Arguments LayerNorm::arguments() const {
-  return {{"normalized_shape", shape_},
+  const Shape shape = normalized_shape();
+  return {{"normalized_shape", std::vector<std::int64_t>(shape.begin(), shape.end())},
           {"eps", eps_},
           {"elementwise_affine", find_tensor("weight").defined()},
           {"bias", find_tensor("bias").defined() || !find_tensor("weight").defined()}};
 }
 
 Tensor LayerNorm::forward(const Tensor& x) const {
-  const auto rank = static_cast<std::int64_t>(shape_.size());
+  const Tensor weight = find_tensor("weight"), bias = find_tensor("bias");
+  const Shape& shape = weight.defined() ? weight.shape() : shape_;
+  if (bias.defined() && bias.shape() != shape)
+    throw ShapeError(cat("[LayerNorm] 'bias' must be ", shape, " as 'weight'; got ", bias.shape()));
+  const std::int64_t rank = shape.rank();
   bool fits = x.dim() >= rank;
   Axes axes;
   for (std::int64_t i = 0; fits && i < rank; ++i) {
     axes.push_back(x.dim() - rank + i);
-    fits = x.size(axes.back()) == shape_[static_cast<std::size_t>(i)];
+    fits = x.size(axes.back()) == shape[i];
   }
-  if (!fits) throw ShapeError(cat("[LayerNorm] x ", x.shape(), " does not end in ", Shape(shape_)));
+  if (!fits) throw ShapeError(cat("[LayerNorm] x ", x.shape(), " does not end in ", shape));
   const Tensor centred = x - mean(x, axes, true);
   Tensor y = centred * pow(mean(centred * centred, axes, true) + eps_, -0.5);
-  if (const Tensor weight = find_tensor("weight"); weight.defined()) y = y * weight;
-  if (const Tensor bias = find_tensor("bias"); bias.defined()) y = y + bias;
+  if (weight.defined()) y = y * weight;
+  if (bias.defined()) y = y + bias;
   return y;
 }
 

@@ -10,6 +10,7 @@
 #include "coppice/engine/parallel.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/masks/names.h"
+#include "coppice/nn/slots.h"
 
 namespace coppice::nn {
 namespace {
@@ -176,14 +177,14 @@ void set_mask(Module& module, std::string_view name, const Tensor& mask, std::sh
   auto derived = std::make_shared<Masked>(key, std::move(origin));
   if (again) {
     module.register_buffer(bits, mask);
-    module.replace_derived(key, std::move(derived));
+    module.slots().replace_derived(key, std::move(derived));
     return;
   }
   module.register_buffer(bits, mask);
   try {
-    module.derive(key, std::move(derived), orig);
+    module.slots().derive(key, std::move(derived), orig);
   } catch (...) {
-    module.erase(bits);
+    module.slots().erase(bits);
     throw;
   }
 }
@@ -211,9 +212,9 @@ void burn_in_mask(Module& module, std::string_view name) {
   std::string plain = key;
   // Nothing from here on takes memory.
   orig.replace_(values);
-  module.erase(key);
-  module.erase(bits);
-  module.rename_parameter(original, std::move(plain));
+  module.slots().erase(key);
+  module.slots().erase(bits);
+  module.slots().rename_parameter(original, std::move(plain));
 }
 
 std::vector<MaskedSlot> masked_slots(Module& root) {

@@ -13,17 +13,13 @@
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/npy.h"
-#include "coppice/engine/io/torch_file.h"
-#include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/permanent.h"
-#include "coppice/nn/state_dict.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/pack/pack.h"
-#include "coppice/sparsity/prunable.h"
+#include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/training/finetune.h"
 
@@ -68,14 +64,13 @@ struct Entry {
 /// Prunes 90 % of all weights of a model in one shot.
 void prune(nn::Module& model, bool global) {
   std::vector<sparsity::prune::Target> targets;
-  for (const auto& [path, module] : model.named_modules())
-    for (const auto& [name, tensor] : module->own_parameters())
-      if (tensor.defined() && sparsity::is_prunable(name, tensor)) targets.emplace_back(module, name);
+  for (const sparsity::Prunable& p : sparsity::chosen(sparsity::prunables_of(model), sparsity::is_prunable))
+    targets.emplace_back(p.module, p.slot);
   if (global)
     sparsity::prune::global_unstructured(targets, sparsity::prune::L1Unstructured(kSparsity));
   else
     for (const auto& [module, name] : targets) sparsity::prune::l1_unstructured(*module, name, kSparsity);
-  nn::make_permanent(model);
+  nn::burn_in_masks(model);
 }
 
 /// Runs `coppice run` in a process of its own. @throws StateError  if it fails; Interrupted  if it or we were
@@ -100,14 +95,6 @@ void run_elsewhere(const std::string& model, const std::string& input, const std
   const int signal = ended > 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   if (code == kInterrupted || signal == SIGINT || signal == SIGTERM) throw Interrupted{};
   if (code != kDone) throw StateError(cat("[demo] 'coppice run ", model, "' failed in its own process"));
-}
-
-std::int64_t correct_in(const Tensor& logits, const Tensor& classes) {
-  const auto best = argmax(logits, 1).to_vector<std::int64_t>();
-  const auto wanted = classes.to_vector<std::int64_t>();
-  std::int64_t n = 0;
-  for (std::size_t i = 0; i < best.size(); ++i) n += best[i] == wanted[i] ? 1 : 0;
-  return n;
 }
 
 std::string ratio(double a, double b) { return fixed(a / b, 2) + "x"; }
@@ -158,8 +145,7 @@ class Demo {
     note(app_, "1/5  reading lenet_digits.pt as PyTorch wrote it");
     write_file(path("lenet_digits.pt"), embedded::lenet_digits_pt());
     write_file(path("lenet_digits.arch.json"), embedded::lenet_arch_json());
-    const nn::ModulePtr model = nn::read_architecture(path("lenet_digits.arch.json"));
-    nn::load_state_dict(*model, read_torch(path("lenet_digits.pt"), app_.read));
+    const nn::ModulePtr model = import_model(app_, path("lenet_digits.pt"), path("lenet_digits.arch.json")).model;
     model->eval();
     test_ = load_data(app_, "digits", Split::test, *model);
     add("dense", "dense.safetensors", model);
@@ -186,7 +172,7 @@ class Demo {
     Entry e;
     e.name = name;
     e.file = path(file);
-    e.model = nn::load_model(path(file), app_.read);
+    e.model = load_model_file(app_, path(file));
     e.correct = sparsity::evaluate(*e.model, test_).correct;
     e.count = sparsity::count_weights(*e.model);
     entries_.push_back(std::move(e));
@@ -215,7 +201,7 @@ class Demo {
           return true;
         });
     epochs_ = static_cast<std::int64_t>(report.epochs.size());
-    nn::make_permanent(*model);
+    nn::burn_in_masks(*model);
     add(cat("90 % gradual, ", epochs_, " epochs"), "sparse.safetensors", model);
   }
 
@@ -231,7 +217,7 @@ class Demo {
     note(app_, "5/5  running the packed file in a process of its own, then timing all models in turn");
     run_elsewhere(path("packed.safetensors"), path("test_images.npy"), path("packed_logits.npy"));
     const Tensor logits = read_npy(path("packed_logits.npy"), app_.read);
-    elsewhere_ = correct_in(logits, test_.y);
+    elsewhere_ = sparsity::count_correct(logits, test_.y);
   }
 
   void time_all() {

@@ -5,7 +5,8 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/families.h"
+#include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/training/finetune.h"
 
 namespace coppice::cli {
@@ -33,6 +34,15 @@ sparsity::FinetuneReport train(const Options& o, nn::Module& model, const sparsi
   } catch (const StateError& e) {
     throw NotSupported(cat(quote_path(o.model), " cannot be trained: ", e.what()));
   }
+}
+
+/// What a pattern may mean: tensors as the model computes with them.
+std::vector<std::string> names_of(const std::vector<nn::MaskedSlot>& masked,
+                                  const std::vector<sparsity::Prunable>& all) {
+  std::vector<std::string> out;
+  for (const nn::MaskedSlot& m : masked) out.push_back(m.path);
+  for (const sparsity::Prunable& p : all) out.push_back(p.name);
+  return out;
 }
 
 Json row_json(const sparsity::EpochReport& r) {
@@ -70,9 +80,7 @@ int run(const App& app, Options o) {
                                                : sparsity::FinetuneOptions::Optimizer::adam;
   const Loaded input = load_model(app, o.model);
   const nn::ModulePtr& model = input.model;
-  std::vector<std::string> names;
-  for (const auto& [name, tensor] : model->named_parameters()) names.push_back(name);
-  o.names.check_patterns(names);
+  o.names.check_patterns(names_of(nn::masks_in(*model), sparsity::prunables_of(*model)));
   const sparsity::Dataset data = load_data(app, o.data, Split::train, *model);
 
   Progress progress(app, "epoch", o.train.epochs);
@@ -82,8 +90,7 @@ int run(const App& app, Options o) {
     check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
     return true;
   });
-  if (!o.keep_masks)
-    for (const nn::MaskedSlot& slot : nn::masked_slots(*model)) nn::burn_in_mask(*slot.module, slot.name);
+  if (!o.keep_masks) nn::burn_in_masks(*model);
   write_output(o.output, [&] { nn::save_model(*model, o.output, notes_of(input.tensors)); });
 
   const sparsity::EpochReport& best = report.epochs[static_cast<std::size_t>(report.best_epoch - 1)];

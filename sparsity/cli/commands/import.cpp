@@ -1,12 +1,5 @@
 #include "../tensors.h"
-#include "coppice/engine/io/load.h"
-#include "coppice/nn/fqn.h"
-#include "coppice/nn/init.h"
-#include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masks/masked.h"
-#include "coppice/nn/masks/names.h"
-#include "coppice/nn/state_dict.h"
 
 namespace coppice::cli {
 namespace {
@@ -16,52 +9,25 @@ struct Options {
   bool force = false;
 };
 
-/// Attaches a mask wherever the checkpoint has X_orig and X_mask for a parameter X, so that pruning survives.
-std::int64_t attach_masks(nn::Module& model, const NamedTensors& tensors) {
-  std::int64_t masked = 0;
-  for (const auto& [path, module] : model.named_modules()) {
-    std::vector<std::string> names;
-    for (const auto& [name, tensor] : module->own_parameters())
-      if (tensor.defined()) names.push_back(name);
-    for (const std::string& name : names) {
-      const std::string full = nn::joined(path, name);
-      const Tensor* mask = tensors.find(nn::mask_of(full));
-      if (mask == nullptr || !tensors.contains(nn::original_of(full))) continue;
-      if (mask->shape() != module->tensor(name).shape()) continue;  // load_state_dict lists it with all others
-      nn::attach_mask(*module, name, *mask);
-      ++masked;
-    }
-  }
-  return masked;
-}
-
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   std::vector<std::string> inputs = files_behind(app, o.weights);
   inputs.push_back(o.arch);
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
-  app.files = {o.weights, o.arch};
-  const NamedTensors tensors = load_tensors(o.weights, app.read);
-  nn::ModulePtr model;
-  {
-    const nn::SkipInit no_random_numbers;
-    model = nn::read_architecture(o.arch, app.read.limits);
-  }
-  const std::int64_t masked = attach_masks(*model, tensors);
-  nn::load_state_dict(*model, tensors);
+  const Imported in = import_model(app, o.weights, o.arch);
   write_output(o.output, [&] {
     // Metadata is UTF-8; a name need not be.
-    nn::save_model(*model, o.output,
+    nn::save_model(*in.model, o.output,
                    {{"coppice.source", printable(std::filesystem::path(o.weights).filename().string())}});
   });
   const auto bytes = static_cast<std::int64_t>(file_size(o.output));
   if (app.json)
     print("coppice.import/1",
-          {{"output", o.output}, {"tensors", tensors.size()}, {"masked", masked}, {"file_bytes", bytes}});
+          {{"output", o.output}, {"tensors", in.tensors}, {"masked", in.masked}, {"file_bytes", bytes}});
   else
-    print(cat(o.output, ": ", tensors.size(), " tensors", masked > 0 ? cat(", ", masked, " of them masked") : "", ", ",
-              grouped(bytes), " bytes"));
+    print(cat(o.output, ": ", in.tensors, " tensors", in.masked > 0 ? cat(", ", in.masked, " of them masked") : "",
+              ", ", grouped(bytes), " bytes"));
   return kDone;
 }
 

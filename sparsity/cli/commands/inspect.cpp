@@ -4,6 +4,7 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/prunable.h"
 
 namespace coppice::cli {
@@ -40,7 +41,10 @@ int run(const App& app, const Options& o) {
   for (const std::string& file : files_behind(app, o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
   const nn::ModulePtr model =
       nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
-  const sparsity::WeightCount count = model == nullptr ? sparsity::WeightCount() : sparsity::count_weights(*model);
+  const bool masked = model == nullptr && !nn::masks_in(tensors).empty();
+  const sparsity::WeightCount count = model != nullptr ? sparsity::count_weights(*model)
+                                      : masked         ? sparsity::count_weights(tensors)
+                                                       : sparsity::WeightCount();
   if (app.json) {
     Json out{{"file", o.file},
              {"model", model != nullptr},
@@ -51,8 +55,8 @@ int run(const App& app, const Options& o) {
              {"file_bytes", file_bytes},
              {"metadata", tensors.metadata()},
              {"skipped", tensors.skipped()}};
-    if (model != nullptr)
-      out["weights"] = count.weights, out["weight_zeros"] = count.zeros, out["packed"] = packed_json(*model);
+    if (model != nullptr || masked) out["weights"] = count.weights, out["weight_zeros"] = count.zeros;
+    if (model != nullptr) out["packed"] = packed_json(*model);
     print("coppice.inspect/1", std::move(out));
     return kDone;
   }
@@ -62,11 +66,12 @@ int run(const App& app, const Options& o) {
   print(table.text());
   print(cat(o.file, ": ", tensors.size(), " tensors, ", grouped(file_bytes), " bytes, ",
             model != nullptr ? "a model" : "a bare checkpoint"));
-  if (model != nullptr) {
-    // Masks of bits and packed layers make the tensors' own zeros say little.
+  // Masks and packed layers make the tensors' own zeros say little.
+  if (model != nullptr || masked)
     print(cat("weights: ", grouped(count.weights), ", ", grouped(count.zeros), " of them zero (",
               percent(count.weights == 0 ? 0 : static_cast<double>(count.zeros) / static_cast<double>(count.weights)),
               ")"));
+  if (model != nullptr) {
     if (const Table packed = packed_table(*model); !packed.rows.empty()) print(packed.text());
     print(coppice::printable(model->describe()));
   }

@@ -13,6 +13,7 @@ namespace coppice::cli {
 namespace {
 
 namespace methods = sparsity::prune;
+using sparsity::Prunable;
 
 const std::vector<std::string> kMethods{"l1_unstructured",   "random_unstructured", "ln_structured",
                                         "random_structured", "global_l1",           "global_random"};
@@ -38,13 +39,11 @@ NormOrder parse_order(const std::string& text) {
 
 std::vector<Prunable> choose(const std::vector<Prunable>& all, const NameFilter& filter) {
   std::vector<std::string> names;
-  std::vector<Prunable> out;
-  for (const Prunable& t : all) {
-    names.push_back(t.name);
-    if (filter.takes(t.name, t.value())) out.push_back(t);
-  }
+  for (const Prunable& t : all) names.push_back(t.name);
   filter.check_patterns(names);
-  if (out.empty()) throw FormatError("no tensor is left to prune; see --include");
+  std::vector<Prunable> out =
+      sparsity::chosen(all, [&](const std::string& name, const Tensor& tensor) { return filter.takes(name, tensor); });
+  if (out.empty()) throw KeyError("no tensor is left to prune; see --include");
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/families.h"
 
 namespace coppice::cli {
 namespace {
@@ -60,7 +60,7 @@ std::vector<std::string> container_checks(const App& app, const Options& o, cons
 
 void add_model_checks(nn::Module& model, std::vector<std::string>& out) {
   const std::size_t packed = packed_layers(model).size();
-  const std::size_t masks = nn::masked_slots(model).size();
+  const std::size_t masks = nn::masks_in(model).size();
   out.push_back(cat("the tensors fit the ", model.named_modules().size(), " modules of the model, by name and shape"));
   if (masks > 0) out.push_back(cat(masks, " masks have the shape of their tensors"));
   if (packed > 0) out.push_back(cat("indices of ", packed, " packed layers are in range and in order"));

@@ -7,6 +7,7 @@
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/pack/pack.h"
 #include "coppice/sparsity/prunable.h"
+#include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"
 #include "coppice/sparsity/training/callback.h"

@@ -23,6 +23,17 @@ Dataset make_dataset(const Tensor& x, const Tensor& y) {
   return {x.dtype() == Dtype::f64 ? x.to(Dtype::f32) : x, y.to(Dtype::i64)};
 }
 
+std::int64_t count_correct(const Tensor& logits, const Tensor& y) {
+  if (logits.dim() != 2 || y.dim() != 1 || logits.size(0) != y.size(0))
+    throw ShapeError(
+        cat("[count_correct] needs logits [n, classes] and y [n]; got ", logits.shape(), " and ", y.shape()));
+  const auto best = argmax(logits, 1).to_vector<std::int64_t>();
+  const auto wanted = y.to_vector<std::int64_t>();
+  std::int64_t n = 0;
+  for (std::size_t i = 0; i < best.size(); ++i) n += best[i] == wanted[i] ? 1 : 0;
+  return n;
+}
+
 namespace {
 
 /// Of the model in the mode that it is in.
@@ -36,9 +47,7 @@ Evaluation scored(const nn::Module& model, const Dataset& data, std::int64_t bat
     if (logits.dim() != 2 || logits.size(0) != n)
       throw ShapeError(cat("[evaluate] the model must give [n, classes]; got ", logits.shape(), " for n = ", n));
     out.loss += cross_entropy(logits, y, coppice::Reduction::sum).item<double>();
-    const auto best = argmax(logits, 1).to_vector<std::int64_t>();
-    const auto wanted = y.to_vector<std::int64_t>();
-    for (std::size_t i = 0; i < best.size(); ++i) out.correct += best[i] == wanted[i] ? 1 : 0;
+    out.correct += count_correct(logits, y);
     out.count += n;
   }
   if (out.count > 0) out.loss /= static_cast<double>(out.count);

@@ -154,7 +154,7 @@ TEST_SUITE("nn/io/made_children") {
   TEST_CASE("a made child that the model lost is refused; one more of the same type is loaded") {
     know<Digits>();
     Digits model;
-    model.erase("conv1");
+    model.slots().erase("conv1");
     check_refused(model, "makes a child 'conv1'");
     model.add_module("conv1", std::make_shared<Conv2d>(1, 2, 2));  // last now
     model.add_module("more", std::make_shared<ReLU>());
@@ -180,7 +180,7 @@ TEST_SUITE("nn/io/made_children") {
 
   TEST_CASE("tensors that a file could not bring back are refused before it is written") {
     BatchNorm1d bare(2);
-    bare.erase("running_mean");
+    bare.slots().erase("running_mean");
     check_refused(bare, "'running_mean': a new BatchNorm1d has such a tensor");
     Linear whole(2, 2);
     whole.tensor("weight").replace_(zeros({2, 2}, Dtype::i32));
@@ -188,7 +188,7 @@ TEST_SUITE("nn/io/made_children") {
     const auto layer = packed(Linear(2, 2));
     layer->register_buffer("extra", ones({1}));
     check_refused(*layer, "no place for a member 'extra'");
-    layer->erase("extra");
+    layer->slots().erase("extra");
     layer->register_buffer("values", layer->tensor("values"), false);
     check_refused(*layer, "needs a member 'values'");
   }

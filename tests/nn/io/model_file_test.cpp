@@ -3,6 +3,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/safetensors.h"
+#include "coppice/nn/slots.h"
 #include "engine/io/io_support.h"
 #include "nn/every_layer.h"
 
@@ -158,7 +159,7 @@ TEST_SUITE("nn/io/model_file") {
       [[nodiscard]] Tensor value(const nn::Module&) const override { return Tensor::of(0); }
       [[nodiscard]] std::shared_ptr<Derived> clone() const override { return std::make_shared<Zero>(); }
     };
-    derived.register_derived("zero", std::make_shared<Zero>());
+    derived.slots().register_derived("zero", std::make_shared<Zero>());
     CHECK_THROWS_AS(save_model(derived, dir / "m.safetensors"), NotSupported);
     CHECK(dir.size() == 0);
   }

@@ -6,6 +6,7 @@
 #include "coppice/nn/layers/activation.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/layers/lstm.h"
+#include "coppice/nn/slots.h"
 
 using namespace coppice;
 using namespace coppice::nn;
@@ -33,7 +34,7 @@ TEST_SUITE("nn/container") {
     Sequential s;
     s.append(std::make_shared<ReLU>()).append(std::make_shared<Tanh>()).append(std::make_shared<Sigmoid>());
     CHECK(s.at(2)->type_name() == "Sigmoid");
-    s.erase("0");  // "1" and "2" are left; the next number would be "2"
+    s.slots().erase("0");  // "1" and "2" are left; the next number would be "2"
     CHECK_THROWS_AS(s.append(std::make_shared<GELU>()), KeyError);
     CHECK(s.at(-1)->type_name() == "Sigmoid");
     CHECK_THROWS_AS(Sequential().append(nullptr), ValueError);

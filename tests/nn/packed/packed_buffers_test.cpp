@@ -136,7 +136,7 @@ TEST_SUITE("nn/packed_buffers") {
     CHECK((*packed)(kOnes) == Tensor::of({{12, 27}}));
     packed->set_tensor("bias", ones({3}));
     CHECK_THROWS_AS((void)(*packed)(kOnes), ShapeError);
-    packed->erase("columns");
+    packed->slots().erase("columns");
     CHECK_THROWS_WITH_AS((void)packed->weight(), doctest::Contains("it has no 'columns'"), StateError);
   }
 

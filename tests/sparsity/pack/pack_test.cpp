@@ -179,7 +179,7 @@ TEST_SUITE("sparsity/pack") {
     auto outer = layer(16, 16, 0.95);
     outer->add_module("inner", layer(16, 16, 0.95));
     const auto half = std::make_shared<nn::Linear>(16, 16);
-    half->erase("bias");
+    half->slots().erase("bias");
     half->register_parameter("bias", zeros({16}, Dtype::f16));
     const nn::Sequential model{outer, layer(16, 16, 0.95), half};
     const Packed packed = pack(model, kByBytes);

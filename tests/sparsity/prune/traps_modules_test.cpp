@@ -82,7 +82,7 @@ TEST_SUITE("sparsity/prune/traps") {
 
   TEST_CASE("trap: of a tied parameter only the pruned owner sees the mask; a shared module is pruned once") {
     const auto a = linear(kWeight), b = linear(kWeight);
-    b->erase("weight");
+    b->slots().erase("weight");
     b->register_parameter("weight", a->tensor("weight"));
     nn::Sequential tied{a, b};
     l1_unstructured(*a, "weight", 2);
@@ -178,7 +178,7 @@ TEST_SUITE("sparsity/prune/traps") {
     nn::parametrize::register_parametrization(*m, "weight", std::make_shared<Twice>());
     CHECK_THROWS_AS(l1_unstructured(*m, "weight", 1), TypeError);
     const auto half = linear(kWeight);
-    half->rename_parameter("weight", "weight_orig");
+    half->slots().rename_parameter("weight", "weight_orig");
     half->set_tensor("weight", kWeight.clone());
     CHECK_THROWS_AS(l1_unstructured(*half, "weight", 1), TypeError);
     const auto taken = linear(kWeight);

@@ -104,4 +104,12 @@ TEST_SUITE("sparsity/training/dataset") {
     nn::Identity flat;
     CHECK_THROWS_AS((void)evaluate(flat, make_dataset(ones({4}), d.y)), ShapeError);
   }
+
+  TEST_CASE("count_correct: the largest output is the class, a tie goes to the lower one") {
+    const Tensor logits = Tensor::of({{1, 2, 0}, {5, 5, 5}, {0, 1, 2}, {3, 0, 0}});
+    CHECK(count_correct(logits, classes({1, 0, 2, 1})) == 3);
+    CHECK(count_correct(logits, classes({0, 1, 0, 2})) == 0);
+    CHECK_THROWS_AS((void)count_correct(logits, classes({1, 0, 2})), ShapeError);
+    CHECK_THROWS_AS((void)count_correct(ones({3}), classes({1, 0, 2})), ShapeError);
+  }
 }

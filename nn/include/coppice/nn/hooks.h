@@ -25,11 +25,8 @@ namespace detail {
 [[nodiscard]] std::uint64_t next_hook_id();
 }  // namespace detail
 
-/// Hooks of one kind in order of registration. A call walks a copy, so that a hook may remove itself or others.
-template <class Hook>
-using HookList = std::vector<std::pair<std::uint64_t, Hook>>;
-
-/// Takes its hook off again. Refers weakly to the module: it may outlive it, and `remove` may be called repeatedly.
+/// Takes its hook off again, wherever that went with Hooks::take(). Refers weakly to the hook: it may outlive the
+/// module, and `remove` may be called repeatedly.
 class HookHandle {
  public:
   HookHandle() = default;
@@ -42,6 +39,67 @@ class HookHandle {
  private:
   std::uint64_t id_ = 0;
   std::function<void()> take_off_;
+};
+
+/// Hooks of one kind with their ids, in the order in which they are called.
+template <class Hook>
+using HookList = std::vector<std::pair<std::uint64_t, Hook>>;
+
+/// The hooks of one kind that a module has. A copy has hooks of its own: taking one off leaves the other's as it is.
+template <class Hook>
+class Hooks {
+ public:
+  Hooks() = default;
+  Hooks(const Hooks& other) {
+    if (other.entries_ == nullptr) return;
+    for (const auto& entry : *other.entries_) (void)add(entry->id, entry->hook);
+  }
+  Hooks& operator=(const Hooks&) = delete;
+
+  [[nodiscard]] bool empty() const { return entries_ == nullptr || entries_->empty(); }
+  /// As they are now. A call walks this, so that a hook may remove itself or others.
+  [[nodiscard]] HookList<Hook> list() const {
+    HookList<Hook> out;
+    if (entries_ != nullptr)
+      for (const auto& entry : *entries_) out.emplace_back(entry->id, entry->hook);
+    return out;
+  }
+  /// Behind all others.
+  HookHandle add(Hook hook) { return add(detail::next_hook_id(), std::move(hook)); }
+  /// Moves all hooks of `from` behind the own ones; their ids and handles stay good.
+  void take(Hooks& from) {
+    if (&from == this || from.empty()) return;
+    if (entries_ == nullptr) entries_ = std::make_shared<Entries>();
+    entries_->reserve(entries_->size() + from.entries_->size());
+    // Nothing from here on takes memory.
+    for (auto& entry : *from.entries_) {
+      entry->home = entries_;
+      entries_->push_back(std::move(entry));
+    }
+    from.entries_->clear();
+  }
+
+ private:
+  struct Entry;
+  using Entries = std::vector<std::shared_ptr<Entry>>;
+  struct Entry {
+    std::uint64_t id;
+    Hook hook;
+    std::weak_ptr<Entries> home;
+  };
+  HookHandle add(std::uint64_t id, Hook hook) {
+    if (entries_ == nullptr) entries_ = std::make_shared<Entries>();
+    auto entry = std::make_shared<Entry>(Entry{id, std::move(hook), entries_});
+    HookHandle handle(id, [weak = std::weak_ptr(entry)] {
+      const auto alive = weak.lock();
+      if (alive == nullptr) return;
+      if (const auto home = alive->home.lock()) std::erase(*home, alive);
+    });
+    entries_->push_back(std::move(entry));
+    return handle;
+  }
+
+  std::shared_ptr<Entries> entries_;
 };
 
 /// Removes its hook when it goes out of scope.

@@ -20,29 +20,18 @@ namespace coppice::nn {
 
 using NamedTensor = std::pair<std::string, Tensor>;
 
-/// A tensor that a module computes from its other tensors whenever it is read, such as mask * weight_orig.
-class Derived {
- public:
-  virtual ~Derived() = default;
-  /// The value now; differentiable with respect to the tensors it reads. Called by several threads at once.
-  [[nodiscard]] virtual Tensor value(const Module& owner) const = 0;
-  /// An independent object for a copy of the module.
-  [[nodiscard]] virtual std::shared_ptr<Derived> clone() const = 0;
-  /// Changes what it reads so that its value becomes `wanted`, for set_tensor(). False if it cannot be written.
-  virtual bool assign(Module& /*owner*/, const Tensor& /*wanted*/) { return false; }
-  /// What `owner` shall store where somebody puts `wanted` in the place of its buffer `name`: the tensor itself, or
-  /// what this one can read instead. Called before anything changes. @throws ShapeError, ValueError  to refuse it
-  [[nodiscard]] virtual Tensor input(const Module& /*owner*/, std::string_view /*name*/, const Tensor& wanted) const {
-    return wanted;
-  }
-};
+class Derived;
+class Slots;
 
 /// Base of all layers and containers. Held by shared_ptr; copied only by clone().
 ///
 /// A name belongs to one of five ordered maps: parameters (trained), buffers (state), children, plain tensors
-/// (neither trained nor saved) and derived tensors (computed on reading). A parameter slot may be empty, as the bias of
-/// Linear(bias = false): it is then listed nowhere. Layers read their tensors by tensor("weight") in every call, so
-/// that whatever replaces a slot is seen.
+/// (neither trained nor saved) and derived tensors (computed on reading; see nn/derived.h). A parameter slot may be
+/// empty, as the bias of Linear(bias = false): it is then listed nowhere. Layers read their tensors by
+/// tensor("weight") in every call, so that whatever replaces a slot is seen.
+///
+/// What a class needs to build itself stands here under PyTorch's words. Whoever works on a module from outside
+/// (pruning, parametrizations, files, swapping one type for another) changes it by slots(): see nn/slots.h.
 ///
 /// Children too are to be found by name in every call: by nn::Child or child("fc1"). A file, pack() and add_module()
 /// put other modules under the name, of other types perhaps, and a clone has its own. A shared_ptr that a class keeps
@@ -86,39 +75,25 @@ class Module : public std::enable_shared_from_this<Module> {
   /// Replaces an existing child of that name in its place, of whatever type.
   /// @throws KeyError  as above; ValueError  if `child` is null
   void add_module(std::string_view name, ModulePtr child);
-  void register_derived(std::string_view name, std::shared_ptr<Derived> derived);
-  /// Another computation for an existing derived tensor. @throws KeyError
-  void replace_derived(std::string_view name, std::shared_ptr<Derived> derived);
-  /// Puts a derived tensor in the place of a parameter or buffer, which the caller keeps.
-  /// @throws KeyError  if it is neither; with nothing changed, also if memory runs out
-  void derive(std::string_view name, std::shared_ptr<Derived> derived);
-  /// The same for a parameter that stays, as `original`, last in order. @throws KeyError  as above, or if it is taken
-  void derive(std::string_view name, std::shared_ptr<Derived> derived, std::string original);
-  /// Puts a parameter (as it is, frozen or not) or a buffer, last in order, in the place of a derived tensor.
-  /// @throws KeyError  if there is no such derived tensor; with nothing changed, also if memory runs out
-  void underive(std::string_view name, Tensor value, bool buffer);
   /// Sets a plain tensor or buffer, or a derived tensor that can be written (see nn/parametrize.h). A mask may have any
   /// shape that broadcasts to that of its original, as in PyTorch, and is stored repeated to it.
   /// @throws TypeError  if the name is a parameter, a child, or a derived tensor of another kind; ShapeError  for a
   ///         mask that does not broadcast; with nothing changed
   void set_tensor(std::string_view name, Tensor value);
-  /// Takes a name out of whichever map holds it. @throws KeyError
-  void erase(std::string_view name);
+  /// Everything else that may change: removing, renaming, replacing, deriving. Include nn/slots.h.
+  [[nodiscard]] Slots slots();
 
   [[nodiscard]] const OrderedMap<Tensor>& own_parameters() const { return parameters_; }
   [[nodiscard]] const OrderedMap<Tensor>& own_buffers() const { return buffers_; }
   [[nodiscard]] bool is_persistent(std::string_view buffer) const { return !transient_.contains(buffer); }
   [[nodiscard]] const OrderedMap<ModulePtr>& children() const { return children_; }
+  /// Tensors that are neither trained nor saved, as set_tensor() makes them.
+  [[nodiscard]] const OrderedMap<Tensor>& plain_tensors() const { return plain_; }
   [[nodiscard]] const OrderedMap<std::shared_ptr<Derived>>& derived() const { return derived_; }
   /// @throws KeyError
   [[nodiscard]] const ModulePtr& child(std::string_view name) const;
   /// Whether the class names this child by an nn::Child: then a file may put any type there.
   [[nodiscard]] bool has_handle(std::string_view child) const { return anchor_.names(child); }
-  /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.
-  /// @throws KeyError  if `from` is not a parameter or `to` is taken
-  void rename_parameter(std::string_view from, std::string to, std::size_t at = SIZE_MAX);
-  /// Moves these parameters behind all others, in this order. @throws KeyError  if one is not there, or named twice
-  void order_parameters(const std::vector<std::string>& names);
 
   /// Every module once, itself first, in pre-order; dotted paths, "" for itself.
   [[nodiscard]] std::vector<std::pair<std::string, const Module*>> named_modules(std::string_view prefix = "") const;
@@ -133,6 +108,8 @@ class Module : public std::enable_shared_from_this<Module> {
 
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
+  [[nodiscard]] const Hooks<ForwardPreHook>& forward_pre_hooks() const { return pre_hooks_; }
+  [[nodiscard]] const Hooks<ForwardHook>& forward_hooks() const { return hooks_; }
 
   /// Training mode of this module and all below. Takes no memory, so that destructors may call it.
   void train(bool on = true) noexcept;
@@ -167,6 +144,7 @@ class Module : public std::enable_shared_from_this<Module> {
 
  private:
   friend class Call;
+  friend class Slots;
   friend class detail::ChildHandle;
   struct CopyMemo;
   /// A child that another has taken the place of.
@@ -178,9 +156,7 @@ class Module : public std::enable_shared_from_this<Module> {
   [[nodiscard]] TensorList run(const TensorList& inputs) const;
   [[nodiscard]] const std::shared_ptr<detail::Home>& home_of_handles() { return anchor_.home(*this); }
   void note_replaced(const std::vector<std::pair<std::string, ModulePtr>>& children);
-  void set_buffer(std::string_view name, Tensor value);
   void train_below(bool on, std::uint64_t walk) noexcept;
-  void check_new_name(const char* op, std::string_view name) const;
 
   OrderedMap<Tensor> parameters_;
   OrderedMap<Tensor> buffers_;
@@ -188,8 +164,8 @@ class Module : public std::enable_shared_from_this<Module> {
   OrderedMap<ModulePtr> children_;
   OrderedMap<Tensor> plain_;
   OrderedMap<std::shared_ptr<Derived>> derived_;
-  std::shared_ptr<HookList<ForwardPreHook>> pre_hooks_;
-  std::shared_ptr<HookList<ForwardHook>> hooks_;
+  Hooks<ForwardPreHook> pre_hooks_;
+  Hooks<ForwardHook> hooks_;
   std::vector<Replaced> replaced_;  // that somebody may still hold
   detail::Anchor anchor_;
   bool training_ = true;

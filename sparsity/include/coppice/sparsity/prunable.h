@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "coppice/engine/io/named_tensors.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::sparsity {
@@ -20,5 +21,8 @@ struct WeightCount {
 };
 /// Entries of all prunable weights of a model, packed or not, as they are when masks are applied.
 [[nodiscard]] WeightCount count_weights(const nn::Module& model);
+/// The same of a bare checkpoint, where an original and its mask of either family are one weight (nn::masks_in). A mask
+/// of another shape than its original's is not applied.
+[[nodiscard]] WeightCount count_weights(const NamedTensors& tensors);
 
 }  // namespace coppice::sparsity

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "coppice/engine/error.h"
-#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/training/callbacks/gradual_pruning.h"
 
@@ -43,7 +43,7 @@ void BestEpoch::on_train_epoch_end(TrainContext& context) {
   EpochReport row;
   row.epoch = context.epoch + 1;
   row.train_loss = context.loss;
-  row.sparsity = sparsity_of(nn::masked_slots(*context.model));
+  row.sparsity = sparsity_of(nn::masks_in(*context.model));
   row.validation = evaluate_(*context.model);
   const bool may = !eligible_ || eligible_(context);
   row.best = may && (!best_ || better(row.validation, rows_[static_cast<std::size_t>(best_epoch_ - 1)].validation));

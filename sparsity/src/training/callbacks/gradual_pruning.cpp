@@ -8,6 +8,7 @@
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/select.h"
 #include "coppice/nn/fqn.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/amount.h"
 
@@ -21,14 +22,15 @@ std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& 
   std::vector<Target> targets;
   for (const auto& [path, module] : model.named_modules())
     for (const auto& [name, tensor] : module->own_parameters())
-      if (tensor.defined() && !nn::is_original(*module, name) && filter(nn::joined(path, name), tensor))
+      if (tensor.defined() && !nn::is_original(*module, name) && !nn::is_fake_original(*module, name) &&
+          filter(nn::joined(path, name), tensor))
         targets.push_back({module, name});
   NoGrad guard;
   for (const Target& t : targets) {
     const Tensor weight = t.module->tensor(t.name);
     nn::attach_mask(*t.module, t.name, ne(weight, Tensor::of(0).to(weight.dtype())));
   }
-  return nn::masked_slots(model);
+  return nn::masks_in(model);
 }
 
 double sparsity_of(const std::vector<nn::MaskedSlot>& slots) {
@@ -52,7 +54,8 @@ bool GradualPruning::arrived(const TrainContext& context) const {
 }
 
 void GradualPruning::tell(nn::Optimizer& optimizer) const {
-  for (const nn::MaskedSlot& s : slots_) optimizer.set_mask(s.original, s.mask);
+  for (const nn::MaskedSlot& s : slots_)
+    if (!s.fake) optimizer.set_mask(s.original, s.mask);
 }
 
 /// Chooses the masks anew: the smallest weights of all slots together, pruned ones included.

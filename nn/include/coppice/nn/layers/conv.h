@@ -17,10 +17,16 @@ struct ConvSettings {
 
 /// Shared by the three layers. weight: [out, in / groups, ...kernel], bias: [out]; both start uniform in
 /// ±1/sqrt(in / groups * kernel elements). Formula and shapes: engine/ops/conv.h.
+///
+/// All sizes are read off the weight as it is now. The number of groups shows in it where every channel is a group of
+/// its own (depthwise, in = out = groups > 1, weight: [groups, 1, ...kernel]); elsewhere it stays as the layer was
+/// made, and what shrinks must shrink alike in each group. @throws ShapeError  at the call, if groups do not divide the
+/// outputs
 class ConvNd : public UnaryModule {
  public:
   [[nodiscard]] Arguments arguments() const override;
-  [[nodiscard]] const ConvOptions& options() const { return options_; }
+  /// Strides and the rest, with the groups of now.
+  [[nodiscard]] ConvOptions options() const;
 
  protected:
   /// @throws ValueError  for sizes that are not positive, or lists that are neither 1 nor `spatial` long
@@ -29,8 +35,11 @@ class ConvNd : public UnaryModule {
   [[nodiscard]] Tensor forward(const Tensor& x) const override;
 
  private:
+  [[nodiscard]] std::int64_t groups_in(const Tensor& weight) const;
+
   int spatial_;
-  ConvOptions options_;
+  ConvOptions options_;  // as it was made
+  bool depthwise_;
 };
 
 /// x: [n, in, l]

@@ -20,6 +20,10 @@ struct LstmSettings {
 /// h0 [layers * directions, n, R] and c0 [.., n, H]. Outputs: the sequence [t, n, directions * R], h_n and c_n.
 /// R = proj_size or H. Tensors per layer l and direction (suffix "" or "_reverse"): weight_ih_l0 [4H, in],
 /// weight_hh_l0 [4H, R], bias_ih_l0, bias_hh_l0 [4H], weight_hr_l0 [R, H]; all uniform in ±1/sqrt(H).
+///
+/// in, H and R are read off weight_ih_l0 and weight_hr_l0 as they are now; all other tensors must suit them at the
+/// call.
+/// @throws ShapeError  naming the tensor that does not
 class LSTM final : public Implements<LSTM, Module> {
  public:
   static constexpr std::string_view kType = "LSTM";
@@ -28,7 +32,8 @@ class LSTM final : public Implements<LSTM, Module> {
   explicit LSTM(const LstmSettings& settings);
   explicit LSTM(const Arguments& a);
   [[nodiscard]] Arguments arguments() const override;
-  [[nodiscard]] const LstmSettings& settings() const { return settings_; }
+  /// With the sizes of now.
+  [[nodiscard]] LstmSettings settings() const;
   /// The names of all weights and biases in the order above, which pruning does not change: torch's
   /// `_flat_weights_names`.
   [[nodiscard]] const std::vector<std::string>& flat_weights_names() const { return names_; }
@@ -39,7 +44,16 @@ class LSTM final : public Implements<LSTM, Module> {
   [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
 
  private:
-  LstmSettings settings_;
+  struct Run;
+  struct Weights;
+  [[nodiscard]] Weights weights() const;
+  /// The settings with the sizes that these two tensors have.
+  [[nodiscard]] LstmSettings sized(const Tensor& weight_ih, const Tensor& weight_hr) const;
+  void check_sizes(const Weights& own, const LstmSettings& s) const;
+  [[nodiscard]] Run run(const Tensor& x, const Tensor& h0, const Tensor& c0, const Weights& own,
+                        const LstmSettings& s) const;
+
+  LstmSettings settings_;  // as it was made
   std::vector<std::string> names_;
 };
 

@@ -20,8 +20,12 @@ struct BatchNormSettings {
 /// In training mean and biased variance come from the batch, and running = (1 - momentum) running + momentum * batch,
 /// with the unbiased variance; in eval mode the running values are used (the batch's, if they are not tracked).
 /// Tensors: weight (1), bias (0) [c] if affine; running_mean (0), running_var (1) [c], num_batches_tracked (0-d int64).
+/// All of them must have the same c at the call. @throws ShapeError  naming the one that has not
 class BatchNorm : public UnaryModule {
  public:
+  /// c, read off the running variance or else the weight. A layer that has neither keeps the number that it was made with:
+  /// where the channels before it change, replace_modules() puts another one in its place.
+  [[nodiscard]] std::int64_t num_features() const;
   [[nodiscard]] Arguments arguments() const override;
 
  protected:
@@ -30,10 +34,15 @@ class BatchNorm : public UnaryModule {
   [[nodiscard]] Tensor normalise(const Tensor& x) const;
 
  private:
+  /// The tensors of now, read once a call: a parametrized one is computed on every reading.
+  struct Own {
+    Tensor weight, bias, mean, variance;
+  };
+  void check_channels(const Tensor& x, const Own& own) const;
   /// Batch statistics into the running ones. Training only: not for several threads at once.
-  void track(const Tensor& mean, const Tensor& variance, std::int64_t count) const;
+  void track(const Own& own, const Tensor& mean, const Tensor& variance, std::int64_t count) const;
 
-  BatchNormSettings settings_;
+  BatchNormSettings settings_;  // as it was made
 };
 
 /// x: [n, c] or [n, c, l]
@@ -61,19 +70,22 @@ class BatchNorm2d final : public Implements<BatchNorm2d, BatchNorm> {
 };
 
 /// Normalises over the last axes, whose sizes are `shape`, with the biased variance; weight (1) and bias (0) of
-/// `shape`.
+/// `shape`, both the same at the call. @throws ShapeError  if x does not end in it, or the bias differs
 class LayerNorm final : public Implements<LayerNorm> {
  public:
   static constexpr std::string_view kType = "LayerNorm";
   explicit LayerNorm(std::vector<std::int64_t> shape, double eps = 1e-5, bool affine = true, bool bias = true);
   explicit LayerNorm(const Arguments& a);
+  /// Read off the weight. A layer that has none keeps the shape that it was made with: where its input changes,
+  /// replace_modules() puts another one in its place.
+  [[nodiscard]] Shape normalized_shape() const;
   [[nodiscard]] Arguments arguments() const override;
 
  protected:
   [[nodiscard]] Tensor forward(const Tensor& x) const override;
 
  private:
-  std::vector<std::int64_t> shape_;
+  Shape shape_;  // at the start
   double eps_;
 };
 

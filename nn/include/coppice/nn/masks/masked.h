@@ -67,7 +67,10 @@ struct MaskedSlot {
   std::string name;  ///< "weight"
   Tensor original;
   Tensor mask;
+  /// The mask is a FakeSparsity, applied on reading: its original trains densely. See nn/masks/families.h.
+  bool fake = false;
 };
+/// Those of `X_orig` and `X_mask` alone; masks_in() finds both families.
 [[nodiscard]] std::vector<MaskedSlot> masked_slots(Module& root);
 
 /// mask * orig in the type of `orig`. As in PyTorch masked negatives become -0, and masked infinities and NaN stay NaN.

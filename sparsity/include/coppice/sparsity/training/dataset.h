@@ -30,6 +30,10 @@ struct Evaluation {
   }
 };
 
+/// Rows of logits [n, classes] whose largest entry is the class in y [n] of int64; a tie goes to the lower class.
+/// @throws ShapeError  unless they fit
+[[nodiscard]] std::int64_t count_correct(const Tensor& logits, const Tensor& y);
+
 /// Runs the model in eval mode (its mode is restored) over all samples, `batch` at a time, without gradients.
 /// @throws ValueError  for a batch below 1; ShapeError  if the outputs are not [n, classes]; IndexError  for a class
 /// that

@@ -49,7 +49,8 @@ struct FinetuneReport {
 
 /// Trains `model` with cross-entropy and leaves the best epoch in it, in eval mode.
 ///
-/// Weights chosen by `filter` are masked (nn/masks/masked.h): existing masks are kept, existing zeros become masks, and
+/// Weights chosen by `filter` are masked (nn/masks/masked.h): existing masks, FakeSparsity's too, are kept, existing
+/// zeros become masks, and
 /// with `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta until `ramp` of the
 /// epochs. Pruned entries stay at zero; nothing that is masked returns. The best model is chosen by the validation part
 /// among the epochs at the final sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for

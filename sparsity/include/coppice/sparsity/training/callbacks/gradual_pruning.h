@@ -12,15 +12,17 @@
 
 namespace coppice::sparsity {
 
-/// Masks every chosen weight by its zeros, unless it has a mask already: what the model computes stays the same.
-/// @return  all masked weights of the model
+/// Masks every chosen weight by its zeros, unless it has a mask of either family already: what the model computes
+/// stays the same.
+/// @return  all masked weights of the model (nn::masks_in)
 std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& filter);
 
 /// Zeros among the entries of all masks, as a fraction; 0 without masks.
 [[nodiscard]] double sparsity_of(const std::vector<nn::MaskedSlot>& slots);
 
 /// Keeps masked entries at zero while a model trains, and with a schedule prunes more and more of them: global
-/// magnitude pruning over all slots together. Nothing that is masked returns.
+/// magnitude pruning over all slots together. Nothing that is masked returns. The original of a FakeSparsity trains
+/// densely, as in PyTorch, since its mask is applied whenever the weight is read: the optimiser is told of no mask.
 /// Source: Zhu and Gupta, "To prune, or not to prune", arXiv 1710.01878
 class GradualPruning final : public Callback {
  public:

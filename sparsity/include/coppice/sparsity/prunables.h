@@ -1,0 +1,48 @@
+#pragma once
+/// The tensors of a model or of a bare checkpoint as parameters of modules, so that both are pruned by the same
+/// functions.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coppice/engine/io/named_tensors.h"
+#include "coppice/nn/module.h"
+#include "coppice/sparsity/prunable.h"
+
+namespace coppice::sparsity {
+
+/// A parameter that may be pruned.
+struct Prunable {
+  std::string name;  ///< of the tensor that a model computes with, without _orig: "0.weight"
+  nn::Module* module = nullptr;
+  std::string slot;  ///< name in the module
+  /// The values now: masked, if there is a mask.
+  [[nodiscard]] Tensor value() const { return module->tensor(slot).detach(); }
+};
+
+/// All parameters of a model, masked ones under the name without _orig, in the order of modules and parameters. An
+/// original of a FakeSparsity is one under its own name; nn::take_fake_masks() makes masks of the other family of it.
+[[nodiscard]] std::vector<Prunable> prunables_of(nn::Module& model);
+
+/// Those that a filter takes, in their order.
+[[nodiscard]] std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilter& filter);
+
+/// The tensors of a checkpoint, each in a module of its own. An original and its mask, of either family, are one tensor
+/// with that mask (nn::masks_in).
+class PrunableTensors {
+ public:
+  /// @param source  the file, for messages
+  /// @throws FormatError  for a mask that has not the shape of its tensor, or "X" beside "X_orig" and its mask
+  PrunableTensors(const NamedTensors& tensors, std::string_view source);
+  [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
+  /// As they are now, in the order of the checkpoint.
+  /// @param keep_masks  "X_orig" and "X_mask" instead of their product "X", which is burnt in otherwise
+  [[nodiscard]] NamedTensors tensors(bool keep_masks);
+
+ private:
+  std::vector<nn::ModulePtr> holders_;
+  std::vector<Prunable> all_;
+};
+
+}  // namespace coppice::sparsity

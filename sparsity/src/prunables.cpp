@@ -1,0 +1,83 @@
+#include "coppice/sparsity/prunables.h"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/checked.h"
+#include "coppice/engine/error.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
+
+namespace coppice::sparsity {
+namespace {
+
+constexpr const char* kSlot = "tensor";
+
+}  // namespace
+
+std::vector<Prunable> prunables_of(nn::Module& model) {
+  std::vector<Prunable> out;
+  for (const auto& [path, module] : model.named_modules())
+    for (const auto& [name, tensor] : module->own_parameters()) {
+      if (!tensor.defined()) continue;
+      const std::string slot(nn::is_original(*module, name) ? *nn::name_of_original(name) : name);
+      out.push_back({nn::joined(path, slot), module, slot});
+    }
+  return out;
+}
+
+std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilter& filter) {
+  std::vector<Prunable> out;
+  std::ranges::copy_if(all, std::back_inserter(out), [&](const Prunable& p) { return filter(p.name, p.value()); });
+  return out;
+}
+
+PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view source) {
+  NoGrad guard;
+  std::map<std::string_view, const nn::NamedMask*> by_original;
+  std::set<std::string_view> masks;
+  const std::vector<nn::NamedMask> pairs = nn::masks_in(tensors);
+  for (const nn::NamedMask& pair : pairs) {
+    by_original.emplace(pair.original, &pair);
+    masks.insert(pair.mask);
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (masks.contains(name)) continue;
+    const auto found = by_original.find(name);
+    const nn::NamedMask* pair = found == by_original.end() ? nullptr : found->second;
+    if (pair != nullptr && tensors.contains(pair->name))
+      throw FormatError(cat(quote_path(source), " holds ", quote(pair->name), " beside ", quote(name)));
+    const auto holder = std::make_shared<nn::Identity>();
+    holder->register_parameter(kSlot, tensor.detach());
+    if (pair != nullptr) {
+      const Tensor& mask = tensors.at(pair->mask);
+      if (mask.shape() != tensor.shape())
+        throw FormatError(cat(quote_path(source), ": ", quote(pair->mask), " has shape ", mask.shape(), " for ",
+                              quote(name), " of ", tensor.shape()));
+      nn::set_mask(*holder, kSlot, mask);
+    }
+    holders_.push_back(holder);
+    all_.push_back({pair == nullptr ? name : pair->name, holder.get(), kSlot});
+  }
+}
+
+NamedTensors PrunableTensors::tensors(bool keep_masks) {
+  NamedTensors out;
+  for (const Prunable& p : all_) {
+    if (!keep_masks && nn::is_masked(*p.module, p.slot)) nn::burn_in_mask(*p.module, p.slot);
+    if (nn::is_masked(*p.module, p.slot)) {
+      out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
+      out.add(nn::mask_of(p.name), p.module->tensor(nn::mask_of(p.slot)));
+    } else {
+      out.add(p.name, p.value());
+    }
+  }
+  return out;
+}
+
+}  // namespace coppice::sparsity

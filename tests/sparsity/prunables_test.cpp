@@ -1,0 +1,84 @@
+#include "coppice/sparsity/prunables.h"
+
+#include <doctest/doctest.h>
+
+#include "coppice/engine/create.h"
+#include "coppice/engine/error.h"
+#include "coppice/nn/layers/container.h"
+#include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/masked.h"
+#include "coppice/sparsity/prune/prune.h"
+
+using namespace coppice;
+using namespace coppice::sparsity;
+
+namespace {
+
+std::vector<std::string> names_of(const std::vector<Prunable>& all) {
+  std::vector<std::string> out;
+  for (const Prunable& p : all) out.push_back(p.name);
+  return out;
+}
+using Names = std::vector<std::string>;
+
+const Tensor kWeight = Tensor::of({{1, 2}, {3, 4}}), kMask = Tensor::of({{1, 0}, {1, 1}});
+
+/// A pair of each family, and a tensor that only looks like a mask.
+NamedTensors checkpoint() {
+  return {{"a.weight_mask", kMask},
+          {"a.weight_orig", kWeight},
+          {"b.parametrizations.weight.original", kWeight},
+          {"b.parametrizations.weight.0.mask", kMask},
+          {"c.weight", kWeight},
+          {"lonely_mask", Tensor::of({1, 0})}};
+}
+
+}  // namespace
+
+TEST_SUITE("sparsity/prunables") {
+  TEST_CASE("the parameters of a model, masked ones by the name that it computes with") {
+    nn::Sequential model{std::make_shared<nn::Linear>(2, 2), std::make_shared<nn::Linear>(2, 2, false)};
+    nn::attach_mask(*model.at(0), "weight", kMask);
+    const auto all = prunables_of(model);
+    CHECK(names_of(all) == Names{"0.bias", "0.weight", "1.weight"});
+    CHECK(all[1].slot == "weight");
+    CHECK(all[1].module == model.at(0).get());
+    CHECK(all[1].value().at({0, 1}) == 0);
+    CHECK(names_of(chosen(all, is_prunable)) == Names{"0.weight", "1.weight"});
+    CHECK(chosen(all, [](const std::string& name, const Tensor&) { return name == "x"; }).empty());
+  }
+
+  TEST_CASE("pairs of both families in a checkpoint are one masked tensor each") {
+    PrunableTensors held(checkpoint(), "file");
+    CHECK(names_of(held.all()) == Names{"a.weight", "b.weight", "c.weight", "lonely_mask"});
+    for (int i : {0, 1}) CHECK(held.all()[static_cast<std::size_t>(i)].value() == Tensor::of({{1, 0}, {3, 4}}));
+    // Of the three entries that a mask leaves, the smallest goes.
+    for (const Prunable& p : chosen(held.all(), is_prunable)) prune::l1_unstructured(*p.module, p.slot, 1);
+    const Tensor pruned = Tensor::of({{0, 0}, {3, 4}});
+    SUBCASE("kept") {
+      const NamedTensors out = held.tensors(true);
+      CHECK(out.names() == Names{"a.weight_orig", "a.weight_mask", "b.weight_orig", "b.weight_mask", "c.weight_orig",
+                                 "c.weight_mask", "lonely_mask"});
+      CHECK(out.at("b.weight_orig") == kWeight);
+      CHECK(out.at("b.weight_mask") == Tensor::of({{0, 0}, {1, 1}}));
+    }
+    SUBCASE("burnt in") {
+      const NamedTensors out = held.tensors(false);
+      CHECK(out.names() == Names{"a.weight", "b.weight", "c.weight", "lonely_mask"});
+      CHECK(out.at("a.weight") == pruned);
+      CHECK(out.at("b.weight") == pruned);
+      CHECK(out.at("c.weight") == Tensor::of({{0, 2}, {3, 4}}));
+    }
+  }
+
+  TEST_CASE("a mask of another shape and a tensor beside its original are refused, naming file and tensors") {
+    NamedTensors shape{{"w_orig", kWeight}, {"w_mask", Tensor::of({1})}};
+    CHECK_THROWS_WITH_AS(PrunableTensors(shape, "file"),
+                         doctest::Contains("'file': 'w_mask' has shape (1,) for 'w_orig' of (2, 2)"), FormatError);
+    NamedTensors twice = checkpoint();
+    twice.add("b.weight", kWeight);
+    CHECK_THROWS_WITH_AS(PrunableTensors(twice, "file"),
+                         doctest::Contains("'file' holds 'b.weight' beside 'b.parametrizations.weight.original'"),
+                         FormatError);
+  }
+}
