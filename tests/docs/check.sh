@@ -7,7 +7,7 @@ for name in $(grep -o '`[a-z_/*]*_test`' docs/differences.md | tr -d '`' | sort 
   # A star stands for several files.
   ls tests/$name.cpp >/dev/null 2>&1 || { echo "docs/differences.md names tests/$name.cpp, which is not there"; status=1; }
 done
-for name in $(grep -o '`tests/[a-z_/]*\.[a-z]*`' docs/*.md README.md | sed 's/.*:`//; s/`//' | sort -u); do
+for name in $(grep -o '`tests/[a-z_/]*\.[a-z]*`' docs/*.md README.md CONTRIBUTING.md | sed 's/.*:`//; s/`//' | sort -u); do
   [ -e "$name" ] || { echo "a page names $name, which is not there"; status=1; }
 done
 for name in $(grep -o '`\(engine\|nn\|sparsity\|ops\|io\|prune\)/[a-z_/]*\.h`' docs/parity.md | tr -d '`' | sort -u); do
