@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/state_dict.h"
