@@ -23,8 +23,8 @@ struct BatchNormSettings {
 /// All of them must have the same c at the call. @throws ShapeError  naming the one that has not
 class BatchNorm : public UnaryModule {
  public:
-  /// c, read off the running variance or else the weight. A layer that has neither keeps the number that it was made with:
-  /// where the channels before it change, replace_modules() puts another one in its place.
+  /// c, read off the running variance or else the weight. A layer that has neither keeps the number that it was made
+  /// with: where the channels before it change, replace_modules() puts another one in its place.
   [[nodiscard]] std::int64_t num_features() const;
   [[nodiscard]] Arguments arguments() const override;
 
