@@ -196,14 +196,4 @@ TEST_SUITE("nn/module/clone") {
     CHECK((*copy)(Tensor::of({1})).item() == 1000);
     CHECK(root(Tensor::of({1})).item() == 8);
   }
-
-  TEST_CASE("derived tensors are computed from the copy's own tensors") {
-    Scale m(3);
-    m.slots().register_derived("d", std::make_shared<TwiceOf>("factor"));
-    const ModulePtr copy = m.clone();
-    NoGrad off;
-    copy->tensor("factor").fill_(10);
-    CHECK(copy->tensor("d").item() == 20);
-    CHECK(m.tensor("d").item() == 6);
-  }
 }

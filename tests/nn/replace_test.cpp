@@ -8,6 +8,8 @@
 #include "coppice/nn/layers/activation.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
+#include "coppice/nn/packed/linear.h"
+#include "coppice/nn/packed/unpack.h"
 
 using namespace coppice;
 using namespace coppice::nn;
@@ -128,5 +130,20 @@ TEST_SUITE("nn/replace") {
     replace_modules(model, both);
     CHECK(model->child("0") == fresh);
     CHECK(gone.expired());
+  }
+
+  TEST_CASE("unpacking hands on the hooks of packed layers") {
+    const auto packed = PackedLinear::from_dense(Tensor::of({{1, 0}, {0, 2}}), Tensor(), PackedFormat::csr);
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{packed});
+    std::string log;
+    HookHandle handle = packed->register_forward_hook(
+        [&log](const Module& m, auto&, auto&) { return log += cat(m.type_name(), " "), std::nullopt; });
+    (void)(*model)(ones({1, 2}));
+    (void)unpack(model);
+    (void)(*model)(ones({1, 2}));
+    CHECK(log == "PackedLinear Linear ");
+    handle.remove();
+    (void)(*model)(ones({1, 2}));
+    CHECK(log == "PackedLinear Linear ");
   }
 }

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/state_dict.h"
@@ -80,19 +79,6 @@ TEST_SUITE("nn/slots") {
     CHECK(names_of(m.own_parameters()) == Names{"factor", "q", "p"});
     m.register_buffer("b", Tensor::of(1));
     CHECK(m.is_persistent("b"));
-  }
-
-  TEST_CASE("a derived tensor is computed on every reading, and can be exchanged") {
-    Scale m(3);
-    m.slots().register_derived("d", std::make_shared<TwiceOf>("factor"));
-    CHECK(m.tensor("d").item() == 6);
-    NoGrad off;
-    m.tensor("factor").fill_(5);
-    CHECK(m.tensor("d").item() == 10);
-    m.register_buffer("b", Tensor::of(1));
-    m.slots().replace_derived("d", std::make_shared<TwiceOf>("b"));
-    CHECK(m.tensor("d").item() == 2);
-    CHECK_THROWS_AS(m.slots().replace_derived("factor", std::make_shared<TwiceOf>("b")), KeyError);
   }
 
   TEST_CASE("a renamed parameter stays the same tensor and goes where it is told") {
