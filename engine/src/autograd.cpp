@@ -74,7 +74,7 @@ EnableGrad::~EnableGrad() { enabled = before_; }
 bool grad_enabled() { return enabled; }
 
 bool needs_grad(std::initializer_list<std::reference_wrapper<const Tensor>> inputs) {
-  return enabled && std::ranges::any_of(inputs, wants);
+  return detail::wants_grad({inputs.begin(), inputs.size()});
 }
 
 Saved::Saved(const Tensor& tensor) {

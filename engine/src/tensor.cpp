@@ -62,12 +62,13 @@ TensorList clone_from(rows::In in, rows::With) { return {in[0].clone()}; }
 TensorList to_from(rows::In in, rows::With a) { return {in[0].to(dtype_from(a))}; }
 TensorList reshape_from(rows::In in, rows::With a) { return {in[0].reshape(resolved(in[0], a.integers("shape")))}; }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
-constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero | OpFlags::method;
+// name, PyTorch, ONNX, inputs, attributes, flags, call
+constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
 constexpr OpRow kCloneRow =
-    rows::row("clone", "torch.clone", "Identity", 1, 1, {}, kFlags | OpFlags::elementwise, clone_from);
-constexpr OpRow kToRow = rows::row("to", "torch.Tensor.to", "Cast", 1, 1, kTo, kFlags | OpFlags::elementwise, to_from);
-constexpr OpRow kReshapeRow = rows::row("reshape", "torch.reshape|torch.Tensor.view", "Reshape", 1, 1, kReshape,
+    rows::row("clone", "torch.clone", "Identity", "input", {}, kFlags | OpFlags::elementwise, clone_from);
+constexpr OpRow kToRow =
+    rows::row("to", "torch.Tensor.to", "Cast", "input", kTo, kFlags | OpFlags::elementwise, to_from);
+constexpr OpRow kReshapeRow = rows::row("reshape", "torch.reshape|torch.Tensor.view", "Reshape", "input", kReshape,
                                         kFlags | OpFlags::shares_storage, reshape_from);
 
 }  // namespace

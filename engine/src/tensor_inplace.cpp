@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "broadcast.h"
+#include "coppice/engine/ops/op.h"
 #include "ops/map.h"
 #include "tensor_impl.h"
 
@@ -22,7 +23,8 @@ void update(const char* op, Tensor& a, const Tensor& b, F f) {
   check_writable(op, a);
   if (broadcast(op, a.shape(), b.shape()) != a.shape())
     throw ShapeError(cat("[", op, "] ", b.shape(), " does not broadcast to ", a.shape()));
-  NoGrad guard;
+  const NoGrad guard;
+  const Unheard parts;
   const Tensor other = expand(b.to(a.dtype()), a.shape());
   dispatch(a.dtype(), [&]<class T>() {
     using A = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
@@ -44,7 +46,8 @@ Tensor& Tensor::copy_(const Tensor& source) {
   check_writable("copy_", *this);
   if (source.shape() != shape())
     throw ShapeError(cat("[copy_] source ", source.shape(), " and target ", shape(), " differ"));
-  NoGrad guard;
+  const NoGrad guard;
+  const Unheard parts;
   const Tensor same = source.to(dtype());
   if (numel() > 0) std::memmove(mutable_bytes(), same.bytes(), nbytes());
   return *this;

@@ -166,16 +166,16 @@ TEST_SUITE("engine/tensor") {
           CHECK(refusal([&] { (void)row.call(inputs, with); }) == "");
           return;
         }
-        try {
-          (void)row.call(inputs, with);
-        } catch (const ShapeError&) {  // others have a shape that only goes with it: an LSTM's projection
-          CHECK(c.op == "lstm_layer");
-        }
+        // An LSTM without its projection needs other shapes.
+        if (c.op == "lstm_layer" && inputs.size() == 8 && !inputs[7].defined())
+          CHECK_THROWS_AS((void)row.call(inputs, with), ShapeError);
+        else
+          CHECK_NOTHROW((void)row.call(inputs, with));
       };
       for (std::size_t i = 0; i < c.inputs.size(); ++i) {
         CAPTURE(c.op);
         CAPTURE(i);
-        const bool optional = row.most_inputs != kMany && i >= static_cast<std::size_t>(row.least_inputs);
+        const bool optional = row.most_inputs != kAnyNumber && i >= static_cast<std::size_t>(row.least_inputs);
         TensorList inputs = c.inputs;
         inputs[i] = Tensor();
         check(inputs, optional);

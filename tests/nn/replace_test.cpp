@@ -133,7 +133,7 @@ TEST_SUITE("nn/replace") {
   }
 
   TEST_CASE("unpacking hands on the hooks of packed layers") {
-    const auto packed = PackedLinear::from_dense(Tensor::of({{1, 0}, {0, 2}}), Tensor(), PackedFormat::csr);
+    const auto packed = PackedLinear::from_dense(Tensor::of({{1, 0}, {0, 2}}), Tensor(), "csr");
     const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{packed});
     std::string log;
     HookHandle handle = packed->register_forward_hook(

@@ -104,7 +104,7 @@ void add_reductions(Cases& t) {
   t.push_back({"var", {a}, {{"correction", std::int64_t{0}}}});
   t.push_back({"norm", {a}, {{"p", std::string("fro")}, {"dim", Integers{0, 1}}}});
   for (const char* op : {"argmax", "argmin"}) {
-    t.push_back({op, {a}, {}, of_noise({kLarge})});
+    t.push_back({op, {a}, {{"dim", std::int64_t{-1}}}, of_noise({kLarge})});
     t.push_back({op, {a}, {{"dim", std::int64_t{1}}, {"keepdim", true}}});
   }
 }
@@ -142,7 +142,8 @@ void add_shapes(Cases& t) {
   t.push_back({"flatten", {a}});
   t.push_back({"reshape", {a}, {{"shape", Integers{4, -1}}}, of_noise({kLarge})});
   t.push_back({"clone", {a}, {}, of_noise({kLarge})});
-  t.push_back({"to", {a}, {{"dtype", std::string("float64")}}, of_noise({kLarge})});
+  t.push_back({"to", {a}, {{"dtype", std::string("float32")}}});
+  t.push_back({"to", {a}, {{"dtype", std::string("int32")}}, of_noise({kLarge})});
   t.push_back({"narrow", {a}, {{"dim", number(0)}, {"start", number(1)}, {"length", number(1)}}});
   t.push_back(
       {"narrow", {a}, {{"dim", number(2)}, {"start", number(1)}, {"length", number(2)}}, of_noise({{10000, 25, 4}})});

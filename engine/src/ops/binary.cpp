@@ -82,40 +82,42 @@ Tensor slope_of_exponent(const Tensor& dy, const Tensor& a, const Tensor& e) {
 }
 
 /// Arithmetic from data: the second operand is a tensor, or the number that the attribute `name` holds.
-TensorList either(rows::In in, rows::With a, const char* name, Tensor (*with_tensor)(const Tensor&, const Tensor&),
-                  Tensor (*with_number)(const Tensor&, double)) {
+TensorList either(std::string_view op, rows::In in, rows::With a, const char* name,
+                  Tensor (*with_tensor)(const Tensor&, const Tensor&), Tensor (*with_number)(const Tensor&, double)) {
   if (a.has(name) == (in.size() > 1))
-    throw ValueError(cat("[call_op] needs a second input or the attribute '", name, "', and not both"));
+    throw ValueError(cat("[", op, "] needs a second input or the attribute '", name, "', and not both"));
   return {in.size() > 1 ? with_tensor(in[0], in[1]) : with_number(in[0], a.number(name))};
 }
-
-template <Tensor (*with_tensor)(const Tensor&, const Tensor&), Tensor (*with_number)(const Tensor&, double)>
-constexpr auto kEither = [](rows::In in, rows::With a) { return either(in, a, "other", with_tensor, with_number); };
 
 constexpr OpFlags kSmooth = OpFlags::differentiable | OpFlags::elementwise;
 constexpr OpFlags kNumber = kSmooth | OpFlags::takes_number;
 constexpr AttributeRow kOther[] = {{"other", AttributeKind::number, Absent{}}};
 constexpr AttributeRow kExponent[] = {{"exponent", AttributeKind::number, Absent{}}};
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
-constexpr OpRow kSubRow = rows::row("sub", "torch.sub|operator.sub", "Sub", 2, 2, kOther, kNumber, kEither<sub, sub>);
-constexpr OpRow kDivRow =
-    rows::row("div", "torch.div|operator.truediv", "Div", 2, 2, kOther, kNumber, kEither<div, div>);
-constexpr OpRow kMaximumRow =
-    rows::row("maximum", "torch.maximum", "Max", 2, 2, {}, kSmooth | OpFlags::zero_to_zero, rows::kTwo<maximum>);
-constexpr OpRow kMinimumRow =
-    rows::row("minimum", "torch.minimum", "Min", 2, 2, {}, kSmooth | OpFlags::zero_to_zero, rows::kTwo<minimum>);
-constexpr OpRow kPowRow = rows::row("pow", "torch.pow|operator.pow", "Pow", 2, 2, kExponent, kNumber,
-                                    [](rows::In in, rows::With a) { return either(in, a, "exponent", pow, pow); });
-constexpr OpRow kWhereRow = rows::row("where", "torch.where", "Where", 3, 3, {}, kSmooth | OpFlags::zero_to_zero,
-                                      [](rows::In in, rows::With) { return TensorList{where(in[0], in[1], in[2])}; });
+// name, PyTorch, ONNX, inputs, attributes, flags, call
+constexpr OpRow kSubRow = rows::row("sub", "torch.sub|operator.sub", "Sub", "input other", kOther, kNumber,
+                                    [](rows::In in, rows::With a) { return either("sub", in, a, "other", sub, sub); });
+constexpr OpRow kDivRow = rows::row("div", "torch.div|operator.truediv", "Div", "input other", kOther, kNumber,
+                                    [](rows::In in, rows::With a) { return either("div", in, a, "other", div, div); });
+constexpr OpRow kMaximumRow = rows::row("maximum", "torch.maximum", "Max", "input other", {},
+                                        kSmooth | OpFlags::zero_to_zero, rows::kTwo<maximum>);
+constexpr OpRow kMinimumRow = rows::row("minimum", "torch.minimum", "Min", "input other", {},
+                                        kSmooth | OpFlags::zero_to_zero, rows::kTwo<minimum>);
+constexpr OpRow kPowRow =
+    rows::row("pow", "torch.pow|operator.pow", "Pow", "base exponent", kExponent, kNumber,
+              [](rows::In in, rows::With a) { return either("pow", in, a, "exponent", pow, pow); });
+constexpr OpRow kWhereRow =
+    rows::row("where", "torch.where", "Where", "condition input other", {}, kSmooth | OpFlags::zero_to_zero,
+              [](rows::In in, rows::With) { return TensorList{where(in[0], in[1], in[2])}; });
 
 }  // namespace
 
 constexpr OpRow rows::kAdd =
-    rows::row("add", "torch.add|operator.add", "Add", 2, 2, kOther, kNumber, kEither<add, add>);
+    rows::row("add", "torch.add|operator.add", "Add", "input other", kOther, kNumber,
+              [](rows::In in, rows::With a) { return either("add", in, a, "other", add, add); });
 constexpr OpRow rows::kMul =
-    rows::row("mul", "torch.mul|operator.mul", "Mul", 2, 2, kOther, kNumber, kEither<mul, mul>);
+    rows::row("mul", "torch.mul|operator.mul", "Mul", "input other", kOther, kNumber,
+              [](rows::In in, rows::With a) { return either("mul", in, a, "other", mul, mul); });
 
 rows::Rows rows::binary() {
   static constexpr const OpRow* kRows[] = {&kAdd,        &kSubRow,     &kMul,    &kDivRow,

@@ -24,24 +24,26 @@ Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
 
 constexpr OpFlags kFlags = OpFlags::elementwise;
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
-constexpr OpRow kEqRow = rows::row("eq", "torch.eq|operator.eq", "Equal", 2, 2, {}, kFlags, rows::kTwo<eq>);
+// name, PyTorch, ONNX, inputs, attributes, flags, call
+constexpr OpRow kEqRow = rows::row("eq", "torch.eq|operator.eq", "Equal", "input other", {}, kFlags, rows::kTwo<eq>);
 constexpr OpRow kNeRow =
-    rows::row("ne", "torch.ne|operator.ne", "", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<ne>);
+    rows::row("ne", "torch.ne|operator.ne", "", "input other", {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<ne>);
 constexpr OpRow kLtRow =
-    rows::row("lt", "torch.lt|operator.lt", "Less", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<lt>);
-constexpr OpRow kLeRow = rows::row("le", "torch.le|operator.le", "LessOrEqual", 2, 2, {}, kFlags, rows::kTwo<le>);
-constexpr OpRow kGtRow =
-    rows::row("gt", "torch.gt|operator.gt", "Greater", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<gt>);
-constexpr OpRow kGeRow = rows::row("ge", "torch.ge|operator.ge", "GreaterOrEqual", 2, 2, {}, kFlags, rows::kTwo<ge>);
-constexpr OpRow kAndRow = rows::row("logical_and", "torch.logical_and", "And", 2, 2, {}, kFlags | OpFlags::zero_to_zero,
-                                    rows::kTwo<logical_and>);
-constexpr OpRow kOrRow =
-    rows::row("logical_or", "torch.logical_or", "Or", 2, 2, {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<logical_or>);
+    rows::row("lt", "torch.lt|operator.lt", "Less", "input other", {}, kFlags | OpFlags::zero_to_zero, rows::kTwo<lt>);
+constexpr OpRow kLeRow =
+    rows::row("le", "torch.le|operator.le", "LessOrEqual", "input other", {}, kFlags, rows::kTwo<le>);
+constexpr OpRow kGtRow = rows::row("gt", "torch.gt|operator.gt", "Greater", "input other", {},
+                                   kFlags | OpFlags::zero_to_zero, rows::kTwo<gt>);
+constexpr OpRow kGeRow =
+    rows::row("ge", "torch.ge|operator.ge", "GreaterOrEqual", "input other", {}, kFlags, rows::kTwo<ge>);
+constexpr OpRow kAndRow = rows::row("logical_and", "torch.logical_and", "And", "input other", {},
+                                    kFlags | OpFlags::zero_to_zero, rows::kTwo<logical_and>);
+constexpr OpRow kOrRow = rows::row("logical_or", "torch.logical_or", "Or", "input other", {},
+                                   kFlags | OpFlags::zero_to_zero, rows::kTwo<logical_or>);
 constexpr OpRow kNotRow =
-    rows::row("logical_not", "torch.logical_not", "Not", 1, 1, {}, kFlags, rows::kOne<logical_not>);
+    rows::row("logical_not", "torch.logical_not", "Not", "input", {}, kFlags, rows::kOne<logical_not>);
 constexpr OpRow kIsnanRow =
-    rows::row("isnan", "torch.isnan", "IsNaN", 1, 1, {}, kFlags | OpFlags::zero_to_zero, rows::kOne<isnan>);
+    rows::row("isnan", "torch.isnan", "IsNaN", "input", {}, kFlags | OpFlags::zero_to_zero, rows::kOne<isnan>);
 
 /// f(a, b) as the operation `row`, whose name messages bear.
 template <class F>

@@ -130,14 +130,14 @@ constexpr auto kConvolve = [](rows::In in, rows::With a) {
   return TensorList{f(in[0], in[1], rows::input(in, 2), options)};
 };
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
 constexpr OpRow kConv1dRow =
-    rows::row("conv1d", "torch.nn.functional.conv1d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv1d>);
+    rows::row("conv1d", "torch.nn.functional.conv1d", "Conv", "input weight [bias]", kConv, kFlags, kConvolve<conv1d>);
 constexpr OpRow kConv2dRow =
-    rows::row("conv2d", "torch.nn.functional.conv2d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv2d>);
+    rows::row("conv2d", "torch.nn.functional.conv2d", "Conv", "input weight [bias]", kConv, kFlags, kConvolve<conv2d>);
 constexpr OpRow kConv3dRow =
-    rows::row("conv3d", "torch.nn.functional.conv3d", "Conv", 2, 3, kConv, kFlags, kConvolve<conv3d>);
+    rows::row("conv3d", "torch.nn.functional.conv3d", "Conv", "input weight [bias]", kConv, kFlags, kConvolve<conv3d>);
 
 void check_types(const char* op, const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias) {
   if (!is_floating(x.dtype()) || x.dtype() != w.dtype() || (bias.defined() && bias.dtype() != x.dtype()))

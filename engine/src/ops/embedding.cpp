@@ -121,14 +121,6 @@ std::vector<T> shares_of(const Bags& bags, const T* weight, std::int64_t width, 
 
 constexpr std::array<std::string_view, 3> kModes{"sum", "mean", "max"};
 
-BagMode mode_from(rows::With a) {
-  const std::string name = a.text("mode");
-  const auto found = std::ranges::find(kModes, name);
-  if (found == kModes.end())
-    throw ValueError(cat("[embedding_bag] mode must be 'sum', 'mean' or 'max'; got '", name, "'"));
-  return static_cast<BagMode>(found - kModes.begin());
-}
-
 constexpr AttributeRow kEmbedding[] = {{"padding_idx", AttributeKind::integer, Absent{}}};
 constexpr AttributeRow kBag[] = {{"mode", AttributeKind::text, "mean"},
                                  {"padding_idx", AttributeKind::integer, Absent{}}};
@@ -136,16 +128,16 @@ TensorList embedding_from(rows::In in, rows::With a) {
   return {embedding(in[0], in[1], rows::maybe_integer(a, "padding_idx"))};
 }
 TensorList bag_from(rows::In in, rows::With a) {
-  return {embedding_bag(in[0], in[1], in[2], mode_from(a), rows::maybe_integer(a, "padding_idx"))};
+  return {embedding_bag(in[0], in[1], in[2], rows::word<BagMode>(a, "mode", kModes, "embedding_bag"),
+                        rows::maybe_integer(a, "padding_idx"))};
 }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Inputs: weight, index (PyTorch's functions take the
-// index first), offsets.
+// name, PyTorch, ONNX, inputs, attributes, flags, call. PyTorch's functions take the index first.
 constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
-constexpr OpRow kEmbeddingRow =
-    rows::row("embedding", "torch.nn.functional.embedding", "Gather", 2, 2, kEmbedding, kFlags, embedding_from);
+constexpr OpRow kEmbeddingRow = rows::row("embedding", "torch.nn.functional.embedding", "Gather", "weight index",
+                                          kEmbedding, kFlags, embedding_from);
 constexpr OpRow kBagRow =
-    rows::row("embedding_bag", "torch.nn.functional.embedding_bag", "", 3, 3, kBag, kFlags, bag_from);
+    rows::row("embedding_bag", "torch.nn.functional.embedding_bag", "", "weight index offsets", kBag, kFlags, bag_from);
 
 /// Lets values through; rows of the gradient that belong to `row` become 0. They are a part of embedding(), and named
 /// after it.

@@ -27,15 +27,15 @@ TensorList split_from(rows::In in, rows::With a) {
   return split(in[0], a.integer("split_size"), a.integer("dim"));
 }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
 constexpr OpRow kCatRow =
-    rows::row("cat", "torch.cat", "Concat", 1, kMany, kAxisOrFirst, kFlags,
+    rows::row("cat", "torch.cat", "Concat", "tensors...", kAxisOrFirst, kFlags,
               [](rows::In in, rows::With a) { return TensorList{cat_tensors(in, a.integer("dim"))}; });
 constexpr OpRow kStackRow =
-    rows::row("stack", "torch.stack", "", 1, kMany, kAxisOrFirst, kFlags,
+    rows::row("stack", "torch.stack", "", "tensors...", kAxisOrFirst, kFlags,
               [](rows::In in, rows::With a) { return TensorList{stack(in, a.integer("dim"))}; });
-constexpr OpRow kSplitRow = rows::row("split", "torch.split", "Split", 1, 1, kSplit, kFlags, split_from);
+constexpr OpRow kSplitRow = rows::row("split", "torch.split", "Split", "input", kSplit, kFlags, split_from);
 
 /// Shape and type of what cat() of `parts` gives.
 std::pair<Shape, Dtype> joined(const TensorList& parts, std::int64_t axis) {
@@ -75,8 +75,8 @@ rows::Rows rows::join() {
 
 Tensor cat_tensors(const TensorList& parts, std::int64_t axis) {
   if (parts.empty()) throw ValueError("[cat] there is nothing to join");
+  const Op op(kCatRow, [given = axis](Arguments& a) { a.set("dim", given); });
   axis = existing_axis("cat", parts[0], axis);
-  const Op op(kCatRow, [axis](Arguments& a) { a.set("dim", axis); });
   const auto [shape, dtype] = joined(parts, axis);
   Tensor y = Tensor::empty(shape, dtype);
   std::int64_t at = 0;
@@ -89,8 +89,8 @@ Tensor cat_tensors(const TensorList& parts, std::int64_t axis) {
 
 Tensor stack(const TensorList& parts, std::int64_t axis) {
   if (parts.empty()) throw ValueError("[stack] there is nothing to stack");
+  const Op op(kStackRow, [given = axis](Arguments& a) { a.set("dim", given); });
   axis = resolve_axis("stack", axis, parts[0].dim() + 1);
-  const Op op(kStackRow, [axis](Arguments& a) { a.set("dim", axis); });
   TensorList raised;
   for (const Tensor& part : parts) {
     if (part.shape() != parts[0].shape())
@@ -103,11 +103,11 @@ Tensor stack(const TensorList& parts, std::int64_t axis) {
 }
 
 TensorList split(const Tensor& t, const std::vector<std::int64_t>& sizes, std::int64_t axis) {
-  axis = existing_axis("split", t, axis);
-  const Op op(kSplitRow, [&sizes, axis](Arguments& a) {
+  const Op op(kSplitRow, [&sizes, given = axis](Arguments& a) {
     a.set("sections", sizes);
-    a.set("dim", axis);
+    a.set("dim", given);
   });
+  axis = existing_axis("split", t, axis);
   if (std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) != t.size(axis))
     throw ShapeError(cat("[split] the sizes do not add up to ", t.size(axis), ", axis ", axis, " of ", t.shape()));
   TensorList parts;
@@ -121,11 +121,11 @@ TensorList split(const Tensor& t, const std::vector<std::int64_t>& sizes, std::i
 }
 
 TensorList split(const Tensor& t, std::int64_t size, std::int64_t axis) {
-  axis = existing_axis("split", t, axis);
-  const Op op(kSplitRow, [=](Arguments& a) {
+  const Op op(kSplitRow, [=, given = axis](Arguments& a) {
     a.set("split_size", size);
-    a.set("dim", axis);
+    a.set("dim", given);
   });
+  axis = existing_axis("split", t, axis);
   if (size < 1) throw ValueError(cat("[split] size must be at least 1; got ", size));
   std::vector<std::int64_t> sizes;
   for (std::int64_t left = t.size(axis); left > 0; left -= size) sizes.push_back(std::min(size, left));

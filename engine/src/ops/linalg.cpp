@@ -41,10 +41,11 @@ Tensor product(const Tensor& a, bool trans_a, const Tensor& b, bool trans_b, con
 constexpr OpFlags kProduct = OpFlags::differentiable | OpFlags::zero_to_zero;
 TensorList linear_from(rows::In in, rows::With) { return {linear(in[0], in[1], rows::input(in, 2))}; }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpRow kMatmulRow =
-    rows::row("matmul", "torch.matmul|operator.matmul", "MatMul", 2, 2, {}, kProduct, rows::kTwo<matmul>);
-constexpr OpRow kLinearRow = rows::row("linear", "torch.nn.functional.linear", "Gemm", 2, 3, {}, kProduct, linear_from);
+    rows::row("matmul", "torch.matmul|operator.matmul", "MatMul", "input other", {}, kProduct, rows::kTwo<matmul>);
+constexpr OpRow kLinearRow =
+    rows::row("linear", "torch.nn.functional.linear", "Gemm|MatMul", "input weight [bias]", {}, kProduct, linear_from);
 
 /// [m, k] x [k, n] -> [m, n]
 Tensor matmul2(const Tensor& a, const Tensor& b) {

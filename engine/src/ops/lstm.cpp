@@ -218,9 +218,10 @@ TensorList lstm_from(rows::In in, rows::With a) {
   return {y.output, y.h, y.c};
 }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Inputs: x, h0, c0, then LstmWeights in their order.
+// name, PyTorch, ONNX, inputs, attributes, flags, call.
 constexpr OpRow kLstmRow =
-    rows::row("lstm_layer", "torch.lstm", "LSTM", 5, 8, kLstm, OpFlags::differentiable, lstm_from);
+    rows::row("lstm_layer", "torch.nn.LSTM", "LSTM", "input h0 c0 weight_ih weight_hh [bias_ih] [bias_hh] [weight_hr]",
+              kLstm, OpFlags::differentiable, lstm_from);
 
 /// The result by way of float32, each tensor converted.
 LstmResult half_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const LstmWeights& w, bool reverse) {
@@ -239,7 +240,8 @@ rows::Rows rows::lstm() {
 
 LstmResult lstm_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const LstmWeights& w, bool reverse) {
   const Op op(kLstmRow, [reverse](Arguments& a) { a.set("reverse", reverse); });
-  const TensorList inputs{x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr};
+  const std::array<std::reference_wrapper<const Tensor>, 8> list{x, h0, c0, w.ih, w.hh, w.bias_ih, w.bias_hh, w.hr};
+  const OpTensors inputs(list);
   const Sizes s = checked_sizes(x, h0, c0, w);
   const Dtype inner = detail::compute_dtype(x.dtype());
   if (inner != x.dtype()) {
@@ -249,7 +251,7 @@ LstmResult lstm_layer(const Tensor& x, const Tensor& h0, const Tensor& c0, const
   }
   return detail::dispatch_float(inner, [&]<class T>() {
     std::optional<Trace> trace;
-    if (OpTensors(inputs).need_grad()) trace.emplace(s, inner);
+    if (inputs.need_grad()) trace.emplace(s, inner);
     const LstmResult r = [&] {
       const NoGrad guard;
       return forward<T>(s, x, h0, c0, w, reverse, trace ? &*trace : nullptr);

@@ -163,7 +163,7 @@ TensorList norm_from(rows::In in, rows::With a) {
   return {norm(in[0], order, rows::axes(a), a.boolean("keepdim"))};
 }
 
-constexpr OpRow kNormRow = rows::row("norm", "torch.norm", "ReduceL1|ReduceL2", 1, 1, kNorm,
+constexpr OpRow kNormRow = rows::row("norm", "torch.norm", "ReduceL1|ReduceL2", "input", kNorm,
                                      OpFlags::differentiable | OpFlags::zero_to_zero, norm_from);
 
 }  // namespace

@@ -9,19 +9,23 @@ namespace coppice {
 constinit thread_local OpListener* detail::op_listener = nullptr;
 
 OpListener::OpListener() : before_(detail::op_listener) { detail::op_listener = this; }
-OpListener::~OpListener() { detail::op_listener = before_; }
+OpListener::~OpListener() {
+  OpListener** place = &detail::op_listener;  // it need not be the newest
+  while (*place != nullptr && *place != this) place = &(*place)->before_;
+  if (*place == this) *place = before_;
+}
 
 namespace detail {
 
-bool wants_grad(std::span<const std::reference_wrapper<const Tensor>> inputs) {
+namespace {
+bool any_wants(const auto& inputs) {
   return grad_enabled() &&
          std::ranges::any_of(inputs, [](const Tensor& t) { return t.defined() && t.requires_grad(); });
 }
+}  // namespace
 
-bool wants_grad(std::span<const Tensor> inputs) {
-  return grad_enabled() &&
-         std::ranges::any_of(inputs, [](const Tensor& t) { return t.defined() && t.requires_grad(); });
-}
+bool wants_grad(std::span<const std::reference_wrapper<const Tensor>> inputs) { return any_wants(inputs); }
+bool wants_grad(std::span<const Tensor> inputs) { return any_wants(inputs); }
 
 }  // namespace detail
 

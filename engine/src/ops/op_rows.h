@@ -2,7 +2,12 @@
 // The rows of each file of operations, in the order of its header. Private to the engine: the table lists them, since
 // a static library drops what nobody names.
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "coppice/engine/ops/op.h"
 
@@ -30,10 +35,14 @@ using Rows = std::span<const OpRow* const>;
 extern const OpRow kAdd, kMul;
 
 using Call = TensorList (*)(const TensorList&, const Arguments&);
-/// A row, written on as few lines as it needs.
-[[nodiscard]] constexpr OpRow row(std::string_view name, std::string_view python, std::string_view onnx, int least,
-                                  int most, std::span<const AttributeRow> attributes, OpFlags flags, Call call) {
-  return {name, python, onnx, least, most, attributes, flags, call};
+/// A row, written on as few lines as it needs. How many inputs there are follows from their names.
+[[nodiscard]] constexpr OpRow row(std::string_view name, std::string_view python, std::string_view onnx,
+                                  std::string_view inputs, std::span<const AttributeRow> attributes, OpFlags flags,
+                                  Call call) {
+  int all = 1, optional = 0;
+  for (const char c : inputs) all += c == ' ' ? 1 : 0, optional += c == '[' ? 1 : 0;
+  return {name,       python, onnx, inputs, all - optional, inputs.ends_with("...") ? kAnyNumber : all,
+          attributes, flags,  call};
 }
 
 // How rows are written: `call` of an operation that gives one tensor, and attributes that several share.
@@ -68,6 +77,17 @@ struct Over {
   }
 };
 [[nodiscard]] inline std::vector<std::int64_t> axes(With a) { return a.integers("dim", {}); }
+
+/// The value of an enumeration that the text attribute `name` holds, `words` being its names in order.
+template <class Enum, std::size_t n>
+[[nodiscard]] Enum word(With a, const char* name, const std::array<std::string_view, n>& words, std::string_view op) {
+  const std::string given = a.text(name);
+  const auto found = std::ranges::find(words, given);
+  if (found != words.end()) return static_cast<Enum>(found - words.begin());
+  std::string known;
+  for (const std::string_view w : words) known += cat(known.empty() ? "'" : ", '", w, "'");
+  throw ValueError(cat("[", op, "] ", name, " must be one of ", known, "; got '", given, "'"));
+}
 
 /// An input that may have been left out.
 [[nodiscard]] inline Tensor input(In in, std::size_t i) { return i < in.size() ? in[i] : Tensor(); }

@@ -62,17 +62,17 @@ void add_fallback(const OpRow& row, const AttributeRow& attribute, Arguments& to
 
 /// "2", "1 to 3", "1 or more".
 std::string counts(int least, int most) {
-  if (most == kMany) return cat(least, " or more");
+  if (most == kAnyNumber) return cat(least, " or more");
   return least == most ? cat(least) : cat(least, " to ", most);
 }
 
 void check_inputs(const OpRow& row, const TensorList& inputs) {
-  const auto n = static_cast<int>(std::min<std::size_t>(inputs.size(), kMany));
+  const auto n = static_cast<int>(std::min<std::size_t>(inputs.size(), kAnyNumber));
   const int least = row.least_inputs - (row.is(OpFlags::takes_number) ? 1 : 0);
   if (n < least || n > row.most_inputs)
     throw ValueError(cat("[", row.name, "] takes ", counts(least, row.most_inputs), " inputs; got ", inputs.size()));
   for (int i = 0; i < n; ++i)
-    if (!inputs[static_cast<std::size_t>(i)].defined() && (i < row.least_inputs || row.most_inputs == kMany))
+    if (!inputs[static_cast<std::size_t>(i)].defined() && (i < row.least_inputs || row.most_inputs == kAnyNumber))
       throw StateError(cat("[", row.name, "] input ", i, " is undefined"));
 }
 
@@ -97,11 +97,15 @@ const OpRow* find_op(std::string_view name) {
 const OpRow& register_op(const OpRow& row) {
   if (row.name.empty() || row.call == nullptr)
     throw ValueError(cat("[register_op] '", row.name, "' needs a name and a function to call"));
+  if (row.least_inputs < 0 || row.most_inputs < row.least_inputs ||
+      (row.is(OpFlags::takes_number) && (row.attributes.empty() || row.least_inputs < 1)))
+    throw ValueError(cat("[register_op] '", row.name, "' takes ", row.least_inputs, " to ", row.most_inputs,
+                         " inputs and ", row.attributes.size(), " attributes, which does not fit its flags"));
   const auto taken = [&](const OpRow& other) { return other.name == row.name; };
   const std::scoped_lock lock(mutex);
   if (std::ranges::any_of(own_rows(), [&](const OpRow* own) { return taken(*own); }) ||
       std::ranges::any_of(registered(), taken))
-    throw ValueError(cat("[register_op] there is an operation '", row.name, "' already"));
+    throw KeyError(cat("[register_op] there is an operation '", row.name, "' already"));
   return registered().emplace_back(row);
 }
 

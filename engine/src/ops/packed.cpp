@@ -2,6 +2,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/cpu.h"
+#include "coppice/engine/ops/op.h"
 #include "coppice/engine/parallel.h"
 
 namespace coppice {
@@ -12,18 +13,22 @@ void check_types(const char* op, const Tensor& x, const Tensor& bias) {
     throw DtypeError(cat("[", op, "] packed weights take float32; got ", x.dtype()));
 }
 
-/// A result that may hang in a graph, as long as nobody asks for gradients through it.
-Tensor without_gradient(const char* op, Tensor y, const Tensor& x, const Tensor& bias) {
-  if (!needs_grad({x, bias})) return y;
-  return with_grad(std::move(y), {x, bias}, [op](const Tensor&) -> GradList {
+// Not in the table: a packed weight is no tensor, so that no data can call them.
+constexpr OpRow kLinearRow{.name = "packed_linear", .inputs = "input [bias]", .most_inputs = 2};
+constexpr OpRow kConv2dRow{.name = "packed_conv2d", .inputs = "input [bias]", .most_inputs = 2};
+
+/// The gradient of a result that may hang in a graph, as long as nobody asks for gradients through it.
+auto no_gradient(const char* op) {
+  return [op](const Tensor&) -> GradList {
     throw StateError(
         cat("[backward] ", op, ": packed weights have no gradients; detach() what goes in, or unpack them"));
-  });
+  };
 }
 
 }  // namespace
 
 Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias) {
+  const Op op(kLinearRow);
   check_types("linear", x, bias);
   if (x.dim() < 1 || x.size(-1) != weight.cols())
     throw ShapeError(cat("[linear] needs x: [.., ", weight.cols(), "]; got ", x.shape()));
@@ -32,11 +37,12 @@ Tensor linear(const Tensor& x, const PackedMatrix& weight, const Tensor& bias) {
   for (std::size_t i = 0; i + 1 < sizes.size(); ++i) rows *= sizes[i];
   sizes.back() = weight.rows();
   Tensor y = weight.linear(x.detach().reshape(Shape{rows, weight.cols()}), bias).reshape(Shape(std::move(sizes)));
-  return without_gradient("linear", std::move(y), x, bias);
+  return op.with_grad(std::move(y), {x, bias}, [] { return no_gradient("linear"); });
 }
 
 Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
               const std::array<std::int64_t, 2>& kernel, const ConvOptions& options) {
+  const Op op(kConv2dRow);
   check_types("conv2d", x, bias);
   const std::int64_t area = kernel[0] * kernel[1];
   if (options.groups != 1 || area < 1 || weight.cols() % area != 0)
@@ -67,7 +73,7 @@ Tensor conv2d(const Tensor& x, const PackedMatrix& weight, const Tensor& bias,
       weight.multiply(source, g.positions(), {to + i * out, static_cast<std::size_t>(out)}, add);
     }
   });
-  return without_gradient("conv2d", std::move(y), x, bias);
+  return op.with_grad(std::move(y), {x, bias}, [] { return no_gradient("conv2d"); });
 }
 
 }  // namespace coppice

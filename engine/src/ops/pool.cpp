@@ -145,16 +145,16 @@ constexpr AttributeRow kOutput[] = {{"output_size", AttributeKind::integers}};
 std::vector<std::int64_t> list(const Pair& pair) { return {pair[0], pair[1]}; }
 
 /// One number stands for both axes.
-Pair pair_of(rows::With a, const char* name) {
+Pair pair_of(const char* op, rows::With a, const char* name) {
   const std::vector<std::int64_t> sizes = a.integers(name);
   if (sizes.size() != 1 && sizes.size() != 2)
-    throw ValueError(cat("[call_op] the attribute '", name, "' must be one number or two; got ", sizes.size()));
+    throw ValueError(cat("[", op, "] the attribute '", name, "' must be one number or two; got ", sizes.size()));
   return {sizes.front(), sizes.back()};
 }
 
-PoolOptions options_from(rows::With a) {
-  PoolOptions o{.kernel = pair_of(a, "kernel_size"), .padding = pair_of(a, "padding")};
-  if (a.has("stride")) o.stride = pair_of(a, "stride");
+PoolOptions options_from(const char* op, rows::With a) {
+  PoolOptions o{.kernel = pair_of(op, a, "kernel_size"), .padding = pair_of(op, a, "padding")};
+  if (a.has("stride")) o.stride = pair_of(op, a, "stride");
   o.ceil_mode = a.boolean("ceil_mode");
   return o;
 }
@@ -168,25 +168,27 @@ void write_options(const PoolOptions& o, Arguments& a) {
 }
 
 TensorList max_from(rows::In in, rows::With a) {
-  PoolOptions o = options_from(a);
-  o.dilation = pair_of(a, "dilation");
+  PoolOptions o = options_from("max_pool2d", a);
+  o.dilation = pair_of("max_pool2d", a, "dilation");
   return {max_pool2d(in[0], o)};
 }
 TensorList avg_from(rows::In in, rows::With a) {
-  PoolOptions o = options_from(a);
+  PoolOptions o = options_from("avg_pool2d", a);
   o.count_include_pad = a.boolean("count_include_pad");
   o.divisor_override = rows::maybe_integer(a, "divisor_override");
   return {avg_pool2d(in[0], o)};
 }
-TensorList adaptive_from(rows::In in, rows::With a) { return {adaptive_avg_pool2d(in[0], pair_of(a, "output_size"))}; }
+TensorList adaptive_from(rows::In in, rows::With a) {
+  return {adaptive_avg_pool2d(in[0], pair_of("adaptive_avg_pool2d", a, "output_size"))};
+}
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
-constexpr OpRow kMaxRow =
-    rows::row("max_pool2d", "torch.nn.functional.max_pool2d", "MaxPool", 1, 1, kWindows, kFlags, max_from);
+constexpr OpRow kMaxRow = rows::row("max_pool2d", "torch.nn.functional.max_pool2d", "MaxPool", "input", kWindows,
+                                    OpFlags::differentiable, max_from);
 constexpr OpRow kAvgRow =
-    rows::row("avg_pool2d", "torch.nn.functional.avg_pool2d", "AveragePool", 1, 1, kMeans, kFlags, avg_from);
-constexpr OpRow kAdaptiveRow = rows::row("adaptive_avg_pool2d", "torch.nn.functional.adaptive_avg_pool2d", "", 1, 1,
+    rows::row("avg_pool2d", "torch.nn.functional.avg_pool2d", "AveragePool", "input", kMeans, kFlags, avg_from);
+constexpr OpRow kAdaptiveRow = rows::row("adaptive_avg_pool2d", "torch.nn.functional.adaptive_avg_pool2d", "", "input",
                                          kOutput, kFlags, adaptive_from);
 
 /// Gradient of means over windows.

@@ -154,8 +154,8 @@ Tensor integer_sum(const Tensor& t, const Axes& axes, bool keepdim) {
 constexpr AttributeRow kVar[] = {{"dim", AttributeKind::integers, Absent{}},
                                  {"correction", AttributeKind::integer, std::int64_t{1}},
                                  {"keepdim", AttributeKind::boolean, false}};
-constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer, std::int64_t{-1}},
-                                  {"keepdim", AttributeKind::boolean, false}};
+// PyTorch's dim, left out, means all elements in a row: here it must be said.
+constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer}, {"keepdim", AttributeKind::boolean, false}};
 
 /// f(t, axes, keepdim) as `call`.
 template <Tensor (*f)(const Tensor&, const Axes&, bool)>
@@ -168,17 +168,21 @@ TensorList var_from(rows::In in, rows::With a) {
   return {var(in[0], rows::axes(a), a.integer("correction"), a.boolean("keepdim"))};
 }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kLinear = OpFlags::differentiable | OpFlags::zero_to_zero;
-constexpr OpRow kSumRow = rows::row("sum", "torch.sum", "ReduceSum", 1, 1, rows::kOverAxes, kLinear, kOver<sum>);
-constexpr OpRow kMeanRow = rows::row("mean", "torch.mean", "ReduceMean", 1, 1, rows::kOverAxes, kLinear, kOver<mean>);
-constexpr OpRow kVarRow = rows::row("var", "torch.var", "", 1, 1, kVar, kLinear, var_from);
-constexpr OpRow kMaxRow = rows::row("max", "torch.amax", "ReduceMax", 1, 1, rows::kOverAxes, kLinear, kOver<max>);
-constexpr OpRow kMinRow = rows::row("min", "torch.amin", "ReduceMin", 1, 1, rows::kOverAxes, kLinear, kOver<min>);
-constexpr OpRow kArgmaxRow = rows::row("argmax", "torch.argmax", "ArgMax", 1, 1, kAxis, OpFlags::none, kAlong<argmax>);
-constexpr OpRow kArgminRow = rows::row("argmin", "torch.argmin", "ArgMin", 1, 1, kAxis, OpFlags::none, kAlong<argmin>);
-constexpr OpRow kAnyRow = rows::row("any", "torch.any", "", 1, 1, rows::kOverAxes, OpFlags::zero_to_zero, kOver<any>);
-constexpr OpRow kAllRow = rows::row("all", "torch.all", "", 1, 1, rows::kOverAxes, OpFlags::none, kOver<all>);
+constexpr OpRow kSumRow = rows::row("sum", "torch.sum", "ReduceSum", "input", rows::kOverAxes, kLinear, kOver<sum>);
+constexpr OpRow kMeanRow =
+    rows::row("mean", "torch.mean", "ReduceMean", "input", rows::kOverAxes, kLinear, kOver<mean>);
+constexpr OpRow kVarRow = rows::row("var", "torch.var", "", "input", kVar, OpFlags::differentiable, var_from);
+constexpr OpRow kMaxRow = rows::row("max", "torch.amax", "ReduceMax", "input", rows::kOverAxes, kLinear, kOver<max>);
+constexpr OpRow kMinRow = rows::row("min", "torch.amin", "ReduceMin", "input", rows::kOverAxes, kLinear, kOver<min>);
+constexpr OpRow kArgmaxRow =
+    rows::row("argmax", "torch.argmax", "ArgMax", "input", kAxis, OpFlags::none, kAlong<argmax>);
+constexpr OpRow kArgminRow =
+    rows::row("argmin", "torch.argmin", "ArgMin", "input", kAxis, OpFlags::none, kAlong<argmin>);
+constexpr OpRow kAnyRow =
+    rows::row("any", "torch.any", "", "input", rows::kOverAxes, OpFlags::zero_to_zero, kOver<any>);
+constexpr OpRow kAllRow = rows::row("all", "torch.all", "", "input", rows::kOverAxes, OpFlags::none, kOver<all>);
 
 }  // namespace
 

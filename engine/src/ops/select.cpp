@@ -95,11 +95,7 @@ std::vector<std::int64_t> ordered(const T* line, std::int64_t n, std::int64_t k,
 constexpr std::array<std::string_view, 2> kTies{"lowest_index", "pytorch"};
 
 TieRule ties_from(rows::With a) {
-  if (!a.has("ties")) return default_tie_rule();
-  const std::string name = a.text("ties");
-  const auto found = std::ranges::find(kTies, name);
-  if (found == kTies.end()) throw ValueError(cat("[topk] ties must be 'lowest_index' or 'pytorch'; got '", name, "'"));
-  return static_cast<TieRule>(found - kTies.begin());
+  return a.has("ties") ? rows::word<TieRule>(a, "ties", kTies, "topk") : default_tie_rule();
 }
 
 constexpr AttributeRow kTopk[] = {{"k", AttributeKind::integer},
@@ -120,11 +116,11 @@ TensorList sort_from(rows::In in, rows::With a) {
   return listed(sort(in[0], a.integer("dim"), a.boolean("descending")));
 }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call. Results: values, indices.
-constexpr OpRow kTopkRow = rows::row("topk", "torch.topk", "TopK", 1, 1, kTopk, OpFlags::none, topk_from);
+// name, PyTorch, ONNX, inputs, attributes, flags, call. Results: values, indices.
+constexpr OpRow kTopkRow = rows::row("topk", "torch.topk", "TopK", "input", kTopk, OpFlags::none, topk_from);
 constexpr OpRow kKthvalueRow =
-    rows::row("kthvalue", "torch.kthvalue", "", 1, 1, kKthvalue, OpFlags::none, kthvalue_from);
-constexpr OpRow kSortRow = rows::row("sort", "torch.sort", "", 1, 1, kSort, OpFlags::none, sort_from);
+    rows::row("kthvalue", "torch.kthvalue", "", "input", kKthvalue, OpFlags::none, kthvalue_from);
+constexpr OpRow kSortRow = rows::row("sort", "torch.sort", "", "input", kSort, OpFlags::none, sort_from);
 
 }  // namespace
 

@@ -29,26 +29,26 @@ constexpr AttributeRow kNarrow[] = {
 constexpr AttributeRow kSelect[] = {{"dim", AttributeKind::integer}, {"index", AttributeKind::integer}};
 constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer}};
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kFlags = OpFlags::differentiable | OpFlags::zero_to_zero;
 constexpr OpRow kTransposeRow = rows::row(
-    "transpose", "torch.transpose", "Transpose", 1, 1, kTranspose, kFlags,
+    "transpose", "torch.transpose", "Transpose", "input", kTranspose, kFlags,
     [](rows::In in, rows::With a) { return TensorList{transpose(in[0], a.integer("dim0"), a.integer("dim1"))}; });
 constexpr OpRow kPermuteRow =
-    rows::row("permute", "torch.permute", "Transpose", 1, 1, kPermute, kFlags,
+    rows::row("permute", "torch.permute", "Transpose", "input", kPermute, kFlags,
               [](rows::In in, rows::With a) { return TensorList{permute(in[0], a.integers("dims"))}; });
 constexpr OpRow kFlattenRow = rows::row(
-    "flatten", "torch.flatten", "Flatten|Reshape", 1, 1, kFlatten, kFlags | OpFlags::shares_storage,
+    "flatten", "torch.flatten", "Flatten|Reshape", "input", kFlatten, kFlags | OpFlags::shares_storage,
     [](rows::In in, rows::With a) { return TensorList{flatten(in[0], a.integer("start_dim"), a.integer("end_dim"))}; });
 constexpr OpRow kNarrowRow =
-    rows::row("narrow", "torch.narrow", "Slice", 1, 1, kNarrow, kFlags, [](rows::In in, rows::With a) {
+    rows::row("narrow", "torch.narrow", "Slice", "input", kNarrow, kFlags, [](rows::In in, rows::With a) {
       return TensorList{narrow(in[0], a.integer("dim"), a.integer("start"), a.integer("length"))};
     });
 constexpr OpRow kSelectRow = rows::row(
-    "select", "torch.select", "Gather", 1, 1, kSelect, kFlags,
+    "select", "torch.select", "Gather", "input", kSelect, kFlags,
     [](rows::In in, rows::With a) { return TensorList{select(in[0], a.integer("dim"), a.integer("index"))}; });
 constexpr OpRow kIndexSelectRow =
-    rows::row("index_select", "torch.index_select", "Gather", 2, 2, kAxis, kFlags,
+    rows::row("index_select", "torch.index_select", "Gather", "input index", kAxis, kFlags,
               [](rows::In in, rows::With a) { return TensorList{index_select(in[0], a.integer("dim"), in[1])}; });
 
 /// Adds the rows of the gradient to those that were selected; repeats add up.
@@ -139,12 +139,12 @@ Tensor flatten(const Tensor& t, std::int64_t first, std::int64_t last) {
 }
 
 Tensor narrow(const Tensor& t, std::int64_t axis, std::int64_t start, std::int64_t length) {
-  axis = existing_axis("narrow", t, axis);
-  const Op op(kNarrowRow, [=](Arguments& a) {
-    a.set("dim", axis);
+  const Op op(kNarrowRow, [=, given = axis](Arguments& a) {
+    a.set("dim", given);
     a.set("start", start);
     a.set("length", length);
   });
+  axis = existing_axis("narrow", t, axis);
   const std::int64_t size = t.size(axis);
   if (start < 0 || length < 0 || start > size - length)
     throw IndexError(
@@ -168,11 +168,11 @@ Tensor narrow(const Tensor& t, std::int64_t axis, std::int64_t start, std::int64
 }
 
 Tensor select(const Tensor& t, std::int64_t axis, std::int64_t index) {
-  axis = existing_axis("select", t, axis);
-  const Op op(kSelectRow, [=](Arguments& a) {
-    a.set("dim", axis);
+  const Op op(kSelectRow, [=, given = axis](Arguments& a) {
+    a.set("dim", given);
     a.set("index", index);
   });
+  axis = existing_axis("select", t, axis);
   const std::int64_t i = index < 0 ? index + t.size(axis) : index;
   if (i < 0 || i >= t.size(axis))
     throw IndexError(cat("[select] index ", index, " is outside axis ", axis, " of ", t.shape()));
@@ -182,8 +182,8 @@ Tensor select(const Tensor& t, std::int64_t axis, std::int64_t index) {
 }
 
 Tensor index_select(const Tensor& t, std::int64_t axis, const Tensor& index) {
+  const Op op(kIndexSelectRow, [given = axis](Arguments& a) { a.set("dim", given); });
   axis = existing_axis("index_select", t, axis);
-  const Op op(kIndexSelectRow, [axis](Arguments& a) { a.set("dim", axis); });
   const auto rows = checked_index(t, axis, index);
   Tensor y = Tensor::empty(with_size(t.shape(), axis, static_cast<std::int64_t>(rows.size())), t.dtype());
   const AxisView s(t, axis);

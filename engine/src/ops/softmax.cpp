@@ -59,35 +59,30 @@ Tensor reduced(const Tensor& values, Reduction reduction) {
 constexpr std::array<std::string_view, 3> kReductions{"none", "mean", "sum"};
 std::string name_of(Reduction reduction) { return std::string(kReductions[static_cast<std::size_t>(reduction)]); }
 
-Reduction reduction_from(rows::With a) {
-  const std::string name = a.text("reduction");
-  const auto found = std::ranges::find(kReductions, name);
-  if (found == kReductions.end())
-    throw ValueError(cat("[call_op] reduction must be 'none', 'mean' or 'sum'; got '", name, "'"));
-  return static_cast<Reduction>(found - kReductions.begin());
-}
-
 constexpr AttributeRow kAxis[] = {{"dim", AttributeKind::integer, std::int64_t{-1}}};
 constexpr AttributeRow kReduced[] = {{"reduction", AttributeKind::text, "mean"}};
 
 /// f(x, axis) as `call`.
 template <Tensor (*f)(const Tensor&, std::int64_t)>
 constexpr auto kAlong = [](rows::In in, rows::With a) { return TensorList{f(in[0], a.integer("dim"))}; };
-/// f(x, target, reduction) as `call`.
-template <Tensor (*f)(const Tensor&, const Tensor&, Reduction)>
-constexpr auto kLoss = [](rows::In in, rows::With a) { return TensorList{f(in[0], in[1], reduction_from(a))}; };
+TensorList cross_entropy_from(rows::In in, rows::With a) {
+  return {cross_entropy(in[0], in[1], rows::word<Reduction>(a, "reduction", kReductions, "cross_entropy"))};
+}
+TensorList mse_loss_from(rows::In in, rows::With a) {
+  return {mse_loss(in[0], in[1], rows::word<Reduction>(a, "reduction", kReductions, "mse_loss"))};
+}
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
+// name, PyTorch, ONNX, inputs, attributes, flags, call
 constexpr OpFlags kSmooth = OpFlags::differentiable;
-constexpr OpRow kSoftmaxRow = rows::row("softmax", "torch.softmax|torch.nn.functional.softmax", "Softmax", 1, 1, kAxis,
-                                        kSmooth | OpFlags::elementwise, kAlong<softmax>);
-constexpr OpRow kLogSoftmaxRow =
-    rows::row("log_softmax", "torch.log_softmax|torch.nn.functional.log_softmax", "LogSoftmax", 1, 1, kAxis,
-              kSmooth | OpFlags::elementwise, kAlong<log_softmax>);
-constexpr OpRow kCrossEntropyRow = rows::row("cross_entropy", "torch.nn.functional.cross_entropy",
-                                             "SoftmaxCrossEntropyLoss", 2, 2, kReduced, kSmooth, kLoss<cross_entropy>);
-constexpr OpRow kMseLossRow = rows::row("mse_loss", "torch.nn.functional.mse_loss", "", 2, 2, kReduced,
-                                        kSmooth | OpFlags::zero_to_zero, kLoss<mse_loss>);
+constexpr OpRow kSoftmaxRow = rows::row("softmax", "torch.softmax|torch.nn.functional.softmax", "Softmax", "input",
+                                        kAxis, kSmooth, kAlong<softmax>);
+constexpr OpRow kLogSoftmaxRow = rows::row("log_softmax", "torch.log_softmax|torch.nn.functional.log_softmax",
+                                           "LogSoftmax", "input", kAxis, kSmooth, kAlong<log_softmax>);
+constexpr OpRow kCrossEntropyRow =
+    rows::row("cross_entropy", "torch.nn.functional.cross_entropy", "SoftmaxCrossEntropyLoss", "logits target",
+              kReduced, kSmooth, cross_entropy_from);
+constexpr OpRow kMseLossRow = rows::row("mse_loss", "torch.nn.functional.mse_loss", "", "input target", kReduced,
+                                        kSmooth | OpFlags::zero_to_zero, mse_loss_from);
 
 Tensor checked_labels(const Tensor& logits, const Tensor& target) {
   if (logits.dim() != 2 || target.shape() != Shape{logits.size(0)})

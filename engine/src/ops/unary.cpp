@@ -97,19 +97,20 @@ TensorList gelu_from(rows::In in, rows::With a) {
 TensorList clamp_from(rows::In in, rows::With a) { return {clamp(in[0], a.number("min"), a.number("max"))}; }
 TensorList dropout_from(rows::In in, rows::With a) { return {dropout(in[0], a.number("p"))}; }
 
-// name, PyTorch, ONNX, inputs from, to, attributes, flags, call
-constexpr OpRow kNegRow = rows::row("neg", "torch.neg|operator.neg", "Neg", 1, 1, {}, kKeepsZero, rows::kOne<neg>);
-constexpr OpRow kAbsRow = rows::row("abs", "torch.abs|operator.abs", "Abs", 1, 1, {}, kKeepsZero, rows::kOne<abs>);
-constexpr OpRow kExpRow = rows::row("exp", "torch.exp", "Exp", 1, 1, {}, kSmooth, rows::kOne<exp>);
-constexpr OpRow kLogRow = rows::row("log", "torch.log", "Log", 1, 1, {}, kSmooth, rows::kOne<log>);
-constexpr OpRow kSqrtRow = rows::row("sqrt", "torch.sqrt", "Sqrt", 1, 1, {}, kKeepsZero, rows::kOne<sqrt>);
-constexpr OpRow kTanhRow = rows::row("tanh", "torch.tanh", "Tanh", 1, 1, {}, kKeepsZero, rows::kOne<tanh>);
-constexpr OpRow kSigmoidRow = rows::row("sigmoid", "torch.sigmoid", "Sigmoid", 1, 1, {}, kSmooth, rows::kOne<sigmoid>);
+// name, PyTorch, ONNX, inputs, attributes, flags, call
+constexpr OpRow kNegRow = rows::row("neg", "torch.neg|operator.neg", "Neg", "input", {}, kKeepsZero, rows::kOne<neg>);
+constexpr OpRow kAbsRow = rows::row("abs", "torch.abs|operator.abs", "Abs", "input", {}, kKeepsZero, rows::kOne<abs>);
+constexpr OpRow kExpRow = rows::row("exp", "torch.exp", "Exp", "input", {}, kSmooth, rows::kOne<exp>);
+constexpr OpRow kLogRow = rows::row("log", "torch.log", "Log", "input", {}, kSmooth, rows::kOne<log>);
+constexpr OpRow kSqrtRow = rows::row("sqrt", "torch.sqrt", "Sqrt", "input", {}, kKeepsZero, rows::kOne<sqrt>);
+constexpr OpRow kTanhRow = rows::row("tanh", "torch.tanh", "Tanh", "input", {}, kKeepsZero, rows::kOne<tanh>);
+constexpr OpRow kSigmoidRow =
+    rows::row("sigmoid", "torch.sigmoid", "Sigmoid", "input", {}, kSmooth, rows::kOne<sigmoid>);
 constexpr OpRow kReluRow =
-    rows::row("relu", "torch.relu|torch.nn.functional.relu", "Relu", 1, 1, {}, kKeepsZero, rows::kOne<relu>);
-constexpr OpRow kGeluRow = rows::row("gelu", "torch.nn.functional.gelu", "Gelu", 1, 1, kGelu, kKeepsZero, gelu_from);
-constexpr OpRow kClampRow = rows::row("clamp", "torch.clamp", "Clip", 1, 1, kLimits, kSmooth, clamp_from);
-constexpr OpRow kDropoutRow = rows::row("dropout", "torch.nn.functional.dropout", "Dropout", 1, 1, kDropout,
+    rows::row("relu", "torch.relu|torch.nn.functional.relu", "Relu", "input", {}, kKeepsZero, rows::kOne<relu>);
+constexpr OpRow kGeluRow = rows::row("gelu", "torch.nn.functional.gelu", "Gelu", "input", kGelu, kKeepsZero, gelu_from);
+constexpr OpRow kClampRow = rows::row("clamp", "torch.clamp", "Clip", "input", kLimits, kSmooth, clamp_from);
+constexpr OpRow kDropoutRow = rows::row("dropout", "torch.nn.functional.dropout", "Dropout", "input", kDropout,
                                         kKeepsZero | OpFlags::random, dropout_from);
 
 }  // namespace

@@ -28,7 +28,8 @@ struct Call {
 std::vector<Call> calls() {
   std::vector<Call> all;
   for (const auto& c : op_cases())
-    if (c.row().is(OpFlags::differentiable)) all.push_back({c.op, [&c](In in) { return run(c, in); }, c.inputs});
+    if (c.row().is(OpFlags::differentiable) && c.attributes.text("dtype", "") != "int32")
+      all.push_back({c.op, [&c](In in) { return run(c, in); }, c.inputs});
   const Tensor a = Tensor::from(std::vector<double>{-1.3, 0.7, 1.9, -0.4, 0.2, -1.7}, {2, 3});
   const Tensor b = Tensor::from(std::vector<double>{0.5, -1.1, 1.6}, {3});
   const auto add = [&](const char* name, Tensor (*f)(In), TensorList inputs) {
@@ -47,7 +48,9 @@ TEST_SUITE("engine/gradients") {
   TEST_CASE("the Jacobian of every differentiable operation is that of its values") {
     for (const Call& call : calls()) {
       CAPTURE(call.name);
-      const std::size_t outputs = call.f(call.inputs).size();
+      const TensorList results = call.f(call.inputs);
+      if (results[0].dtype() != Dtype::f64) continue;  // a conversion: no difference is fine enough, see below
+      const std::size_t outputs = results.size();
       for (std::size_t j = 0; j < outputs; ++j)
         CHECK(gradcheck([&](In in) { return call.f(in)[j]; }, call.inputs) == "");
     }
@@ -58,6 +61,15 @@ TEST_SUITE("engine/gradients") {
       CAPTURE(call.name);
       CHECK(overwrite_check(call.f, call.inputs) == "");
     }
+  }
+
+  TEST_CASE("a conversion passes gradients on in the type of its input") {
+    Tensor x = Tensor::of({1, 2, 3}).to(Dtype::f64).requires_grad_();
+    const Tensor y = x.to(Dtype::f32), dy = Tensor::of({0.5, -1, 2});
+    y.backward(dy);
+    CHECK(x.grad() == dy.to(Dtype::f64));
+    CHECK_FALSE(x.to(Dtype::i32).requires_grad());
+    CHECK(x.to(Dtype::f64).is(x));
   }
 
   TEST_CASE("what was overwritten is said with the operation whose gradient needs it") {

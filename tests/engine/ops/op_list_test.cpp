@@ -41,19 +41,21 @@ std::string attributes_of(const OpRow& row) {
 }
 
 std::string inputs_of(const OpRow& row) {
-  if (row.most_inputs == kMany) return cat(row.least_inputs, " or more");
-  if (row.is(OpFlags::takes_number)) return cat(row.least_inputs, ", or ", row.least_inputs - 1, " and a number");
-  return row.least_inputs == row.most_inputs ? cat(row.least_inputs) : cat(row.least_inputs, " to ", row.most_inputs);
+  return cat(code(row.inputs), row.is(OpFlags::takes_number) ? " (the last may be a number)" : "");
 }
 
 std::string page() {
   std::ostringstream out;
   out << "# Operations\n\n"
-         "Every operation of `coppice/engine/ops/`, as the table `coppice/engine/ops/op_table.h` holds it: what files, "
-         "graphs\nand `call_op()` may name, with attributes under PyTorch's names and the value of those left out (`= "
-         "none`: may be left\nout). *grad*: it has gradients. *0 → 0*: zeros give zeros, so that it may run on stored "
-         "values alone. Printed from the\ntable by `tests/engine/ops/op_list_test.cpp`; `./coppice test --rewrite` "
-         "prints it anew.\n\n"
+         "Every operation of `coppice/engine/ops/` on tensors, as the table `coppice/engine/ops/op_table.h` holds it: "
+         "what\n"
+         "`call_op()` may name, with attributes under PyTorch's names and the value of those left out (`= none`: may "
+         "be "
+         "left\nout). Inputs in brackets may be left out. *grad*: it has gradients (`norm`: of the orders 1, 2 and "
+         "'fro'). "
+         "*0 → 0*: zeros\ngive zeros. `embedding` and `embedding_bag` take the weight first, PyTorch's functions the "
+         "index; `split` has two\nattributes where PyTorch has `split_size_or_sections`. Printed from the table by "
+         "`tests/engine/ops/op_list_test.cpp`;\n`./coppice test --rewrite` prints it anew.\n\n"
          "| name | PyTorch | ONNX | inputs | attributes | grad | 0 → 0 |\n|---|---|---|---|---|---|---|\n";
   for (const OpRow* row : op_table()) {
     if (row->python.starts_with("program.")) continue;  // registered by another test

@@ -31,6 +31,11 @@ std::set<std::string> declared(const std::filesystem::path& header, const std::s
 /// A zero tensor of the same shape and type, but for indices.
 Tensor zeroed(const Tensor& t) { return is_floating(t.dtype()) || t.dtype() == Dtype::boolean ? zeros_like(t) : t; }
 
+/// Whether a case calls `row` with `n` inputs.
+bool has_case(const OpRow* row, std::size_t n) {
+  return std::ranges::any_of(op_cases(), [&](const auto& c) { return &c.row() == row && c.inputs.size() == n; });
+}
+
 bool is_zero(const Tensor& t) { return !any(t).item<bool>(); }
 
 TEST_SUITE("engine/op_table") {
@@ -68,7 +73,13 @@ TEST_SUITE("engine/op_table") {
       CHECK(with_case.contains(row->name));
       std::set<std::string_view> attributes;
       for (const AttributeRow& a : row->attributes) CHECK(attributes.insert(a.name).second);
-      if (row->is(OpFlags::takes_number)) CHECK_FALSE(row->attributes.empty());
+      if (row->is(OpFlags::takes_number)) {  // both ways have a case, which the other tests run
+        CHECK(has_case(row, 1));
+        CHECK(has_case(row, 2));
+      }
+      const auto words = std::ranges::count(row->inputs, ' ') + 1, optional = std::ranges::count(row->inputs, '[');
+      CHECK(row->least_inputs == words - optional);
+      CHECK(row->most_inputs == (row->inputs.ends_with("...") ? kAnyNumber : words));
     }
     CHECK(names.size() >= 60);
     CHECK(find_op("conv") == nullptr);
@@ -130,10 +141,13 @@ TEST_SUITE("engine/op_table") {
     CHECK_THROWS_WITH_AS(call("cat", {}), "[cat] takes 1 or more inputs; got 0", ValueError);
     CHECK_THROWS_WITH_AS(call("cat", {x, Tensor()}), "[cat] input 1 is undefined", StateError);
     CHECK_THROWS_WITH_AS(call("linear", {x, Tensor()}), "[linear] input 1 is undefined", StateError);
-    CHECK_THROWS_AS(call("add", {x}), ValueError);
+    CHECK_THROWS_WITH_AS(call("add", {x}), "[add] needs a second input or the attribute 'other', and not both",
+                         ValueError);
     CHECK_THROWS_AS(call("add", {x, x}, {{"other", 1.0}}), ValueError);
     CHECK_THROWS_AS(call("gelu", {x}, {{"approximate", std::string("erf")}}), ValueError);
-    CHECK_THROWS_AS(call("mse_loss", {x, x}, {{"reduction", std::string("max")}}), ValueError);
+    CHECK_THROWS_WITH_AS(call("mse_loss", {x, x}, {{"reduction", std::string("max")}}),
+                         "[mse_loss] reduction must be one of 'none', 'mean', 'sum'; got 'max'", ValueError);
+    CHECK_THROWS_WITH_AS(call("argmax", {x}), "[argmax] the attribute 'dim' is missing", KeyError);
     CHECK_THROWS_AS(call("to", {x}, {{"dtype", std::string("float31")}}), ValueError);
     CHECK_THROWS_AS(call("split", {x}), ValueError);
     CHECK_THROWS_AS(call("topk", {x}, {{"k", std::int64_t{1}}, {"ties", std::string("first")}}), ValueError);
@@ -152,8 +166,11 @@ TEST_SUITE("engine/op_table") {
     CHECK(op_table().size() == before + 1);
     CHECK(op_table().back() == &kept);
     CHECK(call_op(kept, {Tensor::of({1, 2})})[0] == Tensor::of({2, 4}));
-    CHECK_THROWS_WITH_AS(register_op(row), "[register_op] there is an operation 'twice' already", ValueError);
-    CHECK_THROWS_AS(register_op(OpRow{.name = "relu", .call = row.call}), ValueError);
+    CHECK_THROWS_WITH_AS(register_op(row), "[register_op] there is an operation 'twice' already", KeyError);
+    CHECK_THROWS_AS(register_op(OpRow{.name = "relu", .call = row.call}), KeyError);
+    CHECK_THROWS_AS(register_op(OpRow{.name = "few", .least_inputs = 2, .most_inputs = 1, .call = row.call}),
+                    ValueError);
+    CHECK_THROWS_AS(register_op(OpRow{.name = "number", .flags = OpFlags::takes_number, .call = row.call}), ValueError);
     CHECK_THROWS_AS(register_op(OpRow{.name = "half"}), ValueError);
     CHECK_THROWS_AS(register_op(OpRow{.name = "", .call = row.call}), ValueError);
     CHECK(op_table().size() == before + 1);

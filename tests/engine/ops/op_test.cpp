@@ -1,6 +1,8 @@
 // The scope of an operation: what a listener hears, what a gradient is called.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <memory>
 #include <thread>
 
 #include "coppice/engine.h"
@@ -82,6 +84,10 @@ TEST_SUITE("engine/op") {
     (void)x.reshape({-1});
     (void)sum(x, {1}, true);
     (void)sum(x);
+    (void)narrow(x, -1, 0, 1);
+    (void)cat_tensors({x, x}, -2);
+    CHECK(ear.heard[3].attributes.integer("dim") == -1);  // as it was given: a graph may take other ranks
+    CHECK(ear.heard[4].attributes.integer("dim") == -2);
     CHECK(ear.heard[0].attributes == Arguments{{"shape", std::vector<std::int64_t>{-1}}});
     CHECK(ear.heard[1].attributes == Arguments{{"dim", std::vector<std::int64_t>{1}}, {"keepdim", true}});
     CHECK(ear.heard[2].attributes == Arguments{{"keepdim", false}});
@@ -96,6 +102,33 @@ TEST_SUITE("engine/op") {
     CHECK(call_op(*find_op("embedding"), {weight, index}, ear.heard[0].attributes)[0] == y);
     sum(y).backward();
     CHECK(weight.grad() == Tensor::of({{1, 1}, {0, 0}}));
+  }
+
+  TEST_CASE("products with packed weights are heard as such, and name their gradient") {
+    const PackedMatrix w = PackedMatrix::pack(ones({2, 4}), "csr");
+    const Tensor x = ones({1, 4}).requires_grad_();
+    Ear ear;
+    const Tensor y = linear(x, w);
+    (void)conv2d(ones({1, 1, 2, 2}), w, Tensor(), {2, 2}, {});
+    CHECK(ear.names() == "packed_linear packed_conv2d");
+    CHECK(grad_fn(y)->op->name == "packed_linear");
+  }
+
+  TEST_CASE("methods that write in place are not heard, nor their parts") {
+    Tensor x = Tensor::of({1, 2});
+    Ear ear;
+    x.add_(Tensor::of({1, 1}).to(Dtype::f64)).mul_(x).mul_(2).copy_(ones({2}, Dtype::i64)).fill_(3);
+    CHECK(ear.names() == "to");  // the argument's
+  }
+
+  TEST_CASE("listeners may end in any order") {
+    auto first = std::make_unique<Ear>();
+    auto second = std::make_unique<Ear>();
+    first.reset();
+    (void)exp(Tensor::of({1}));
+    CHECK(second->names() == "exp");
+    second.reset();
+    (void)exp(Tensor::of({1}));  // nobody is told
   }
 
   TEST_CASE("the newest listener of a thread hears, others do not") {

@@ -14,19 +14,24 @@
 namespace coppice {
 
 /// Hears of every outermost operation that its thread finishes while it lives; what an operation is made of stays
-/// silent, and so does one that throws. The newest of several hears alone. A recorder of graphs or a profile is one.
+/// silent, and so does one that throws. Methods that write in place are not heard, nor are their parts. The newest of
+/// several hears alone. A recorder of graphs or a profile is one.
+///
+/// To be destroyed on the thread that made it, not by an operation that runs. Exceptions of on_op() reach who called.
 class OpListener {
  public:
   OpListener();
   virtual ~OpListener();
   OpListener(const OpListener&) = delete;
   OpListener& operator=(const OpListener&) = delete;
-  /// @param inputs  as the operation's row orders them; undefined ones are those left out
+  /// @param row     what find_op() knows, or that of a product with a packed weight, which no data can name
+  /// @param inputs  as the row names them; undefined ones are those left out
   virtual void on_op(const OpRow& row, const TensorList& inputs, const Arguments& attributes,
                      const TensorList& outputs) = 0;
 
  private:
   friend class OpScope;
+  friend class Unheard;
   OpListener* before_;
   int depth_ = 0;  // scopes open
 };
@@ -49,6 +54,8 @@ class OpTensors {
   OpTensors(std::initializer_list<std::reference_wrapper<const Tensor>> few)  // NOLINT: implicit, to be written {x, w}
       : few_(few.begin(), few.size()) {}
   OpTensors(const TensorList& many) : many_(many) {}  // NOLINT: likewise
+  /// Those of an array that outlives it.
+  explicit OpTensors(std::span<const std::reference_wrapper<const Tensor>> few) : few_(few) {}
 
   [[nodiscard]] bool need_grad() const { return few_.empty() ? detail::wants_grad(many_) : detail::wants_grad(few_); }
   [[nodiscard]] TensorList list() const {
@@ -58,6 +65,22 @@ class OpTensors {
  private:
   std::span<const std::reference_wrapper<const Tensor>> few_;
   std::span<const Tensor> many_;
+};
+
+/// Keeps the operations of its thread from listeners, for the time it lives: parts of something that is none itself.
+class Unheard {
+ public:
+  Unheard() : listener_(detail::op_listener) {
+    if (listener_ != nullptr) ++listener_->depth_;
+  }
+  ~Unheard() {
+    if (listener_ != nullptr) --listener_->depth_;
+  }
+  Unheard(const Unheard&) = delete;
+  Unheard& operator=(const Unheard&) = delete;
+
+ private:
+  OpListener* listener_;
 };
 
 /// What Op has in common for all attributes.
@@ -91,8 +114,9 @@ class OpScope {
 ///     return op.with_grad(y, {x}, [&] { return [s = Saved(y)](const Tensor& dy) { return GradList{…}; }; });
 ///
 /// The attributes are written only for a listener or a gradient, and `make` runs only when a gradient is needed: then
-/// its result becomes the backward function of with_grad(), under the name of the row. Cost otherwise: two reads of
-/// thread-local variables (bench/op_bench).
+/// its result becomes the backward function of with_grad(), under the name of the row. Cost otherwise: one read of a
+/// thread-local variable to open and close the scope, and the question whether a gradient is needed, which every
+/// operation asks; bench/op_bench measures both.
 template <class Attributes>
 class Op : private OpScope {
  public:
@@ -151,7 +175,7 @@ Op(const OpRow&)->Op<void>;
 
 /// The operation that made a tensor, as far as its gradient knows it.
 struct GradFn {
-  const OpRow* op;  ///< nullptr if it came from with_grad() outside a scope
+  const OpRow* op;  ///< nullptr if it came from with_grad() itself
   Arguments attributes;
 };
 

@@ -21,7 +21,8 @@ struct Required {};  ///< the caller must give it
 struct Absent {};    ///< it may be left out, and then the operation does not see it
 using Fallback = std::variant<Required, Absent, bool, std::int64_t, double, std::string_view>;
 
-/// One attribute, under the name that PyTorch's function gives it.
+/// One attribute, under the name that PyTorch's function gives it; those that PyTorch does not have, or has in another
+/// form, are `ties` of topk, `reverse` of lstm_layer, and `split_size` and `sections` of split.
 struct AttributeRow {
   std::string_view name;
   AttributeKind kind;
@@ -31,13 +32,17 @@ struct AttributeRow {
 /// What else holds for an operation. Each is tested for every row that claims it.
 enum class OpFlags : std::uint8_t {
   none = 0,
-  differentiable = 1 << 0,  ///< floating inputs get gradients; without it no result requires grad
-  random = 1 << 1,          ///< draws from the default generator
-  elementwise = 1 << 2,     ///< the result's shape is that of the inputs, broadcast together
-  zero_to_zero = 1 << 3,    ///< zeros in, zeros out: it may run on stored values alone
-  shares_storage = 1 << 4,  ///< the result is a view of the first input
-  method = 1 << 5,          ///< a method of Tensor, not a free function
-  takes_number = 1 << 6,    ///< its last input may be left out: the first attribute then holds a number in its place
+  /// Floating inputs get gradients (norm: of the orders 1, 2 and 'fro'); without it no result requires grad.
+  differentiable = 1 << 0,
+  random = 1 << 1,  ///< draws from the default generator
+  /// Each element of the result follows from the inputs' elements at its place, broadcast together.
+  elementwise = 1 << 2,
+  /// Zeros in, zeros out. Only together with `elementwise` and without `random` may it run on stored values alone.
+  zero_to_zero = 1 << 3,
+  /// The result is a view of the first input. Others may be one: narrow, select and split along the first axis, and
+  /// to() of the same type.
+  shares_storage = 1 << 4,
+  takes_number = 1 << 5,  ///< its last input may be left out: the first attribute then holds a number in its place
 };
 [[nodiscard]] constexpr OpFlags operator|(OpFlags a, OpFlags b) {
   return static_cast<OpFlags>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
@@ -46,13 +51,14 @@ enum class OpFlags : std::uint8_t {
   return (static_cast<unsigned>(flags) & static_cast<unsigned>(flag)) != 0;
 }
 
-inline constexpr int kMany = 1 << 20;  ///< as `most_inputs`: any number, all of them defined
+inline constexpr int kAnyNumber = 1 << 20;  ///< as `most_inputs`: any number, all of them defined
 
-/// An operation. Inputs at positions from `least_inputs` on may be left out or undefined (not so with kMany).
+/// An operation. Inputs at positions from `least_inputs` on may be left out or undefined (not so with kAnyNumber).
 struct OpRow {
   std::string_view name;         ///< unique
   std::string_view python = {};  ///< what PyTorch calls it; several spellings separated by '|'
-  std::string_view onnx = {};    ///< operators of ONNX that express it, likewise; empty if there is none
+  std::string_view onnx = {};    ///< operators of ONNX that it needs, likewise; empty if there is none
+  std::string_view inputs = {};  ///< their names in order: "input weight [bias]"; "tensors..." for any number
   int least_inputs = 1;
   int most_inputs = 1;
   std::span<const AttributeRow> attributes = {};
@@ -71,7 +77,8 @@ struct OpRow {
 
 /// Adds a program's own operation; names and attributes are not copied and must outlive the program's use of the table.
 /// @return  the row as kept, for its Op scope
-/// @throws ValueError  if the name is empty or taken, or `call` is missing
+/// @throws KeyError  if the name is taken; ValueError  if it is empty, `call` is missing, or the numbers of inputs or a
+///         number to take do not fit
 const OpRow& register_op(const OpRow& row);
 
 /// `given` with the row's fallbacks for what was left out; a null counts as left out.
