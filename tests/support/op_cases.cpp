@@ -143,7 +143,7 @@ void add_shapes(Cases& t) {
   t.push_back({"reshape", {a}, {{"shape", Integers{4, -1}}}, of_noise({kLarge})});
   t.push_back({"clone", {a}, {}, of_noise({kLarge})});
   t.push_back({"to", {a}, {{"dtype", std::string("float32")}}});
-  t.push_back({"to", {a}, {{"dtype", std::string("int32")}}, of_noise({kLarge})});
+  t.push_back({"to", {a}, {{"dtype", std::string("bfloat16")}}, of_noise({kLarge})});
   t.push_back({"narrow", {a}, {{"dim", number(0)}, {"start", number(1)}, {"length", number(1)}}});
   t.push_back(
       {"narrow", {a}, {{"dim", number(2)}, {"start", number(1)}, {"length", number(2)}}, of_noise({{10000, 25, 4}})});

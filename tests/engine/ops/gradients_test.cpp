@@ -27,9 +27,11 @@ struct Call {
 /// The differentiable cases of the table, and operations that meet in one expression.
 std::vector<Call> calls() {
   std::vector<Call> all;
-  for (const auto& c : op_cases())
-    if (c.row().is(OpFlags::differentiable) && c.attributes.text("dtype", "") != "int32")
+  for (const auto& c : op_cases()) {
+    const bool conversion = c.op == "to";  // into a type in which no difference is fine enough: a test of its own
+    if (c.row().is(OpFlags::differentiable) && !conversion)
       all.push_back({c.op, [&c](In in) { return run(c, in); }, c.inputs});
+  }
   const Tensor a = Tensor::from(std::vector<double>{-1.3, 0.7, 1.9, -0.4, 0.2, -1.7}, {2, 3});
   const Tensor b = Tensor::from(std::vector<double>{0.5, -1.1, 1.6}, {3});
   const auto add = [&](const char* name, Tensor (*f)(In), TensorList inputs) {
@@ -48,9 +50,7 @@ TEST_SUITE("engine/gradients") {
   TEST_CASE("the Jacobian of every differentiable operation is that of its values") {
     for (const Call& call : calls()) {
       CAPTURE(call.name);
-      const TensorList results = call.f(call.inputs);
-      if (results[0].dtype() != Dtype::f64) continue;  // a conversion: no difference is fine enough, see below
-      const std::size_t outputs = results.size();
+      const std::size_t outputs = call.f(call.inputs).size();
       for (std::size_t j = 0; j < outputs; ++j)
         CHECK(gradcheck([&](In in) { return call.f(in)[j]; }, call.inputs) == "");
     }

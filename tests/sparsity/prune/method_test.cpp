@@ -49,7 +49,7 @@ TEST_SUITE("sparsity/prune/method") {
     CHECK_THROWS_AS(register_method("", [](const nn::Arguments&) { return std::make_shared<IdentityMethod>(); }),
                     ValueError);
     CHECK_THROWS_AS(register_method("Empty", nullptr), ValueError);
-    CHECK_THROWS_AS((void)make_method({"L1Unstructured", {}}), KeyError);
+    CHECK_THROWS_AS((void)make_method({"L1Unstructured", {}}), TypeError);
     CHECK_THROWS_AS((void)make_method({"L1Unstructured", {{"amount", std::string("half")}}}), TypeError);
   }
 }
