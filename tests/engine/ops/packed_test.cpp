@@ -4,17 +4,12 @@
 #include <doctest/doctest.h>
 
 #include "coppice/engine.h"
+#include "support/sparse.h"
 
 namespace {
 
 using namespace coppice;
-
-/// Random numbers, three quarters of them zero.
-Tensor sparse(const Shape& shape, std::uint64_t seed) {
-  Generator g(seed);
-  const Tensor values = randn(shape, Dtype::f32, &g), draws = rand(shape, Dtype::f32, &g);
-  return values * lt(draws, Tensor::of(0.25)).to(Dtype::f32);
-}
+using coppice::testing::sparse;
 
 constexpr Tolerance kClose{1e-5, 1e-5};
 

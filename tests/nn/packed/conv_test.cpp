@@ -6,21 +6,12 @@
 #include "coppice/engine.h"
 #include "coppice/nn.h"
 #include "support/approx.h"
+#include "support/sparse.h"
 
 using namespace coppice;
 using namespace coppice::nn;
 using coppice::testing::differs;
-
-namespace {
-
-/// Random numbers, three quarters of them zero.
-Tensor sparse(const Shape& shape, std::uint64_t seed) {
-  Generator g(seed);
-  const Tensor values = randn(shape, Dtype::f32, &g), draws = rand(shape, Dtype::f32, &g);
-  return values * lt(draws, Tensor::of(0.25)).to(Dtype::f32);
-}
-
-}  // namespace
+using coppice::testing::sparse;
 
 TEST_SUITE("nn/packed/conv") {
   TEST_CASE("PackedConv2d gives what Conv2d gives, with stride, padding and dilation") {
