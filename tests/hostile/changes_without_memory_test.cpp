@@ -91,6 +91,15 @@ TEST_SUITE("hostile/changes_without_memory") {
     check_all_or_nothing(m, [](nn::Module& x) { nn::parametrize::remove_parametrizations(x, "weight"); });
   }
 
+  TEST_CASE("masks of the other family") {
+    set_num_threads(1);
+    nn::Linear m(3, 2);
+    nn::parametrize::register_parametrization(m, "weight", std::make_shared<nn::FakeSparsity>(ones({2, 3})));
+    check_all_or_nothing(m, [](nn::Module& x) { nn::take_fake_masks(x); });
+    Tensor(nn::masks_in(m).at(0).original).requires_grad_(false);
+    check_all_or_nothing(m, [](nn::Module& x) { nn::take_fake_masks(x); });
+  }
+
   TEST_CASE("modules put in the place of others: no hook is lost") {
     set_num_threads(1);
     const auto before = [](const nn::Module&, const TensorList&) -> std::optional<TensorList> { return std::nullopt; };
