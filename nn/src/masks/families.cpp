@@ -97,6 +97,11 @@ std::vector<MaskedSlot> masks_in(Module& root) {
   return out;
 }
 
+Tensor original_now(const MaskedSlot& slot) {
+  return slot.fake ? parametrize::parametrizations_of(*slot.module, slot.name).originals().at(0)
+                   : slot.module->tensor(original_of(slot.name));
+}
+
 bool is_fake_original(const Module& list, std::string_view name) {
   const auto* typed = dynamic_cast<const ParametrizationList*>(&list);
   return typed != nullptr && name == "original" && fake_in(*typed) != nullptr;

@@ -52,6 +52,25 @@ TEST_SUITE("nn/masks/families") {
     CHECK(masks_in(m).empty());
   }
 
+  TEST_CASE("original_now reads what is computed itself anew") {
+    const auto model = masked_model();
+    Module& list = parametrize::parametrizations_of(*model->at(1), "weight");
+    attach_mask(list, "original", ones({2, 2}));
+    attach_mask(*model->at(0), "weight_orig", ones({2, 2}));
+    const auto slots = masks_in(*model);
+    {
+      const NoGrad guard;
+      list.tensor("original_orig").fill_(5);
+      model->at(0)->tensor("weight_orig_orig").fill_(6);
+    }
+    for (const MaskedSlot& s : slots) {
+      if (s.path == "0.weight") CHECK(original_now(s) == full({2, 2}, 6));
+      if (s.path == "1.weight") CHECK(original_now(s) == full({2, 2}, 5));
+      if (s.path == "2.weight") CHECK(original_now(s).is(s.original));
+    }
+    CHECK(slots.size() == 5);
+  }
+
   TEST_CASE("is_fake_original is true of nothing else") {
     const auto model = masked_model();
     const Module& list = parametrize::parametrizations_of(*model->at(1), "weight");

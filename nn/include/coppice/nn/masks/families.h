@@ -14,6 +14,11 @@ namespace coppice::nn {
 /// FakeSparsity is the first parametrization. The masks may be written in place.
 [[nodiscard]] std::vector<MaskedSlot> masks_in(Module& root);
 
+/// What the mask of a slot is applied to, as it is now: another tensor than MaskedSlot::original where that is masked
+/// or parametrized itself, and so computed on every reading.
+/// @throws KeyError, ValueError  if the tensor is not masked in this way any more
+[[nodiscard]] Tensor original_now(const MaskedSlot& slot);
+
 /// Whether the tensor `name` of `list` is what a FakeSparsity masks: "original" of a ParametrizationList.
 [[nodiscard]] bool is_fake_original(const Module& list, std::string_view name);
 
