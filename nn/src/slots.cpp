@@ -126,9 +126,21 @@ void Slots::underive(std::string_view name, Tensor value, bool buffer) {
   module_->derived_.erase(name);
 }
 
-void Slots::take_hooks(Module& from) {
-  module_->pre_hooks_.take(from.pre_hooks_);
-  module_->hooks_.take(from.hooks_);
+void Slots::take_hooks(Hooks<ForwardPreHook>& before, Hooks<ForwardHook>& after) {
+  module_->pre_hooks_.make_room(before);  // for both kinds before one of them moves
+  module_->hooks_.make_room(after);
+  module_->pre_hooks_.take(before);
+  module_->hooks_.take(after);
+}
+
+void Slots::take_hooks(Module& from) { take_hooks(from.pre_hooks_, from.hooks_); }
+void Slots::take_hooks(ModuleHooks& from) { take_hooks(from.before, from.after); }
+
+ModuleHooks Slots::release_hooks() noexcept { return {std::move(module_->pre_hooks_), std::move(module_->hooks_)}; }
+
+void Slots::reserve_hooks(std::size_t count) {
+  module_->pre_hooks_.reserve(count);
+  module_->hooks_.reserve(count);
 }
 
 }  // namespace coppice::nn

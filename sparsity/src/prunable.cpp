@@ -47,16 +47,17 @@ WeightCount count_weights(const NamedTensors& tensors) {
     out.weights += tensor.numel();
     out.zeros += tensor.numel() - count_nonzero(tensor);
   };
-  std::set<std::string_view> paired;
+  std::set<std::string_view> paired, counted;
   const std::vector<nn::NamedMask> masks = nn::masks_in(tensors);
   for (const nn::NamedMask& m : masks) {
     const Tensor &original = tensors.at(m.original), &mask = tensors.at(m.mask);
-    if (is_prunable(m.name, original))
+    const bool first = counted.insert(m.name).second;
+    if (first && is_prunable(m.name, original))
       add(m.name, original.shape() == mask.shape() ? nn::apply_mask(original, mask) : original);
     paired.insert({m.original, m.mask});
   }
   for (const auto& [name, tensor] : tensors)
-    if (!paired.contains(name)) add(name, tensor);
+    if (!paired.contains(name) && !counted.contains(name)) add(name, tensor);
   return out;
 }
 

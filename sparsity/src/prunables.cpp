@@ -37,12 +37,19 @@ std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilte
   return out;
 }
 
-PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view source) {
+PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view source) : source_(source) {
   NoGrad guard;
   std::map<std::string_view, const nn::NamedMask*> by_original;
   std::set<std::string_view> masks;
+  std::map<std::string_view, std::string_view> originals;  // by what they are the originals of
   const std::vector<nn::NamedMask> pairs = nn::masks_in(tensors);
   for (const nn::NamedMask& pair : pairs) {
+    const auto [other, first] = originals.emplace(pair.name, pair.original);
+    if (!first)
+      throw FormatError(cat(quote_path(source), " holds ", quote(other->second), " beside ", quote(pair.original)));
+    if (!pair.alone)
+      throw FormatError(
+          cat(quote_path(source), ": ", quote(pair.original), " has more parametrizations than its mask"));
     by_original.emplace(pair.original, &pair);
     masks.insert(pair.mask);
   }
@@ -67,6 +74,15 @@ PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view s
 }
 
 NamedTensors PrunableTensors::tensors(bool keep_masks) {
+  if (keep_masks) {
+    std::set<std::string_view> names;
+    for (const Prunable& p : all_) names.insert(p.name);
+    for (const Prunable& p : all_)
+      for (const std::string& name : {nn::original_of(p.name), nn::mask_of(p.name)})
+        if (nn::is_masked(*p.module, p.slot) && names.contains(name))
+          throw FormatError(cat(quote_path(source_), " holds ", quote(name), ", which the mask of ", quote(p.name),
+                                " needs; without masks it can be written"));
+  }
   NamedTensors out;
   for (const Prunable& p : all_) {
     if (!keep_masks && nn::is_masked(*p.module, p.slot)) nn::burn_in_mask(*p.module, p.slot);

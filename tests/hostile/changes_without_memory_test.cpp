@@ -91,6 +91,51 @@ TEST_SUITE("hostile/changes_without_memory") {
     check_all_or_nothing(m, [](nn::Module& x) { nn::parametrize::remove_parametrizations(x, "weight"); });
   }
 
+  TEST_CASE("masks of the other family") {
+    set_num_threads(1);
+    nn::Linear m(3, 2);
+    nn::parametrize::register_parametrization(m, "weight", std::make_shared<nn::FakeSparsity>(ones({2, 3})));
+    check_all_or_nothing(m, [](nn::Module& x) { nn::take_fake_masks(x); });
+    Tensor(nn::masks_in(m).at(0).original).requires_grad_(false);
+    check_all_or_nothing(m, [](nn::Module& x) { nn::take_fake_masks(x); });
+  }
+
+  TEST_CASE("modules put in the place of others: no hook is lost") {
+    set_num_threads(1);
+    const auto before = [](const nn::Module&, const TensorList&) -> std::optional<TensorList> { return std::nullopt; };
+    const auto after = [](const nn::Module&, const TensorList&, const TensorList&) -> std::optional<TensorList> {
+      return std::nullopt;
+    };
+    bool half = false;
+    const auto count = [](const nn::Module& m) {
+      return std::pair(m.forward_pre_hooks().size(), m.forward_hooks().size());
+    };
+    const auto change = [&](bool whole) {
+      const auto a = std::make_shared<nn::ReLU>(), b = std::make_shared<nn::ReLU>(), c = std::make_shared<nn::ReLU>();
+      const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{a, b});
+      for (const auto& m : {a, b, c}) m->register_forward_pre_hook(before), m->register_forward_hook(after);
+      a->eval();
+      try {
+        if (whole)
+          (void)nn::replace_modules(model, {{a.get(), b}, {b.get(), c}});
+        else
+          nn::carry_over(*a, *c);
+      } catch (...) {
+        stop_failing();
+        const std::pair<std::size_t, std::size_t> one{1, 1};
+        half = half || count(*a) != one || count(*b) != one || count(*c) != one || a->training() || !b->training() ||
+               !c->training();
+        throw;
+      }
+      half = half || count(*c) != std::pair<std::size_t, std::size_t>{2, 2};
+    };
+    for (const bool whole : {true, false}) {
+      CAPTURE(whole);
+      CHECK(fail_everywhere([&] { change(whole); }, [&] { return !half; }) > 5);
+      CHECK_FALSE(half);
+    }
+  }
+
   TEST_CASE("modules of more names than are walked") {
     set_num_threads(1);
     nn::LSTM m(nn::LstmSettings{.input_size = 2, .hidden_size = 2, .num_layers = 5});  // 20 parameters

@@ -119,6 +119,79 @@ TEST_SUITE("nn/replace") {
     CHECK(calls == 4);
   }
 
+  TEST_CASE("modules that change places: hooks, mode and plain tensors stay with the places") {
+    std::string log;
+    const auto says = [&log](char what) {
+      return [&log, what](auto&, auto&, auto&) { return log += what, std::nullopt; };
+    };
+    const auto a = std::make_shared<ReLU>(), b = std::make_shared<ReLU>(), c = std::make_shared<ReLU>();
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{a, b});
+    HookHandle first = a->register_forward_hook(says('a'));
+    b->register_forward_hook(says('b'));
+    b->register_forward_pre_hook([&log](auto&, auto&) { return log += '<', std::nullopt; });
+    a->set_tensor("of_a", Tensor::of(1));
+    b->set_tensor("of_b", Tensor::of(2));
+    const Tensor of_a = a->tensor("of_a"), of_b = b->tensor("of_b");
+    a->eval();
+    SUBCASE("a swap") {
+      (void)replace_modules(model, {{a.get(), b}, {b.get(), a}});
+      CHECK(model->child("0") == b);
+      CHECK(model->child("1") == a);
+      CHECK(a->training());
+      CHECK_FALSE(b->training());
+      CHECK(a->forward_pre_hooks().size() == 1);
+      CHECK(a->forward_hooks().size() == 1);
+      CHECK(b->forward_pre_hooks().empty());
+      CHECK(b->forward_hooks().size() == 1);
+      CHECK(b->tensor("of_a").is(of_a));
+      CHECK(a->tensor("of_b").is(of_b));
+    }
+    SUBCASE("a chain") {
+      c->register_forward_hook(says('c'));  // an own one comes before those of the place
+      (void)replace_modules(model, {{a.get(), b}, {b.get(), c}});
+      CHECK(model->child("0") == b);
+      CHECK(model->child("1") == c);
+      CHECK_FALSE(b->training());
+      CHECK(c->training());
+      CHECK(a->forward_hooks().empty());
+      CHECK(b->forward_pre_hooks().empty());
+      CHECK(b->tensor("of_a").is(of_a));
+      CHECK(c->tensor("of_b").is(of_b));
+      CHECK_FALSE(c->has("of_a"));
+      (void)(*c)(ones({1}));
+      CHECK(log == "<cb");
+      c->register_forward_hook(says('d'));
+      log.clear();
+      (void)(*c)(ones({1}));
+      CHECK(log == "<cbd");
+      return;
+    }
+    (void)(*model)(ones({1}));
+    CHECK(log == "a<b");
+    first.remove();
+    log.clear();
+    (void)(*model)(ones({1}));
+    CHECK(log == "<b");
+  }
+
+  TEST_CASE("two modules with one replacement give it the hooks of both") {
+    std::string log;
+    const auto says = [&log](char what) {
+      return [&log, what](auto&, auto&, auto&) { return log += what, std::nullopt; };
+    };
+    const auto a = std::make_shared<ReLU>(), b = std::make_shared<ReLU>(), both = std::make_shared<ReLU>();
+    const auto model = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{a, b});
+    a->register_forward_hook(says('a'));
+    HookHandle second = b->register_forward_hook(says('b'));
+    (void)replace_modules(model, {{a.get(), both}, {b.get(), both}});
+    CHECK(both->forward_hooks().size() == 2);
+    (void)(*both)(ones({1}));
+    CHECK(log == "ab");
+    second.remove();
+    (void)(*both)(ones({1}));
+    CHECK(log == "aba");
+  }
+
   TEST_CASE("what stands inside a replaced module goes with it, also if it was to be replaced itself") {
     const auto inner = std::make_shared<ReLU>();
     auto outer = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{inner});

@@ -54,25 +54,29 @@ TEST_SUITE("sparsity/cli/masks") {
 
   TEST_CASE("a bare checkpoint with masks: inspect counts weights under them, import attaches them, of both families") {
     const TempDir dir;
-    const std::string in = (dir / "in.safetensors").string(), out = (dir / "out.safetensors").string();
-    NamedTensors tensors;
-    for (const auto& [name, tensor] : load_tensors(kMlp)) {
-      if (name == "0.weight" || name == "2.weight") {
-        Tensor mask = ones(tensor.shape());
-        narrow(mask, 0, 0, 1).fill_(0);
-        tensors.add(name == "0.weight" ? "0.weight_orig" : "2.parametrizations.weight.original", tensor);
-        tensors.add(name == "0.weight" ? "0.weight_mask" : "2.parametrizations.weight.0.mask", mask);
-      } else {
-        tensors.add(name, tensor);
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      CAPTURE(dtype);
+      const std::string in = (dir / "in.safetensors").string(), out = (dir / "out.safetensors").string();
+      NamedTensors tensors;
+      for (const auto& [name, tensor] : load_tensors(kMlp)) {
+        if (name == "0.weight" || name == "2.weight") {
+          Tensor mask = ones(tensor.shape(), dtype);
+          narrow(mask, 0, 0, 1).fill_(0);
+          tensors.add(name == "0.weight" ? "0.weight_orig" : "2.parametrizations.weight.original", tensor.to(dtype));
+          tensors.add(name == "0.weight" ? "0.weight_mask" : "2.parametrizations.weight.0.mask", mask);
+        } else {
+          tensors.add(name, tensor.to(dtype));
+        }
       }
+      save_tensors(in, tensors);
+      const std::int64_t rows =
+          tensors.at("0.weight_mask").size(1) + tensors.at("2.parametrizations.weight.0.mask").size(1);
+      CHECK(json_of({"inspect", in})["weight_zeros"] == rows);
+      CHECK(holds(run({"inspect", in}).out, "weights: 50,200, "));
+      CHECK_FALSE(json_of({"inspect", kMlp}).contains("weights"));
+      CHECK(json_of({"import", in, "--arch", (kData / "mlp_digits.arch.json").string(), "-o", out,
+                     "--force"})["masked"] == 2);
+      CHECK(json_of({"inspect", out})["weight_zeros"] == rows);
     }
-    save_tensors(in, tensors);
-    const std::int64_t rows =
-        tensors.at("0.weight_mask").size(1) + tensors.at("2.parametrizations.weight.0.mask").size(1);
-    CHECK(json_of({"inspect", in})["weight_zeros"] == rows);
-    CHECK(holds(run({"inspect", in}).out, "weights: 50,200, "));
-    CHECK_FALSE(json_of({"inspect", kMlp}).contains("weights"));
-    CHECK(json_of({"import", in, "--arch", (kData / "mlp_digits.arch.json").string(), "-o", out})["masked"] == 2);
-    CHECK(json_of({"inspect", out})["weight_zeros"] == rows);
   }
 }

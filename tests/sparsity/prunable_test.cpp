@@ -57,5 +57,11 @@ TEST_SUITE("sparsity/prunable") {
     CHECK(count.weights == 20);
     CHECK(count.zeros == 2 + 2 + 1 + 1 + 2);
     CHECK(count_weights(NamedTensors()).weights == 0);
+    NamedTensors twice = tensors;
+    twice.add("a.parametrizations.weight.original", weight);
+    twice.add("a.parametrizations.weight.0.mask", mask);
+    twice.add("b.weight", weight);
+    CHECK(count_weights(twice).weights == count.weights);
+    CHECK(count_weights(twice).zeros == count.zeros);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/layers/container.h"
@@ -80,5 +81,35 @@ TEST_SUITE("sparsity/prunables") {
     CHECK_THROWS_WITH_AS(PrunableTensors(twice, "file"),
                          doctest::Contains("'file' holds 'b.weight' beside 'b.parametrizations.weight.original'"),
                          FormatError);
+  }
+
+  TEST_CASE("both families for one tensor, and a FakeSparsity before other parametrizations, are refused") {
+    NamedTensors both{{"w_orig", kWeight}, {"w_mask", kMask}};
+    both.add("parametrizations.w.original", kWeight);
+    both.add("parametrizations.w.0.mask", kMask);
+    CHECK_THROWS_WITH_AS(PrunableTensors(both, "file"),
+                         doctest::Contains("'file' holds 'w_orig' beside 'parametrizations.w.original'"), FormatError);
+    NamedTensors more = checkpoint();
+    more.add("b.parametrizations.weight.1.scale", kWeight);
+    CHECK_THROWS_WITH_AS(
+        PrunableTensors(more, "file"),
+        doctest::Contains("'file': 'b.parametrizations.weight.original' has more parametrizations than its mask"),
+        FormatError);
+  }
+
+  TEST_CASE("masks that are kept need their names; burnt in they need none") {
+    for (const char* taken : {"b.weight_orig", "b.weight_mask", "c.weight_orig", "c.weight_mask"}) {
+      CAPTURE(taken);
+      NamedTensors tensors = checkpoint();
+      tensors.add(taken, kWeight);
+      PrunableTensors held(tensors, "file");
+      prune::l1_unstructured(*held.all()[2].module, held.all()[2].slot, 1);  // c.weight
+      CHECK(held.all()[2].name == "c.weight");
+      CHECK_THROWS_WITH_AS((void)held.tensors(true), doctest::Contains(cat("'file' holds ", quote(taken)).c_str()),
+                           FormatError);
+      const NamedTensors out = held.tensors(false);
+      CHECK(out.at(taken) == kWeight);
+      CHECK(out.at("b.weight") == Tensor::of({{1, 0}, {3, 4}}));
+    }
   }
 }

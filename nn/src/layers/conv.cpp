@@ -53,7 +53,9 @@ ConvSettings ConvNd::settings_from(const Arguments& a) {
 }
 
 std::int64_t ConvNd::groups_in(const Tensor& weight) const {
-  return depthwise_ && weight.dim() == spatial_ + 2 && weight.size(1) == 1 ? weight.size(0) : options_.groups;
+  return depthwise_ && weight.dim() == spatial_ + 2 && weight.size(1) == 1 && weight.size(0) < options_.groups
+             ? weight.size(0)
+             : options_.groups;
 }
 
 ConvOptions ConvNd::options() const {
@@ -85,7 +87,8 @@ Tensor ConvNd::forward(const Tensor& x) const {
   if (weight.dim() > 0 && groups > 1 && weight.size(0) % groups != 0)
     throw ShapeError(cat("[", type_name(), "] weight ", weight.shape(), " has ", weight.size(0), " outputs, which ",
                          groups, " groups do not divide; remove as many from each group"));
-  const ConvOptions changed = groups == options_.groups ? ConvOptions() : options();
+  ConvOptions changed;
+  if (groups != options_.groups) changed = options_, changed.groups = groups;
   const ConvOptions& now = groups == options_.groups ? options_ : changed;
   switch (spatial_) {
     case 1: return conv1d(x, weight, bias, now);

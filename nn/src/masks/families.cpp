@@ -3,10 +3,15 @@
 #include <map>
 #include <string>
 
+#include "coppice/engine/checked.h"
+#include "coppice/engine/error.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/masks/fake_sparsity.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/parametrize.h"
+#include "coppice/nn/slots.h"
+#include "masks/derived_mask.h"
+#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
@@ -29,6 +34,32 @@ const ParametrizationList* fake_list(const Module& module, std::string_view name
 /// The only one, on a parameter that is nothing else.
 bool is_alone(const ParametrizationList& list) {
   return list.size() == 1 && !list.is_buffer() && list.own_parameters().contains("original");
+}
+
+/// X_orig and X_mask in the place of a FakeSparsity that is alone; their names must be free. All or nothing.
+void take(const MaskedSlot& s) {
+  Module& module = *s.module;
+  const std::string original = original_of(s.name), bits = mask_of(s.name);
+  const ModulePtr lists = module.child(parametrize::kChild);
+  std::shared_ptr<Derived> derived = derived_mask(s.name, nullptr);
+  Tensor parameter = s.original;
+  const bool trained = parameter.requires_grad();
+  const auto keep_frozen = [&] {
+    if (!trained && parameter.requires_grad()) parameter.requires_grad_(false);
+  };
+  module.register_buffer(bits, s.mask);
+  try {
+    module.register_parameter(original, parameter);
+  } catch (...) {
+    module.slots().erase(bits);
+    keep_frozen();
+    throw;
+  }
+  // Nothing from here on takes memory.
+  keep_frozen();
+  module.slots().replace_derived(s.name, std::move(derived));
+  lists->slots().erase(s.name);
+  if (lists->children().empty()) module.slots().erase(parametrize::kChild);
 }
 
 void burn_in_all(Module& module);
@@ -66,6 +97,11 @@ std::vector<MaskedSlot> masks_in(Module& root) {
   return out;
 }
 
+Tensor original_now(const MaskedSlot& slot) {
+  return slot.fake ? parametrize::parametrizations_of(*slot.module, slot.name).originals().at(0)
+                   : slot.module->tensor(original_of(slot.name));
+}
+
 bool is_fake_original(const Module& list, std::string_view name) {
   const auto* typed = dynamic_cast<const ParametrizationList*>(&list);
   return typed != nullptr && name == "original" && fake_in(*typed) != nullptr;
@@ -82,12 +118,15 @@ std::int64_t attach_masks_of(Module& root, const NamedTensors& tensors) {
     for (const std::string& name : names) {
       const auto found = masks.find(joined(path, name));
       if (found == masks.end()) continue;
+      const Tensor value = module->tensor(name);
       const Tensor& mask = tensors.at(found->second.mask);
-      if (mask.shape() != module->tensor(name).shape()) continue;
+      if (mask.shape() != value.shape()) continue;
       if (name_of_original(found->second.original))
         attach_mask(*module, name, mask);
-      else
-        parametrize::register_parametrization(*module, name, std::make_shared<FakeSparsity>(mask.clone()));
+      else  // a wider mask would widen the tensor, which no parametrization may
+        parametrize::register_parametrization(
+            *module, name,
+            std::make_shared<FakeSparsity>((is_floating(mask.dtype()) ? mask.to(value.dtype()) : mask).clone()));
       ++attached;
     }
   }
@@ -103,11 +142,19 @@ void burn_in_masks(Module& root) {
 }
 
 void take_fake_masks(Module& root) {
-  for (const MaskedSlot& slot : masks_in(root)) {
-    if (!slot.fake || !is_alone(parametrize::parametrizations_of(*slot.module, slot.name))) continue;
-    parametrize::remove_parametrizations(*slot.module, slot.name, false);
-    set_mask(*slot.module, slot.name, slot.mask);
+  std::vector<MaskedSlot> slots = masks_in(root);
+  std::erase_if(slots, [](const MaskedSlot& s) {
+    return !s.fake || !is_alone(parametrize::parametrizations_of(*s.module, s.name));
+  });
+  for (const MaskedSlot& s : slots) {
+    if (s.mask.shape() != s.original.shape())
+      throw ShapeError(
+          cat("[take_fake_masks] mask ", s.mask.shape(), " for ", quote(s.path), " of shape ", s.original.shape()));
+    for (const std::string& name : {original_of(s.name), mask_of(s.name)})
+      if (s.module->has(name))
+        throw KeyError(cat("[take_fake_masks] the module of ", quote(s.path), " already has ", quote(name)));
   }
+  for (const MaskedSlot& s : slots) take(s);
 }
 
 }  // namespace coppice::nn

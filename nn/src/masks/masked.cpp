@@ -11,6 +11,7 @@
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/slots.h"
+#include "masks/derived_mask.h"
 
 namespace coppice::nn {
 namespace {
@@ -143,6 +144,10 @@ class Masked final : public Derived {
 
 }  // namespace
 
+std::shared_ptr<Derived> derived_mask(std::string name, std::shared_ptr<const MaskOrigin> origin) {
+  return std::make_shared<Masked>(std::move(name), std::move(origin));
+}
+
 Tensor apply_mask(const Tensor& orig, const Tensor& mask) {
   if (orig.shape() != mask.shape())
     throw ShapeError(cat("[apply_mask] mask ", mask.shape(), " for a tensor of shape ", orig.shape()));
@@ -174,7 +179,7 @@ void set_mask(Module& module, std::string_view name, const Tensor& mask, std::sh
     throw ShapeError(cat("[set_mask] mask ", mask.shape(), " for ", quote(name), " of shape ", before.shape()));
   if (!again && (module.has(orig) || module.has(bits)))
     throw KeyError(cat("[set_mask] ", module.type_name(), " already has ", quote(orig), " or ", quote(bits)));
-  auto derived = std::make_shared<Masked>(key, std::move(origin));
+  auto derived = derived_mask(key, std::move(origin));
   if (again) {
     module.register_buffer(bits, mask);
     module.slots().replace_derived(key, std::move(derived));

@@ -1,5 +1,8 @@
 #include "coppice/nn/masks/names.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <set>
 #include <utility>
 
 #include "coppice/nn/masks/masked.h"
@@ -26,6 +29,14 @@ std::optional<std::pair<std::string, std::string>> fake_names(std::string_view n
   return std::pair(std::string(list->substr(0, at)) + std::string(tensor), std::string(*list));
 }
 
+/// Whether no other names than these begin so.
+bool holds_only(const std::set<std::string_view>& names, std::string_view begin,
+                std::initializer_list<std::string_view> only) {
+  for (auto at = names.lower_bound(begin); at != names.end() && at->starts_with(begin); ++at)
+    if (std::ranges::find(only, *at) == only.end()) return false;
+  return true;
+}
+
 }  // namespace
 
 std::string original_of(std::string_view name) { return std::string(name) + std::string(kOriginal); }
@@ -40,12 +51,16 @@ bool is_original(const Module& module, std::string_view name) {
 
 std::vector<NamedMask> masks_in(const NamedTensors& tensors) {
   std::vector<NamedMask> out;
+  std::set<std::string_view> sorted;  // made for the first FakeSparsity
   for (const auto& [name, tensor] : tensors) {
     if (const auto masked = name_of_original(name); masked && tensors.contains(mask_of(*masked))) {
       out.push_back({std::string(*masked), name, mask_of(*masked)});
     } else if (const auto fake = fake_names(name)) {
       const std::string mask = fake->second + ".0" + std::string(kFakeMask);
-      if (tensors.contains(mask)) out.push_back({fake->first, name, mask});
+      if (!tensors.contains(mask)) continue;
+      if (sorted.empty())
+        for (const auto& [each, any] : tensors) sorted.insert(each);
+      out.push_back({fake->first, name, mask, holds_only(sorted, fake->second + '.', {name, mask})});
     }
   }
   return out;

@@ -184,6 +184,27 @@ TEST_SUITE("nn/layers/shrunken") {
     CHECK_THROWS_AS((void)m(rand({1, 4, 4, 4})), Error);
   }
 
+  TEST_CASE("a depthwise convolution that grows keeps its groups: several outputs of each channel") {
+    manual_seed(7);
+    Conv1d m(ConvSettings{2, 2, {2}, {.groups = 2}, false});
+    Tensor weight = m.tensor("weight");
+    {
+      const NoGrad guard;
+      weight.replace_(rand({4, 1, 2}));
+    }
+    CHECK(m.options().groups == 2);
+    const Tensor x = rand({1, 2, 5});
+    CHECK(m(x) == conv1d(x, weight, Tensor(), {.groups = 2}));
+    check_whole(m, {x},
+                "Conv1d(in_channels=2, out_channels=4, kernel_size=2, stride=1, padding=0, dilation=1, groups=2, "
+                "bias=False)");
+    {
+      const NoGrad guard;
+      weight.replace_(rand({3, 1, 2}));
+    }
+    CHECK(holds(refusal(m, x), "[Conv1d] weight (3, 1, 2) has 3 outputs, which 2 groups do not divide"));
+  }
+
   TEST_CASE("other groups stay: as many channels must go from each") {
     manual_seed(6);
     Conv1d m(ConvSettings{4, 6, {2}, {.groups = 2}, false});
@@ -212,9 +233,12 @@ TEST_SUITE("nn/layers/shrunken") {
     LayerNorm layer({2});
     LSTM lstm(LstmSettings{.input_size = 2, .hidden_size = 3});
     Conv1d conv(ConvSettings{2, 2, {1}, {.groups = 2}, true});
+    Conv1d shrunk(ConvSettings{3, 3, {1}, {.groups = 3}, true});
+    for (const char* name : {"weight", "bias"}) shrink(shrunk, name, 0, 2);
     CHECK(call(norm, "weight", rand({3, 2})) == 1);
     CHECK(call(layer, "weight", rand({3, 2})) == 1);
     CHECK(call(lstm, "weight_ih_l0", rand({3, 1, 2})) == 1);
     CHECK(call(conv, "weight", rand({1, 2, 3})) == 1);
+    CHECK(call(shrunk, "weight", rand({1, 2, 3})) == 1);
   }
 }

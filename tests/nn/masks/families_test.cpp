@@ -52,6 +52,25 @@ TEST_SUITE("nn/masks/families") {
     CHECK(masks_in(m).empty());
   }
 
+  TEST_CASE("original_now reads what is computed itself anew") {
+    const auto model = masked_model();
+    Module& list = parametrize::parametrizations_of(*model->at(1), "weight");
+    attach_mask(list, "original", ones({2, 2}));
+    attach_mask(*model->at(0), "weight_orig", ones({2, 2}));
+    const auto slots = masks_in(*model);
+    {
+      const NoGrad guard;
+      list.tensor("original_orig").fill_(5);
+      model->at(0)->tensor("weight_orig_orig").fill_(6);
+    }
+    for (const MaskedSlot& s : slots) {
+      if (s.path == "0.weight") CHECK(original_now(s) == full({2, 2}, 6));
+      if (s.path == "1.weight") CHECK(original_now(s) == full({2, 2}, 5));
+      if (s.path == "2.weight") CHECK(original_now(s).is(s.original));
+    }
+    CHECK(slots.size() == 5);
+  }
+
   TEST_CASE("is_fake_original is true of nothing else") {
     const auto model = masked_model();
     const Module& list = parametrize::parametrizations_of(*model->at(1), "weight");
@@ -126,5 +145,67 @@ TEST_SUITE("nn/masks/families") {
     CHECK(model->at(1)->tensor("weight_mask") == Tensor::of({{1, 0}, {0, 1}}));
     CHECK(parametrize::is_parametrized(*model->at(2), "weight"));
     CHECK(masks_in(*model).size() == 3);
+  }
+
+  TEST_CASE("attach_masks_of gives a floating mask the type of its parameter; others keep their own") {
+    for (const Dtype wide : {Dtype::f64, Dtype::f16, Dtype::boolean}) {
+      CAPTURE(wide);
+      const Tensor mask = Tensor::of({{1, 0}, {0, 1}});
+      const NamedTensors tensors{{"weight_orig", ones({2, 2}, Dtype::f64)},
+                                 {"weight_mask", mask.to(wide)},
+                                 {"parametrizations.bias.original", ones({2}, Dtype::f64)},
+                                 {"parametrizations.bias.0.mask", Tensor::of({1, 0}).to(wide)}};
+      Linear m(2, 2);
+      CHECK(attach_masks_of(m, tensors) == 2);
+      load_state_dict(m, tensors);
+      CHECK(m.tensor("weight") == mask);
+      CHECK(m.tensor("bias") == Tensor::of({1, 0}));
+      const auto slots = masks_in(m);
+      REQUIRE(slots.size() == 2);
+      for (const MaskedSlot& s : slots)
+        CHECK(s.mask.dtype() == (s.fake && wide == Dtype::boolean ? Dtype::boolean : Dtype::f32));
+    }
+  }
+
+  TEST_CASE("take_fake_masks keeps frozen parameters frozen, and the lists of other tensors") {
+    Linear m(2, 2);
+    register_parametrization(m, "weight", std::make_shared<FakeSparsity>(Tensor::of({{1, 0}, {0, 1}})));
+    register_parametrization(m, "bias", std::make_shared<Tanh>());
+    Tensor original = masks_in(m).at(0).original;
+    original.requires_grad_(false);
+    const Tensor bias = m.tensor("bias");
+    take_fake_masks(m);
+    CHECK(m.own_parameters().find("weight_orig")->is(original));
+    CHECK_FALSE(original.requires_grad());
+    CHECK(is_masked(m, "weight"));
+    CHECK(parametrize::is_parametrized(m, "bias"));
+    CHECK(m.tensor("bias") == bias);
+    burn_in_mask(m, "weight");
+    CHECK(m.tensor("weight").is(original));
+  }
+
+  TEST_CASE("take_fake_masks refuses taken names and other shapes with nothing changed, also in the modules before") {
+    const auto model = masked_model();
+    const auto last = std::make_shared<Linear>(2, 2);
+    register_parametrization(*last, "weight", std::make_shared<FakeSparsity>(ones({2, 2})));
+    model->append(last);
+    SUBCASE("an original") {
+      last->register_parameter("weight_orig", ones({1}));
+      CHECK_THROWS_WITH_AS(take_fake_masks(*model),
+                           "[take_fake_masks] the module of '4.weight' already has 'weight_orig'", KeyError);
+    }
+    SUBCASE("a mask") {
+      last->register_buffer("weight_mask", ones({1}));
+      CHECK_THROWS_WITH_AS(take_fake_masks(*model),
+                           "[take_fake_masks] the module of '4.weight' already has 'weight_mask'", KeyError);
+    }
+    SUBCASE("a shape") {
+      masks_in(*model).back().mask.replace_(ones({2}));
+      CHECK_THROWS_WITH_AS(take_fake_masks(*model), "[take_fake_masks] mask (2,) for '4.weight' of shape (2, 2)",
+                           ShapeError);
+    }
+    CHECK(parametrize::is_parametrized(*model->at(1), "weight"));
+    CHECK(parametrize::is_parametrized(*last, "weight"));
+    CHECK(masks_in(*model).size() == 4);
   }
 }

@@ -62,6 +62,23 @@ TEST_SUITE("nn/masks/names") {
     CHECK(masks_in({}).empty());
   }
 
+  TEST_CASE("a mask of a checkpoint is alone where its list holds nothing else") {
+    const Tensor t = ones({1});
+    const NamedTensors all{{"a.parametrizations.w.original", t},
+                           {"a.parametrizations.w.0.mask", t},
+                           {"a.parametrizations.w.1.scale", t},
+                           {"b.parametrizations.w.original", t},
+                           {"b.parametrizations.w.0.mask", t},
+                           {"b.parametrizations.w2.original", t},
+                           {"b.parametrizations.w2.0.mask", t},
+                           {"b.parametrizations.w2.0.parametrizations.mask.original", t},
+                           {"c_orig", t},
+                           {"c_mask", t}};
+    std::string alone;
+    for (const NamedMask& m : masks_in(all)) alone += m.name + (m.alone ? " alone " : " ");
+    CHECK(alone == "a.w b.w alone b.w2 c alone ");
+  }
+
   TEST_CASE("the names of both families are those that modules have") {
     Linear pruned(3, 2), prepared(3, 2);
     set_mask(pruned, "weight", ones({2, 3}));

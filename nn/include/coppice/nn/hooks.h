@@ -1,6 +1,7 @@
 #pragma once
 /// Functions called around a module's forward.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,9 +55,13 @@ class Hooks {
     if (other.entries_ == nullptr) return;
     for (const auto& entry : *other.entries_) (void)add(entry->id, entry->hook);
   }
+  /// The hooks themselves, with their handles; takes no memory.
+  Hooks(Hooks&&) noexcept = default;
   Hooks& operator=(const Hooks&) = delete;
+  Hooks& operator=(Hooks&&) noexcept = default;
 
-  [[nodiscard]] bool empty() const { return entries_ == nullptr || entries_->empty(); }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] std::size_t size() const { return entries_ == nullptr ? 0 : entries_->size(); }
   /// As they are now. A call walks this, so that a hook may remove itself or others.
   [[nodiscard]] HookList<Hook> list() const {
     HookList<Hook> out;
@@ -66,11 +71,25 @@ class Hooks {
   }
   /// Behind all others.
   HookHandle add(Hook hook) { return add(detail::next_hook_id(), std::move(hook)); }
-  /// Moves all hooks of `from` behind the own ones; their ids and handles stay good.
+  /// Room for so many in all, which goes where the hooks go.
+  void reserve(std::size_t count) {
+    if (count == 0) return;
+    if (entries_ == nullptr) entries_ = std::make_shared<Entries>();
+    entries_->reserve(count);
+  }
+  /// Room for what take() would move here.
+  void make_room(const Hooks& from) {
+    if (&from != this && !empty() && !from.empty()) entries_->reserve(size() + from.size());
+  }
+  /// Moves all hooks of `from` behind the own ones; their ids and handles stay good. Takes no memory where there is
+  /// room for all, or where there are no own ones.
   void take(Hooks& from) {
     if (&from == this || from.empty()) return;
-    if (entries_ == nullptr) entries_ = std::make_shared<Entries>();
-    entries_->reserve(entries_->size() + from.entries_->size());
+    if (empty()) {
+      entries_ = std::move(from.entries_);
+      return;
+    }
+    make_room(from);
     // Nothing from here on takes memory.
     for (auto& entry : *from.entries_) {
       entry->home = entries_;
@@ -100,6 +119,12 @@ class Hooks {
   }
 
   std::shared_ptr<Entries> entries_;
+};
+
+/// The hooks of a module, of both kinds, on their way to another.
+struct ModuleHooks {
+  Hooks<ForwardPreHook> before;
+  Hooks<ForwardHook> after;
 };
 
 /// Removes its hook when it goes out of scope.

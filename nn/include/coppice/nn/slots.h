@@ -1,6 +1,7 @@
 #pragma once
 /// Changing what a module holds, from outside its class.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -52,11 +53,19 @@ class Slots {
   /// @throws KeyError  if there is no such derived tensor; with nothing changed, also if memory runs out
   void underive(std::string_view name, Tensor value, bool buffer);
 
-  /// Moves all hooks of `from` here, behind those that are here; their handles take them off here then.
+  /// Moves all hooks of `from` here, behind those that are here; their handles take them off here then. If memory runs
+  /// out, nothing has moved.
   void take_hooks(Module& from);
+  /// The same of hooks that release_hooks() took off a module. Takes no memory where reserve_hooks() made room.
+  void take_hooks(ModuleHooks& from);
+  /// Takes all hooks off, for take_hooks(). Takes no memory.
+  [[nodiscard]] ModuleHooks release_hooks() noexcept;
+  /// Room for so many hooks of each kind in all, which goes where the hooks go.
+  void reserve_hooks(std::size_t count);
 
  private:
   void set_buffer(std::string_view name, Tensor value);
+  void take_hooks(Hooks<ForwardPreHook>& before, Hooks<ForwardHook>& after);
   void check_new_name(const char* op, std::string_view name) const;
 
   Module* module_;

@@ -22,7 +22,8 @@ struct WeightCount {
 /// Entries of all prunable weights of a model, packed or not, as they are when masks are applied.
 [[nodiscard]] WeightCount count_weights(const nn::Module& model);
 /// The same of a bare checkpoint, where an original and its mask of either family are one weight (nn::masks_in). A mask
-/// of another shape than its original's is not applied.
+/// of another shape than its original's is not applied. What stands twice under one name counts once, as the first
+/// pair.
 [[nodiscard]] WeightCount count_weights(const NamedTensors& tensors);
 
 }  // namespace coppice::sparsity

@@ -33,14 +33,18 @@ struct Prunable {
 class PrunableTensors {
  public:
   /// @param source  the file, for messages
-  /// @throws FormatError  for a mask that has not the shape of its tensor, or "X" beside "X_orig" and its mask
+  /// @throws FormatError  for a mask that has not the shape of its tensor, for two tensors of one name ("X" or the
+  /// other
+  ///         family beside "X_orig" and its mask), and for a FakeSparsity that is not alone (nn::NamedMask::alone)
   PrunableTensors(const NamedTensors& tensors, std::string_view source);
   [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
   /// As they are now, in the order of the checkpoint.
   /// @param keep_masks  "X_orig" and "X_mask" instead of their product "X", which is burnt in otherwise
+  /// @throws FormatError  if masks are kept and another tensor has one of these names; with nothing changed
   [[nodiscard]] NamedTensors tensors(bool keep_masks);
 
  private:
+  std::string source_;
   std::vector<nn::ModulePtr> holders_;
   std::vector<Prunable> all_;
 };

@@ -1,5 +1,6 @@
 #include "coppice/sparsity/training/callbacks/gradual_pruning.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "coppice/engine/autograd.h"
@@ -63,7 +64,9 @@ void GradualPruning::raise(double sparsity, nn::Optimizer& optimizer) {
   TensorList weights, masks;
   std::int64_t total = 0, pruned = 0;
   for (const nn::MaskedSlot& s : slots_) {
-    weights.push_back(s.original.detach());
+    // One mask of several weights is chosen once, by the first: a second choice would open it again.
+    if (std::ranges::any_of(masks, [&](const Tensor& m) { return m.is(s.mask); })) continue;
+    weights.push_back(nn::original_now(s).detach());
     masks.push_back(s.mask);
     total += s.mask.numel();
     pruned += s.mask.numel() - count_nonzero(s.mask);
@@ -72,7 +75,7 @@ void GradualPruning::raise(double sparsity, nn::Optimizer& optimizer) {
   const std::int64_t more = Amount(sparsity).of(total) - pruned;
   if (more <= 0) return;
   const TensorList chosen = select_masks(weights, {.count = more, .ties = ties_}, masks, masks[0].dtype());
-  for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].mask.copy_(chosen[i]);
+  for (std::size_t i = 0; i < masks.size(); ++i) masks[i].copy_(chosen[i]);
   tell(optimizer);
 }
 

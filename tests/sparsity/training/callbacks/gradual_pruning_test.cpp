@@ -10,6 +10,9 @@
 #include "coppice/engine/ops/softmax.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
+#include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/masks/families.h"
+#include "coppice/nn/parametrize.h"
 #include "coppice/sparsity/training/trainer.h"
 
 using namespace coppice;
@@ -101,6 +104,43 @@ TEST_SUITE("sparsity/training/callbacks/gradual_pruning") {
     CHECK(gradual->arrived({.epoch = 0, .epochs = 2, .step = 1001}));
     Trainer({.epochs = 2, .batch = 8}, squares()).add(gradual).fit(*model, optimizer, points());
     CHECK(gradual->sparsity() == 0.5);
+  }
+
+  TEST_CASE("a FakeSparsity of two weights is chosen once, by the first") {
+    const auto fake = std::make_shared<nn::FakeSparsity>(ones({2, 2}));
+    const auto a = std::make_shared<nn::Linear>(2, 2, false), b = std::make_shared<nn::Linear>(2, 2, false);
+    {
+      const NoGrad off;
+      a->tensor("weight").copy_(Tensor::of({{1, 4}, {3, 2}}));
+      b->tensor("weight").copy_(Tensor::of({{90, 60}, {70, 80}}));
+    }
+    for (const auto& layer : {a, b}) nn::parametrize::register_parametrization(*layer, "weight", fake);
+    nn::Sequential model{a, b};
+    nn::SGD optimizer(model.parameters(), {.lr = 0.1});
+    GradualPruning gradual(nn::masks_in(model), CubicSchedule{.final = 0.5, .end = 10});
+    TrainContext context{.epoch = 0, .epochs = 1};
+    context.optimizer = &optimizer;
+    gradual.on_train_epoch_end(context);
+    CHECK(fake->mask() == Tensor::of({{0, 1}, {1, 0}}));
+    CHECK(gradual.sparsity() == 0.5);
+  }
+
+  TEST_CASE("an original that is masked itself is ranked as it is now") {
+    nn::Linear model(2, 2, false);
+    nn::parametrize::register_parametrization(model, "weight", std::make_shared<nn::FakeSparsity>(ones({2, 2})));
+    nn::Module& list = nn::parametrize::parametrizations_of(model, "weight");
+    nn::attach_mask(list, "original", ones({2, 2}));
+    const NoGrad off;
+    list.tensor("original_orig").copy_(Tensor::of({{1, 2}, {3, 4}}));
+    const nn::MaskedSlot outer = nn::masks_in(model).at(0);
+    REQUIRE(outer.fake);
+    list.tensor("original_orig").copy_(Tensor::of({{4, 3}, {2, 1}}));
+    nn::SGD optimizer(model.parameters(), {.lr = 0.1});
+    GradualPruning gradual({outer}, CubicSchedule{.final = 0.25, .end = 10});
+    TrainContext context{.epoch = 0, .epochs = 1};
+    context.optimizer = &optimizer;
+    gradual.on_train_epoch_end(context);
+    CHECK(outer.mask == Tensor::of({{1, 1}, {1, 0}}));
   }
 
   TEST_CASE("a schedule without weights, or outside its rules, is refused") {

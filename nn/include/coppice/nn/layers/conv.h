@@ -19,9 +19,9 @@ struct ConvSettings {
 /// ±1/sqrt(in / groups * kernel elements). Formula and shapes: engine/ops/conv.h.
 ///
 /// All sizes are read off the weight as it is now. The number of groups shows in it where every channel is a group of
-/// its own (depthwise, in = out = groups > 1, weight: [groups, 1, ...kernel]); elsewhere it stays as the layer was
-/// made, and what shrinks must shrink alike in each group. @throws ShapeError  at the call, if groups do not divide the
-/// outputs
+/// its own (made depthwise, in = out = groups > 1, and now weight: [at most groups, 1, ...kernel]); elsewhere it stays
+/// as the layer was made, and what shrinks must shrink alike in each group. @throws ShapeError  at the call, if groups
+/// do not divide the outputs
 class ConvNd : public UnaryModule {
  public:
   [[nodiscard]] Arguments arguments() const override;

@@ -60,7 +60,7 @@ void attach_mask(Module& module, std::string_view name, const Tensor& mask);
 /// @throws StateError  if `name` is not masked
 void burn_in_mask(Module& module, std::string_view name);
 
-/// A masked tensor in a tree of modules.
+/// A masked tensor in a tree of modules. The mask has the shape of the original, unless somebody replaced one of them.
 struct MaskedSlot {
   Module* module;
   std::string path;  ///< dotted, of the tensor: "0.weight"

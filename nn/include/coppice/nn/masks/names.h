@@ -30,6 +30,9 @@ struct NamedMask {
   std::string name;      ///< of the tensor that a model computes with: "0.weight"
   std::string original;  ///< name of its original: "0.weight_orig"
   std::string mask;      ///< name of its mask: "0.weight_mask"
+  /// No further tensor stands in the list of a FakeSparsity. Parametrizations without tensors cannot be seen: only the
+  /// model would tell that one stands behind the mask.
+  bool alone = true;
 };
 
 /// The masked tensors among those of a checkpoint, of both families, in the order of their originals. A FakeSparsity

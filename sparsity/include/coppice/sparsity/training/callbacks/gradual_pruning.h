@@ -22,7 +22,8 @@ std::vector<nn::MaskedSlot> attach_masks(nn::Module& model, const WeightFilter& 
 
 /// Keeps masked entries at zero while a model trains, and with a schedule prunes more and more of them: global
 /// magnitude pruning over all slots together. Nothing that is masked returns. The original of a FakeSparsity trains
-/// densely, as in PyTorch, since its mask is applied whenever the weight is read: the optimiser is told of no mask.
+/// densely, as in PyTorch, since its mask is applied whenever the weight is read: the optimiser is told of no mask. One
+/// mask of several weights is chosen by the first of them.
 /// Source: Zhu and Gupta, "To prune, or not to prune", arXiv 1710.01878
 class GradualPruning final : public Callback {
  public:
