@@ -21,7 +21,7 @@ struct Cache {
 };
 thread_local Cache cache;
 
-std::string original_name(std::size_t i) { return cat("original", i); }
+std::string original_name(std::size_t i) { return cat(kOriginal, i); }
 
 class Parametrized final : public Derived {
  public:
@@ -66,7 +66,7 @@ ParametrizationList::ParametrizationList(const Arguments& a)
     throw ValueError(cat("[ParametrizationList] originals must be in 0..", kMostOriginals, "; got ", count));
   count_ = static_cast<std::size_t>(count);
   for (std::size_t i = 0; i < std::max<std::size_t>(count_, 1); ++i) {
-    const std::string name = count_ == 0 ? "original" : original_name(i);
+    const std::string name = count_ == 0 ? kOriginal : original_name(i);
     const std::string type = a.text(cat(name, "_dtype"), "float32");
     const auto dtype = dtype_from_name(type);
     if (!dtype) throw ValueError(cat("[ParametrizationList] unknown dtype ", quote(type)));
@@ -84,7 +84,7 @@ Arguments ParametrizationList::arguments() const {
   if (count_ > 0) out.set("originals", static_cast<std::int64_t>(count_));
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Shape& shape = all[i].shape();
-    const std::string name = count_ == 0 ? "original" : original_name(i);
+    const std::string name = count_ == 0 ? kOriginal : original_name(i);
     out.set(cat(name, "_shape"), std::vector<std::int64_t>(shape.begin(), shape.end()));
     if (all[i].dtype() != Dtype::f32) out.set(cat(name, "_dtype"), to_string(all[i].dtype()));
   }
@@ -94,7 +94,7 @@ Arguments ParametrizationList::arguments() const {
 }
 
 TensorList ParametrizationList::originals() const {
-  if (count_ == 0) return {tensor("original")};
+  if (count_ == 0) return {tensor(kOriginal)};
   TensorList out;
   for (std::size_t i = 0; i < count_; ++i) out.push_back(tensor(original_name(i)));
   return out;
@@ -139,7 +139,7 @@ Tensor Access::compute(const ParametrizationList& list, const TensorList& origin
 TensorList Access::slots(const ParametrizationList& list) {
   TensorList out;
   for (std::size_t i = 0; i < std::max<std::size_t>(list.count_, 1); ++i) {
-    const std::string name = list.count_ == 0 ? "original" : original_name(i);
+    const std::string name = list.count_ == 0 ? kOriginal : original_name(i);
     const Tensor* slot = list.buffer_ ? list.own_buffers().find(name) : list.own_parameters().find(name);
     if (slot == nullptr)
       throw StateError(cat("[parametrize] '", name, "' is pruned or parametrized itself; undo that first"));
@@ -154,12 +154,12 @@ void Access::append(ParametrizationList& list, ModulePtr parametrization, bool u
 }
 
 void Access::set_originals(ParametrizationList& list, const TensorList& originals, bool single) {
-  if (list.has("original")) list.slots().erase("original");
+  if (list.has(kOriginal)) list.slots().erase(kOriginal);
   for (std::size_t i = 0; i < list.count_; ++i) list.slots().erase(original_name(i));
   list.count_ = single ? 0 : originals.size();
   for (std::size_t i = 0; i < originals.size(); ++i) {
     Tensor original = originals[i];
-    const std::string name = single ? "original" : original_name(i);
+    const std::string name = single ? kOriginal : original_name(i);
     const bool grad = original.requires_grad();
     if (list.buffer_)
       list.register_buffer(name, original);

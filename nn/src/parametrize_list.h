@@ -7,6 +7,8 @@ namespace coppice::nn::parametrize {
 
 /// The child of a module that holds its lists.
 inline constexpr const char* kChild = "parametrizations";
+/// What a list calls a single original; several are numbered.
+inline constexpr const char* kOriginal = "original";
 
 struct Access {
   [[nodiscard]] static std::shared_ptr<ParametrizationList> make(bool buffer);

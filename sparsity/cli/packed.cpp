@@ -1,19 +1,13 @@
 #include "packed.h"
 
+#include "coppice/nn/packed/packed_layer.h"
 #include "tensors.h"
 
 namespace coppice::cli {
 
-std::vector<std::pair<std::string, const nn::PackedLayer*>> packed_layers(const nn::Module& model) {
-  std::vector<std::pair<std::string, const nn::PackedLayer*>> out;
-  for (const auto& [path, module] : model.named_modules())
-    if (const auto* layer = dynamic_cast<const nn::PackedLayer*>(module)) out.emplace_back(path, layer);
-  return out;
-}
-
 Json packed_json(const nn::Module& model) {
   Json list = Json::array();
-  for (const auto& [path, layer] : packed_layers(model)) {
+  for (const auto& [path, layer] : nn::packed_layers(model)) {
     const PackedMatrix weight = layer->weight();
     const PackedFormat format = weight.format();
     list.push_back({{"module", path},
@@ -29,7 +23,7 @@ Json packed_json(const nn::Module& model) {
 
 Table packed_table(const nn::Module& model) {
   Table table{{"packed layer", "type", "format", "layout", "block", "element", "bytes"}, {}};
-  for (const auto& [path, layer] : packed_layers(model)) {
+  for (const auto& [path, layer] : nn::packed_layers(model)) {
     const PackedMatrix weight = layer->weight();
     const PackedFormat format = weight.format();
     table.rows.push_back({printable(path), std::string(layer->type_name()), to_string(format),

@@ -33,7 +33,7 @@ const ParametrizationList* fake_list(const Module& module, std::string_view name
 
 /// The only one, on a parameter that is nothing else.
 bool is_alone(const ParametrizationList& list) {
-  return list.size() == 1 && !list.is_buffer() && list.own_parameters().contains("original");
+  return list.size() == 1 && !list.is_buffer() && list.own_parameters().contains(parametrize::kOriginal);
 }
 
 /// X_orig and X_mask in the place of a FakeSparsity that is alone; their names must be free. All or nothing.
@@ -104,7 +104,7 @@ Tensor original_now(const MaskedSlot& slot) {
 
 bool is_fake_original(const Module& list, std::string_view name) {
   const auto* typed = dynamic_cast<const ParametrizationList*>(&list);
-  return typed != nullptr && name == "original" && fake_in(*typed) != nullptr;
+  return typed != nullptr && name == parametrize::kOriginal && fake_in(*typed) != nullptr;
 }
 
 std::int64_t attach_masks_of(Module& root, const NamedTensors& tensors) {

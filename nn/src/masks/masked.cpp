@@ -8,7 +8,7 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
-#include "coppice/nn/fqn.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/slots.h"
 #include "masks/derived_mask.h"
@@ -223,12 +223,8 @@ void burn_in_mask(Module& module, std::string_view name) {
 }
 
 std::vector<MaskedSlot> masked_slots(Module& root) {
-  std::vector<MaskedSlot> out;
-  for (const auto& [path, module] : root.named_modules())
-    for (const auto& [name, derived] : module->derived())
-      if (is_masked(*module, name))
-        out.push_back(
-            {module, joined(path, name), name, module->tensor(original_of(name)), module->tensor(mask_of(name))});
+  std::vector<MaskedSlot> out = masks_in(root);
+  std::erase_if(out, [](const MaskedSlot& s) { return s.fake; });
   return out;
 }
 

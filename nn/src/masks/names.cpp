@@ -5,13 +5,15 @@
 #include <set>
 #include <utility>
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/masks/masked.h"
+#include "parametrize_list.h"
 
 namespace coppice::nn {
 namespace {
 
 constexpr std::string_view kOriginal = "_orig", kMask = "_mask";
-constexpr std::string_view kParametrizations = "parametrizations.", kFakeOriginal = ".original", kFakeMask = ".mask";
+constexpr std::string_view kFakeMask = ".mask";
 
 std::optional<std::string_view> without(std::string_view text, std::string_view end) {
   if (!text.ends_with(end)) return std::nullopt;
@@ -20,11 +22,13 @@ std::optional<std::string_view> without(std::string_view text, std::string_view 
 
 /// "0.parametrizations.weight.original" -> "0.weight", and the list "0.parametrizations.weight"; nothing for others.
 std::optional<std::pair<std::string, std::string>> fake_names(std::string_view name) {
-  const auto list = without(name, kFakeOriginal);
+  const auto before = without(name, parametrize::kOriginal);
+  const auto list = before ? without(*before, ".") : std::nullopt;
   if (!list) return std::nullopt;
-  const std::size_t at = list->rfind(kParametrizations);
+  const std::string lists = cat(parametrize::kChild, '.');
+  const std::size_t at = list->rfind(lists);
   if (at == list->npos || (at != 0 && (*list)[at - 1] != '.')) return std::nullopt;
-  const std::string_view tensor = list->substr(at + kParametrizations.size());
+  const std::string_view tensor = list->substr(at + lists.size());
   if (tensor.empty() || tensor.find('.') != tensor.npos) return std::nullopt;
   return std::pair(std::string(list->substr(0, at)) + std::string(tensor), std::string(*list));
 }

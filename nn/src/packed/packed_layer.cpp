@@ -14,6 +14,13 @@ PackedFormat packed_format_from(const Arguments& a) {
   return *format;
 }
 
+std::vector<std::pair<std::string, const PackedLayer*>> packed_layers(const Module& root) {
+  std::vector<std::pair<std::string, const PackedLayer*>> out;
+  for (const auto& [path, module] : root.named_modules())
+    if (const auto* layer = dynamic_cast<const PackedLayer*>(module)) out.emplace_back(path, layer);
+  return out;
+}
+
 bool PackedLayer::is_current(const PackedMatrix& matrix) const {
   const PackedMatrix::Members& members = matrix.members();
   for (std::size_t i = 0; i < members.size(); ++i) {

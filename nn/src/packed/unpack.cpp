@@ -29,9 +29,7 @@ ModulePtr unpacked_layer(const PackedLayer& layer, MemoryBudget* budget, std::st
 
 ModulePtr unpack(const ModulePtr& model, MemoryBudget* budget) {
   Replacements dense;
-  for (const auto& [path, module] : model->named_modules())
-    if (const auto* packed = dynamic_cast<const PackedLayer*>(module))
-      dense.emplace(module, unpacked_layer(*packed, budget, path));
+  for (const auto& [path, layer] : packed_layers(*model)) dense.emplace(layer, unpacked_layer(*layer, budget, path));
   return replace_modules(model, dense);
 }
 

@@ -1,12 +1,12 @@
 #include "coppice/sparsity/pack/pack.h"
 
 #include "../data.h"
-#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
 namespace {
@@ -44,7 +44,7 @@ int run(const App& app, const Options& o) {
   const sparsity::Packed packed = sparsity::pack(*input.model, options, example_of(app, o));
   if (packed.decisions.empty())
     throw ValueError(cat("'", o.model, "' has no dense Linear or Conv2d that could be packed",
-                         packed_layers(*input.model).empty() ? "" : ": its layers are packed already"));
+                         nn::packed_layers(*input.model).empty() ? "" : ": its layers are packed already"));
   std::map<std::string, std::string> notes = notes_of(input.tensors);
   notes["coppice.pack"] = sparsity::decisions_to_json(packed.decisions);
   write_output(o.output, [&] { nn::save_model(*packed.model, o.output, notes); });

@@ -1,5 +1,4 @@
 #include "coppice/nn/packed/unpack.h"
-#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
@@ -20,7 +19,7 @@ int run(const App& app, const Options& o) {
   const Loaded input = load_model(app, o.model);
   Json list = Json::array();
   Table table{{"layer", "was", "is", "format"}, {}};
-  for (const auto& [path, layer] : packed_layers(*input.model)) {
+  for (const auto& [path, layer] : nn::packed_layers(*input.model)) {
     const std::string packed(layer->type_name()), type(layer->dense_type()),
         format = to_string(layer->weight().format());
     list.push_back({{"module", path}, {"packed_type", packed}, {"type", type}, {"format", format}});

@@ -2,13 +2,13 @@
 #include <fstream>
 #include <span>
 
-#include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
+#include "coppice/nn/packed/packed_layer.h"
 
 namespace coppice::cli {
 namespace {
@@ -59,7 +59,7 @@ std::vector<std::string> container_checks(const App& app, const Options& o, cons
 }
 
 void add_model_checks(nn::Module& model, std::vector<std::string>& out) {
-  const std::size_t packed = packed_layers(model).size();
+  const std::size_t packed = nn::packed_layers(model).size();
   const std::size_t masks = nn::masks_in(model).size();
   out.push_back(cat("the tensors fit the ", model.named_modules().size(), " modules of the model, by name and shape"));
   if (masks > 0) out.push_back(cat(masks, " masks have the shape of their tensors"));

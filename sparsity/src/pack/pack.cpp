@@ -143,9 +143,7 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
     out.decisions.push_back(decide(layer, options));
     const PackDecision& d = out.decisions.back();
     if (d.chosen.is_dense()) continue;
-    const nn::ModulePtr replacement = layer.row->pack(*layer.module, d.chosen);
-    replacement->eval();
-    packed.emplace(layer.module, replacement);
+    packed.emplace(layer.module, layer.row->pack(*layer.module, d.chosen));
   }
   out.model = nn::replace_modules(out.model, packed);
   return out;

@@ -27,6 +27,21 @@ TEST_SUITE("nn/packed") {
       }
   }
 
+  TEST_CASE("packed layers are listed with their paths, in the order of the modules") {
+    const auto first = PackedLinear::from_dense(ones({2, 2}), {}, "csr");
+    const auto second = PackedLinear::from_dense(ones({2, 2}), {}, "bitmask");
+    const auto inner = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{std::make_shared<ReLU>(), second});
+    const Sequential model{first, std::make_shared<Linear>(2, 2), inner};
+    const auto found = packed_layers(model);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].first == "0");
+    CHECK(found[0].second == first.get());
+    CHECK(found[1].first == "2.1");
+    CHECK(found[1].second == second.get());
+    CHECK(packed_layers(*first).size() == 1);
+    CHECK(packed_layers(Linear(2, 2)).empty());
+  }
+
   TEST_CASE("a clone shares nothing that could change, and runs") {
     const auto packed = PackedLinear::from_dense(sparse({6, 5}, 7), ones({6}), "csr");
     const ModulePtr copy = packed->clone();

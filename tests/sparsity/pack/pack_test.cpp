@@ -98,6 +98,7 @@ TEST_SUITE("sparsity/pack") {
       CHECK(differs((*packed.model)(x), (*model)(x), kClose) == "");
       CHECK_FALSE(packed.model->training());
       CHECK(packed.model->find_module("3")->type_name() == "PackedLinear");
+      CHECK_FALSE(packed.model->find_module("3")->training());
     }
     CHECK(model->training());
     CHECK(model->describe() == before->describe());

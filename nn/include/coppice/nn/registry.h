@@ -16,8 +16,8 @@ using Constructor = std::function<ModulePtr(const Arguments&)>;
 /// What readers of files may rely on, and what a file may make of a type. The defaults are those of a program's types:
 /// whoever registers one answers for what it does with any input.
 struct TypeFlags {
-  /// May parametrize a tensor in a file. Of this library's layers none may: a small file could ask for a product of any
-  /// size.
+  /// May parametrize a tensor in a file. Of this library's types only those that keep the shape may: with others a
+  /// small file could ask for a product of any size.
   bool parametrizes = true;
   /// What it makes of a tensor has the same shape and type, so that a reader need not compute it to know.
   bool keeps_shape = false;

@@ -28,8 +28,9 @@ class Slots {
   void add_module(std::string_view name, ModulePtr child);
   void set_tensor(std::string_view name, Tensor value);
 
-  /// Another tensor, or none, in the place of a parameter. It is the same tensor object afterwards, with requires_grad
-  /// as the old one had it (floating types; on, if the slot was empty).
+  /// Another tensor, or none, in the place of a parameter. The tensor that is given becomes the parameter itself, not a
+  /// copy: all its handles see requires_grad as the old one had it (floating types; on, if the slot was empty).
+  /// Optimisers keep the old tensor.
   /// @throws KeyError  if there is no such parameter; ValueError  for the result of an operation
   void replace_parameter(std::string_view name, Tensor value);
   /// Moves a parameter, keeping its tensor object, to another name at position `at` of the order.

@@ -47,8 +47,9 @@ void save_model(const Module& model, const std::filesystem::path& path,
 
 /// The model in eval mode. Parameters show the mapped file in place (a private copy on writing). Loading reads every
 /// byte once to compare the checksums; with ReadOptions::verify off it costs no pass over the numbers.
-/// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, or whose tensors
-///         do not fit its modules, with the lists of names
+/// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, names a type or
+///         function that is not registered, has arguments that a type refuses, or whose tensors do not fit its modules,
+///         with the lists of names
 [[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// The same from tensors that were read already; `source` is what messages call them. Of `limits`, extra_bytes bounds

@@ -3,7 +3,9 @@
 
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/sparse/packed_matrix.h"
@@ -66,6 +68,9 @@ class PackedLayer : public UnaryModule, public AdoptsTensors {
   bool bias_ = false;
   mutable Last last_;
 };
+
+/// The packed layers of a tree with their paths, in the order of the modules.
+[[nodiscard]] std::vector<std::pair<std::string, const PackedLayer*>> packed_layers(const Module& root);
 
 /// @throws ValueError  listing the words
 [[nodiscard]] PackedFormat packed_format_from(const Arguments& a);
