@@ -33,9 +33,9 @@ struct Prunable {
 class PrunableTensors {
  public:
   /// @param source  the file, for messages
-  /// @throws FormatError  for a mask that has not the shape of its tensor, for two tensors of one name ("X" or the
-  /// other
-  ///         family beside "X_orig" and its mask), and for a FakeSparsity that is not alone (nn::NamedMask::alone)
+  /// @throws FormatError  for a mask that has not the shape of its tensor,
+  ///         for two tensors of one name ("X" or the other family beside "X_orig" and its mask),
+  ///         and for a FakeSparsity that is not alone (nn::NamedMask::alone)
   PrunableTensors(const NamedTensors& tensors, std::string_view source);
   [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
   /// As they are now, in the order of the checkpoint.

@@ -37,9 +37,9 @@ void burn_in_masks(Module& root);
 
 /// Makes X_orig and X_mask of every FakeSparsity that is the only parametrization of a parameter: the values, the
 /// original as tensor object and the mask stay the same.
-/// @throws KeyError  if X_orig or X_mask is taken; ShapeError  if a mask has not the shape of its original; with
-/// nothing
-///         changed. If memory runs out, each tensor is masked in the one way or the other.
+/// @throws KeyError  if X_orig or X_mask is taken; ShapeError  if a mask has not the shape of its original; nothing
+///         has changed then.
+/// If memory runs out, each tensor is masked in the one way or the other.
 void take_fake_masks(Module& root);
 
 }  // namespace coppice::nn
