@@ -25,7 +25,8 @@ TEST_SUITE("program/unpack") {
     const Said json = run({"unpack", packed, "-o", back, "--force", "--json"});
     CHECK(holds(json.out, "\"coppice.unpack/1\""));
     CHECK(holds(json.out, "\"type\": \"Linear\""));
-    for (const Json& row : Json::parse(json.out).at("layers")) CHECK(holds(said.out, row.at("format")));
+    const Json document = Json::parse(json.out);
+    for (const Json& row : document.at("layers")) CHECK(holds(said.out, row.at("format")));
     CHECK(run({"finetune", back, "-o", dir / "again.safetensors", "--data", "digits", "--epochs", "1"}).code == 0);
   }
 
