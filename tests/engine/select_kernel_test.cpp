@@ -13,21 +13,14 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
+#include "engine/levels.h"
 #include "support/repeats.h"
 
 using namespace coppice;
 using namespace coppice::selection;
+using coppice::test::Settings;
 
 namespace {
-
-struct Settings {
-  int threads = num_threads();
-  CpuLevel level = cpu_level();
-  ~Settings() {
-    set_num_threads(threads);
-    set_cpu_level(level);
-  }
-};
 
 template <class T>
 Scores scores_of(const std::vector<T>& v) {

@@ -10,29 +10,13 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/random.h"
+#include "engine/levels.h"
 #include "engine/sparse_matrix.h"
 
 using namespace coppice;
 using namespace coppice::test;
 
 namespace {
-
-struct Settings {
-  int threads = num_threads();
-  CpuLevel level = cpu_level();
-  ~Settings() {
-    set_num_threads(threads);
-    set_cpu_level(level);
-  }
-};
-
-std::vector<CpuLevel> levels() {
-  if (best_cpu_level() == CpuLevel::baseline) return {CpuLevel::baseline};
-  std::vector<CpuLevel> out;
-  for (const CpuLevel l : {CpuLevel::v2, CpuLevel::v3, CpuLevel::v4})
-    if (l <= best_cpu_level()) out.push_back(l);
-  return out;
-}
 
 /// Largest difference of y from x wT + bias in double, relative to the sum of magnitudes.
 double linear_error(const Tensor& w, const Tensor& x, const Tensor& bias, const Tensor& y) {
