@@ -1,4 +1,3 @@
-#pragma once
 // What every command includes and nobody changes, compiled once: these two headers are most of a command's compile
 // time.
 
