@@ -1,0 +1,89 @@
+#include "coppice/sparsity/sparsifier/weight_norm.h"
+
+#include "coppice/engine/ops/elementwise.h"
+#include "sparsifier/block_mask.h"
+
+namespace coppice::sparsity {
+namespace {
+
+struct Config {
+  BlockRule rule;
+  bool dense;
+  /// Nothing has to be chosen: no entry goes, or all do.
+  [[nodiscard]] bool nothing() const { return rule.level <= 0 || rule.zeros == 0; }
+  [[nodiscard]] bool everything() const { return rule.level >= 1 && rule.zeros == rule.block.size(); }
+};
+
+Config read(const Arguments& settings, TieRule ties) {
+  const Config out{
+      {read_sparse_block_shape(settings), read_sparsity_level(settings), settings.integer("zeros_per_block"), ties},
+      settings.boolean("score_dense", false)};
+  if (out.rule.zeros < 0 || out.rule.zeros > out.rule.block.size())
+    throw ValueError(cat("[WeightNormSparsifier] zeros_per_block must be in 0..", out.rule.block.size(), " (block ",
+                         out.rule.block, "); got ", out.rule.zeros));
+  return out;
+}
+
+Importance importance(const Group& group, bool dense, const ScoreNorm& norm) {
+  if (norm.order() != 0) return {group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square};
+  return {norm(dense ? group.original() : group.weight()), Tensor(), Importance::Of::value};
+}
+
+Arguments settings_of(double level, Block block, std::optional<std::int64_t> zeros) {
+  Arguments out;
+  out.set("sparsity_level", level);
+  out.set("sparse_block_shape", std::vector<std::int64_t>{block.rows, block.cols});
+  (void)read_sparse_block_shape(out);
+  out.set("zeros_per_block", zeros.value_or(block.size()));
+  (void)read(out, TieRule::lowest_index);
+  return out;
+}
+
+}  // namespace
+
+ScoreNorm::ScoreNorm(int order) : order_(order) {
+  if (order != 1 && order != 2) throw ValueError(cat("[ScoreNorm] the order must be 1 or 2; got ", order));
+}
+
+ScoreNorm::ScoreNorm(Function function) : function_(std::move(function)) {
+  if (!function_) throw ValueError("[ScoreNorm] no function");
+}
+
+ScoreNorm::ScoreNorm(const NamedFunction& function)
+    : ScoreNorm(registered_function<Tensor(const Tensor&)>(function.name)) {}
+
+Tensor ScoreNorm::operator()(const Tensor& values) const {
+  if (order_ == 1) return abs(values);
+  if (order_ == 2) return mul(values, values);
+  const Tensor scores = function_(values);
+  if (scores.shape() != values.shape())
+    throw ShapeError(cat("[ScoreNorm] the function gives shape ", scores.shape(), " for ", values.shape()));
+  return scores;
+}
+
+WeightNormSparsifier::WeightNormSparsifier(double sparsity_level, Block sparse_block_shape,
+                                           std::optional<std::int64_t> zeros_per_block, ScoreNorm norm, TieRule ties)
+    : BaseSparsifier(settings_of(sparsity_level, sparse_block_shape, zeros_per_block)),
+      norm_(std::move(norm)),
+      ties_(ties) {}
+
+void WeightNormSparsifier::check_config(const Group& group) const { (void)read(group.config, ties_); }
+
+void WeightNormSparsifier::check_tensor(const Group& group) const {
+  const Config config = read(group.config, ties_);
+  if (config.nothing() || config.everything()) return;
+  check_cells(Importance(group, true, Importance::Of::value), config.rule);
+}
+
+void WeightNormSparsifier::update_mask(Group& group) {
+  const Config config = read(group.config, ties_);
+  Tensor mask = group.mask();
+  if (config.nothing())
+    mask.fill_(1);
+  else if (config.everything())
+    mask.zero_();
+  else
+    write_block_mask(importance(group, config.dense, norm_), config.rule, mask);
+}
+
+}  // namespace coppice::sparsity
