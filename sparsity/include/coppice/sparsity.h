@@ -18,6 +18,8 @@
 #include "coppice/sparsity/sparsifier/convert.h"
 #include "coppice/sparsity/sparsifier/group.h"
 #include "coppice/sparsity/sparsifier/nearly_diagonal.h"
+#include "coppice/sparsity/sparsifier/nm.h"
+#include "coppice/sparsity/sparsifier/wanda.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 #include "coppice/sparsity/training/callback.h"
 #include "coppice/sparsity/training/callbacks/best_epoch.h"

@@ -87,8 +87,10 @@ BaseSparsifier::Names BaseSparsifier::load_state_dict(const Arguments& state, bo
   for (Group& group : groups_)
     if (std::ranges::none_of(loaded, [&](const Group& kept) {
           return &kept.module() == &group.module() && kept.tensor_name() == group.tensor_name();
-        }))
+        })) {
       group.release();
+      on_squashed(group);
+    }
   groups_ = std::move(loaded);
   state_ = std::move(states);
   return left_out;
@@ -106,6 +108,7 @@ void BaseSparsifier::attach(const nn::ModulePtr& model) {
     if (known != nullptr) known->set("mask", group.mask());
     groups.push_back(std::move(group));
   }
+  for (Group& group : groups) on_prepared(group);
   groups_ = std::move(groups);
   state_ = std::move(states);
   model_ = model;

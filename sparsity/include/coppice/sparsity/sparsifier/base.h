@@ -95,7 +95,7 @@ class BaseSparsifier {
   virtual void check_tensor(const Group& /*group*/) const {}
   /// Writes group.mask() in place. Called with grad mode off.
   virtual void update_mask(Group& group) = 0;
-  /// Called for each group whose mask was attached, and for each whose mask was burnt in.
+  /// Called for each group that has come to its mask, by prepare() or attach(), and for each that has lost it.
   virtual void on_prepared(Group& /*group*/) {}
   virtual void on_squashed(Group& /*group*/) {}
 
