@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every test that docs/differences.md names exists, and so does every file that docs/parity.md names. $1: the project
+# Every test that docs/differences.md names exists, and so does every file that docs/parity.md names; code that a page
+# shows is compiled. $1: the project
 set -eu
 cd "$1"
 status=0
@@ -15,5 +16,11 @@ for name in $(grep -o '`\(engine\|nn\|sparsity\|ops\|io\|prune\)/[a-z_/]*\.h`' d
     sparsity/include/coppice/$name sparsity/include/coppice/sparsity/$name 2>/dev/null | grep -q . ||
     { echo "docs/parity.md names $name, which is not there"; status=1; }
 done
+# The sparsifier in CONTRIBUTING.md is the one that a test compiles.
+shown() { sed 's/^   //' "$1" | sed -n '/^class RowNormSparsifier/,/^};/p'; }
+compiled() { sed -n '/^class RowNormSparsifier/,/^};/p' "$1"; }
+own=tests/sparsity/sparsifier/own_sparsifier_test.cpp
+[ -n "$(compiled $own)" ] && [ "$(shown CONTRIBUTING.md)" = "$(compiled $own)" ] ||
+  { echo "CONTRIBUTING.md shows another sparsifier than $own compiles"; status=1; }
 [ "$status" = 0 ] && echo "all files that the pages name are there"
 exit "$status"
