@@ -20,6 +20,10 @@ template <class Real>
 template <class Real>
 void add_row(std::span<const Real> row, std::int64_t cols, std::span<Real> sums) {
   const auto width = static_cast<std::int64_t>(row.size());
+  if (cols == 1) {  // what the compiler makes vectors of
+    for (std::size_t b = 0; b < sums.size(); ++b) sums[b] += row[b];
+    return;
+  }
   for (std::size_t b = 0; b < sums.size(); ++b) {
     const std::int64_t first = static_cast<std::int64_t>(b) * cols;
     Real sum = sums[b];

@@ -37,7 +37,7 @@ void check_prunable(const Group& group) {
 }  // namespace
 
 void check_mask(const char* op, const Group& group, const Tensor& mask) {
-  const Tensor masked = group.original();
+  const Tensor masked = group.masked_only() ? group.original() : group.weight();  // of the same shape and type
   if (mask.shape() != masked.shape())
     throw ShapeError(
         cat("[", op, "] mask ", mask.shape(), " for ", quote(group.tensor_fqn()), " of shape ", masked.shape()));
@@ -125,7 +125,7 @@ void BaseSparsifier::prepare(const nn::ModulePtr& model, const SparsifierConfig&
     for (; done < fresh.size(); ++done) {
       Group& group = fresh[done];
       const Tensor mask =
-          group.config.has("mask") ? group.config.tensor("mask") : ones(group.original().shape(), Dtype::boolean);
+          group.config.has("mask") ? group.config.tensor("mask") : ones(group.weight().shape(), Dtype::boolean);
       Arguments known;
       known.set("mask", mask);
       state.set(group.tensor_fqn(), std::move(known));

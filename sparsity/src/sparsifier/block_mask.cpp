@@ -55,6 +55,10 @@ Tensor block_scores(const Importance& a, const Grid& grid) {
       const std::span<Real> sums = part(all, br * grid.across, grid.across);
       std::fill(sums.begin(), sums.end(), Real{0});
       const Rows inside = grid.rows_of(br);
+      if (grid.block.size() == 1) {  // the scores are the row
+        a.row(br, sums);
+        continue;
+      }
       for (std::int64_t r = inside.begin; r < inside.end; ++r) {
         a.row(r, std::span<Real>(row));
         kernels::add_row(std::span<const Real>(row), grid.block.cols, sums);
@@ -68,15 +72,13 @@ Tensor block_scores(const Importance& a, const Grid& grid) {
   return scores;
 }
 
-/// Which blocks keep all their entries: bool, or undefined if none does.
-template <class Real>
-Tensor kept_blocks(const Importance& a, const Grid& grid, const BlockRule& rule) {
-  if (rule.level >= 1) return {};
+/// How many blocks go, and which: those of least score.
+MaskRequest blocks_to_prune(const Importance& a, const Grid& grid, const BlockRule& rule) {
   const std::int64_t n = grid.blocks();
   const double wanted = std::nearbyint(rule.level * static_cast<double>(n));  // half to even
-  const std::int64_t count = std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 0, n - 1);
-  return select_masks({block_scores<Real>(a, grid)}, {.count = count, .magnitude = a.is_magnitude(), .ties = rule.ties},
-                      {}, Dtype::boolean)[0];
+  return {.count = std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 0, n - 1),
+          .magnitude = a.is_magnitude(),
+          .ties = rule.ties};
 }
 
 /// The importance of a block's cells, row-major; NaN outside the tensor. `rows` are those of the block.
@@ -118,44 +120,56 @@ std::vector<std::uint8_t> topk_cells(const Importance& a, const Grid& grid, cons
   return marked;
 }
 
+/// Blocks that go lose all their entries. `keep`: per block; null: none is kept.
+template <class T>
+void write_whole(const Grid& grid, const bool* keep, T* out) {
+  const T one = convert<T>(1.0);
+  parallel_for(grid.down, grid.grain(), [&](Rows block_rows) {
+    for (std::int64_t br = block_rows.begin; br < block_rows.end; ++br) {
+      const Rows inside = grid.rows_of(br);
+      T* const first = out + inside.begin * grid.cols;
+      for (std::int64_t bc = 0; bc < grid.across; ++bc) {
+        const Rows cols = grid.cols_of(bc);
+        std::fill(first + cols.begin, first + cols.end, keep != nullptr && keep[br * grid.across + bc] ? one : T{});
+      }
+      for (std::int64_t r = 1; r < inside.size(); ++r) std::copy_n(first, grid.cols, first + r * grid.cols);
+    }
+  });
+}
+
+/// Blocks that go lose the entries of least importance.
 template <class Real, class T>
-void write(const Importance& a, const Grid& grid, const BlockRule& rule, const Tensor& kept, T* out) {
+void write_some(const Importance& a, const Grid& grid, const BlockRule& rule, const bool* keep, T* out) {
   const T one = convert<T>(1.0);
   const std::int64_t size = rule.block.size();
-  const bool whole = rule.zeros == size;
-  const std::vector<std::uint8_t> topk =
-      !whole && rule.ties == TieRule::pytorch ? topk_cells<Real>(a, grid, rule) : std::vector<std::uint8_t>{};
-  const bool* const keep = kept.defined() ? kept.data<bool>().data() : nullptr;
+  std::vector<std::uint8_t> by_topk;
+  if (rule.ties == TieRule::pytorch) by_topk = topk_cells<Real>(a, grid, rule);
   parallel_for(grid.down, grid.grain(), [&](Rows block_rows) {
-    std::vector<Real> buffer, cells(static_cast<std::size_t>(whole ? 0 : size));
+    std::vector<Real> buffer, cells(static_cast<std::size_t>(size));
     std::vector<std::uint8_t> marks(cells.size());
     std::vector<std::pair<Real, std::int64_t>> order;
     for (std::int64_t br = block_rows.begin; br < block_rows.end; ++br) {
       const Rows inside = grid.rows_of(br);
       std::span<const Real> rows;
-      if (!whole && topk.empty()) rows = load_rows(a, inside, buffer);
+      if (by_topk.empty()) rows = load_rows(a, inside, buffer);
       for (std::int64_t bc = 0; bc < grid.across; ++bc) {
         const std::int64_t number = br * grid.across + bc;
         const Rows cols = grid.cols_of(bc);
-        const bool kept_whole = keep != nullptr && keep[number];
+        T* const first = out + inside.begin * grid.cols + cols.begin;
+        if (keep != nullptr && keep[number]) {
+          for (std::int64_t i = 0; i < inside.size(); ++i) std::fill_n(first + i * grid.cols, cols.size(), one);
+          continue;
+        }
         const std::uint8_t* marked = marks.data();
-        if (!kept_whole && !whole) {
-          if (topk.empty()) {
-            gather(grid, rows, bc, std::span<Real>(cells));
-            kernels::mark_smallest(std::span<const Real>(cells), rule.zeros, std::span<std::uint8_t>(marks), order);
-          } else {
-            marked = topk.data() + number * size;
-          }
+        if (by_topk.empty()) {
+          gather(grid, rows, bc, std::span<Real>(cells));
+          kernels::mark_smallest(std::span<const Real>(cells), rule.zeros, std::span<std::uint8_t>(marks), order);
+        } else {
+          marked = by_topk.data() + number * size;
         }
-        for (std::int64_t r = inside.begin; r < inside.end; ++r) {
-          T* const to = out + r * grid.cols + cols.begin;
-          if (kept_whole || whole) {
-            std::fill_n(to, cols.size(), kept_whole ? one : T{});
-            continue;
-          }
-          const std::uint8_t* const mark = marked + (r - inside.begin) * rule.block.cols;
-          for (std::int64_t i = 0; i < cols.size(); ++i) to[i] = mark[i] != 0 ? T{} : one;
-        }
+        for (std::int64_t i = 0; i < inside.size(); ++i)
+          for (std::int64_t j = 0; j < cols.size(); ++j)
+            first[i * grid.cols + j] = marked[i * rule.block.cols + j] != 0 ? T{} : one;
       }
     }
   });
@@ -164,8 +178,22 @@ void write(const Importance& a, const Grid& grid, const BlockRule& rule, const T
 template <class Real>
 void write_mask(const Importance& a, const BlockRule& rule, Tensor& mask) {
   const Grid grid(a, rule.block);
-  const Tensor kept = kept_blocks<Real>(a, grid, rule);
-  dispatch(mask.dtype(), [&]<class T>() { write<Real>(a, grid, rule, kept, mask.mutable_data<T>().data()); });
+  const bool whole = rule.zeros == rule.block.size();
+  Tensor kept;
+  if (rule.level < 1) {
+    const Tensor scores = block_scores<Real>(a, grid);
+    const MaskRequest request = blocks_to_prune(a, grid, rule);
+    if (whole && rule.block.size() == 1) return select_masks_({mask}, {scores}, request);  // blocks are entries
+    kept = select_masks({scores}, request, {}, Dtype::boolean)[0];
+  }
+  const bool* const keep = kept.defined() ? kept.data<bool>().data() : nullptr;
+  dispatch(mask.dtype(), [&]<class T>() {
+    T* const out = mask.mutable_data<T>().data();
+    if (whole)
+      write_whole(grid, keep, out);
+    else
+      write_some<Real>(a, grid, rule, keep, out);
+  });
 }
 
 }  // namespace
@@ -182,6 +210,9 @@ void check_cells(const Importance& importance, const BlockRule& rule) {
 }
 
 void write_block_mask(const Importance& importance, const BlockRule& rule, Tensor mask) {
+  if (mask.numel() != importance.rows() * importance.cols())
+    throw ShapeError(cat("[sparsifier] a mask of shape ", mask.shape(), " for scores of ", importance.rows(),
+                         " rows of ", importance.cols()));
   if (mask.numel() == 0) return;
   check_cells(importance, rule);
   if (importance.in_double())

@@ -27,7 +27,7 @@ void NearlyDiagonalSparsifier::check_tensor(const Group& group) const {
   const std::int64_t nearliness = group.config.integer("nearliness");
   if (nearliness <= 0) return;
   check_odd(nearliness);
-  const Shape shape = group.original().shape();
+  const Shape shape = group.mask().shape();
   if (shape.rank() != 2)
     throw ShapeError(cat("[NearlyDiagonalSparsifier] needs a tensor of 2 axes; got shape ", shape));
   if (nearliness / 2 >= std::min(shape[0], shape[1]))

@@ -88,6 +88,9 @@ void WandaSparsifier::check_tensor(const Group& group) const {
   const Tensor weight = group.original();
   if (weight.dim() != 2)
     throw ShapeError(cat("[WandaSparsifier] needs a tensor of 2 axes; got shape ", weight.shape()));
+  if (weight.shape() != group.mask().shape())
+    throw ShapeError(
+        cat("[WandaSparsifier] an original of shape ", weight.shape(), " behind a mask of ", group.mask().shape()));
   const Tensor& norm = observed(group.tensor_fqn()).norm();
   if (!norm.defined())
     throw StateError("[WandaSparsifier] nothing was seen yet; call the model with calibration data first");

@@ -72,7 +72,7 @@ void WeightNormSparsifier::check_config(const Group& group) const { (void)read(g
 void WeightNormSparsifier::check_tensor(const Group& group) const {
   const Config config = read(group.config, ties_);
   if (config.nothing() || config.everything()) return;
-  check_cells(Importance(group, true, Importance::Of::value), config.rule);
+  check_cells(Importance(group.mask(), Tensor(), Importance::Of::value), config.rule);
 }
 
 void WeightNormSparsifier::update_mask(Group& group) {
