@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Writes sparsifier.npz and sparsifier.json: masks of WeightNormSparsifier and levels of CubicSL in random configurations.
+"""Writes sparsifier.npz, sparsifier.json and sparsifier.pt: masks of WeightNormSparsifier and levels of CubicSL in random
+configurations.
 
 A case of weights is a tensor, settings, and up to five levels that follow each other; the file holds a mask for each, as
-bits. Levels of a schedule are those after its start and after each step. Left out is what PyTorch refuses or stores in
-another shape than the weight's: zeros per block below its size where the block does not divide the tensor.
+bits. Levels of a schedule are those after its start and after each step. The .pt is the state dict of a prepared model.
+Left out is what PyTorch refuses or stores in another shape than the weight's: zeros per block below its size where the
+block does not divide the tensor.
 """
 import json
 import pathlib
@@ -95,8 +97,14 @@ while len(cases) < CASES:
     cases.append(made[0])
     masks.extend(made[1])
 schedules, levels = zip(*(schedule_case() for _ in range(SCHEDULES)))
+torch.manual_seed(3)
+prepared = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+sparsifier = WeightNormSparsifier(0.5)
+sparsifier.prepare(prepared, [{"tensor_fqn": "0.weight"}])
+sparsifier.step()
+torch.save(prepared.state_dict(), HERE / "sparsifier.pt")
 np.savez_compressed(HERE / "sparsifier.npz", values=np.concatenate(values), masks=np.packbits(np.concatenate(masks)),
-                    levels=np.stack(levels))
+                    levels=np.stack(levels), prepared=prepared[0].weight.detach().numpy())
 (HERE / "sparsifier.json").write_text(
     json.dumps({"torch": torch.__version__, "cases": cases, "schedules": list(schedules)}, separators=(",", ":")) + "\n")
 print(len(cases), "cases,", len(masks), "masks,", len(schedules), "schedules;", left_out, "left out")

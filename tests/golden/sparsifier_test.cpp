@@ -9,6 +9,7 @@
 #include "coppice/engine.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
+#include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/scheduler/cubic.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 
@@ -89,6 +90,19 @@ TEST_SUITE("golden/sparsifier") {
     CHECK(bits.at_end());
     CHECK(compared == 2877);
     CHECK(differing == 0);
+  }
+
+  TEST_CASE("the state dict of a model that PyTorch prepared loads into one that is prepared here") {
+    const NamedTensors saved = read_torch(kGolden + "sparsifier.pt");
+    const nn::ModulePtr model = std::make_shared<nn::Sequential>(
+        std::initializer_list<nn::ModulePtr>{std::make_shared<nn::Linear>(8, 8), std::make_shared<nn::Linear>(8, 4)});
+    WeightNormSparsifier sparsifier(0.5);
+    sparsifier.prepare(model, {named("0.weight", 0.5)});
+    const nn::LoadReport report = nn::load_state_dict(*model, saved, false);
+    CHECK(report.missing == std::vector<std::string>{"0.parametrizations.weight.0.mask"});  // as in PyTorch
+    CHECK(report.unexpected.empty());
+    sparsifier.step();
+    CHECK(model->find_module("0")->tensor("weight") == read_npz(kGolden + "sparsifier.npz").at("prepared"));
   }
 
   TEST_CASE("levels of 200 cubic schedules equal PyTorch's") {
