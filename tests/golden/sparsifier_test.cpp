@@ -12,6 +12,7 @@
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/scheduler/cubic.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
+#include "golden/stored_arrays.h"
 
 namespace {
 
@@ -22,23 +23,6 @@ using nlohmann::json;
 const std::string kGolden = COPPICE_TESTS_DIR "/golden/";
 
 json golden() { return json::parse(std::ifstream(kGolden + "sparsifier.json")); }
-
-/// Bits, the highest of each byte first.
-class Bits {
- public:
-  explicit Bits(const Tensor& bytes) : bytes_(bytes.to_vector<std::uint8_t>()) {}
-  [[nodiscard]] bool next() {
-    REQUIRE(at_ / 8 < bytes_.size());
-    const bool bit = (bytes_[at_ / 8] >> (7 - at_ % 8)) % 2 != 0;
-    ++at_;
-    return bit;
-  }
-  [[nodiscard]] bool at_end() const { return (at_ + 7) / 8 == bytes_.size(); }
-
- private:
-  std::vector<std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-};
 
 /// A Linear as child "0" with this weight, in its type.
 nn::ModulePtr model_of(const Tensor& weight) {
@@ -59,19 +43,16 @@ TEST_SUITE("golden/sparsifier") {
   TEST_CASE("2,877 masks of weight norms equal PyTorch's") {
     const json cases = golden().at("cases");
     const NamedTensors arrays = read_npz(kGolden + "sparsifier.npz");
-    const auto values = arrays.at("values").to_vector<float>();
-    Bits bits(arrays.at("masks"));
-    std::size_t at = 0, compared = 0, differing = 0;
+    testing::StoredValues values(arrays.at("values"));
+    testing::StoredBits bits(arrays.at("masks"));
+    std::size_t compared = 0;
     for (const json& c : cases) {
       const std::string text = c.dump();
       CAPTURE(text);
       const Shape shape(c.at("shape").get<std::vector<std::int64_t>>());
-      const auto n = static_cast<std::size_t>(shape.numel());
-      REQUIRE(at + n <= values.size());
       const auto type = dtype_from_name(c.at("dtype").get<std::string>());
       REQUIRE(type.has_value());
-      const Tensor weight = Tensor::from(std::span<const float>(values).subspan(at, n), shape).to(*type);
-      at += n;
+      const Tensor weight = values.next(shape).to(*type);
       const Block block{c.at("block").at(0).get<std::int64_t>(), c.at("block").at(1).get<std::int64_t>()};
       WeightNormSparsifier sparsifier(0.5, block, c.at("zeros").get<std::int64_t>(), c.at("norm").get<int>(),
                                       TieRule::pytorch);
@@ -79,17 +60,13 @@ TEST_SUITE("golden/sparsifier") {
       for (const json& level : c.at("levels")) {
         sparsifier.groups()[0].config.set("sparsity_level", level.get<double>());
         sparsifier.step();
-        std::size_t wrong = 0;
-        for (const bool kept : sparsifier.groups()[0].mask().to_vector<bool>()) wrong += kept != bits.next();
-        CHECK(wrong == 0);
-        differing += wrong != 0;
+        CHECK(bits.differing(sparsifier.groups()[0].mask()) == 0);
         ++compared;
       }
     }
-    CHECK(at == values.size());
+    CHECK(values.at_end());
     CHECK(bits.at_end());
     CHECK(compared == 2877);
-    CHECK(differing == 0);
   }
 
   TEST_CASE("the state dict of a model that PyTorch prepared loads into one that is prepared here") {
