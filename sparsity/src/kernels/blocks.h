@@ -32,22 +32,26 @@ void add_row(std::span<const Real> row, std::int64_t cols, std::span<Real> sums)
   }
 }
 
+/// The same as mark_smallest() by counting ranks: no branches, and no order to be made. For few cells.
+template <class Real>
+inline void mark_by_rank(const Real* cells, std::size_t n, std::int64_t count, std::uint8_t* marked) {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::int64_t rank = 0;
+    for (std::size_t j = 0; j < i; ++j) rank += !ranks_before(cells[i], cells[j]);
+    for (std::size_t j = i + 1; j < n; ++j) rank += ranks_before(cells[j], cells[i]);
+    marked[i] = rank < count;
+  }
+}
+
 /// Flags the `count` entries that rank first, of equal ones those in front; the other flags become 0.
 /// @param order  memory to be used again by the next call
 template <class Real>
 void mark_smallest(std::span<const Real> cells, std::int64_t count, std::span<std::uint8_t> marked,
                    std::vector<std::pair<Real, std::int64_t>>& order) {
-  constexpr std::size_t kCounted = 16;  // cells whose ranks are counted: no branches, no order to be made
+  constexpr std::size_t kCounted = 16;
   const std::size_t n = cells.size();
-  if (n <= kCounted) {
-    for (std::size_t i = 0; i < n; ++i) {
-      std::int64_t rank = 0;
-      for (std::size_t j = 0; j < i; ++j) rank += !ranks_before(cells[i], cells[j]);
-      for (std::size_t j = i + 1; j < n; ++j) rank += ranks_before(cells[j], cells[i]);
-      marked[i] = rank < count;
-    }
-    return;
-  }
+  if (n == 4) return mark_by_rank(cells.data(), 4, count, marked.data());  // a constant: unrolled
+  if (n <= kCounted) return mark_by_rank(cells.data(), n, count, marked.data());
   std::fill(marked.begin(), marked.end(), std::uint8_t{0});
   if (count == 0) return;
   order.clear();

@@ -161,7 +161,7 @@ void BaseSparsifier::step() {
 OrderedMap<Arguments> BaseSparsifier::squash_mask(const Names& params_to_keep,
                                                   const std::map<std::string, Names>& params_to_keep_per_layer) {
   for (const auto& [layer, names] : params_to_keep_per_layer)
-    if (std::ranges::none_of(groups_, [&](const Group& group) { return group.module_fqn() == layer; }))
+    if (std::ranges::find(groups_, layer, &Group::module_fqn) == groups_.end())
       throw KeyError(cat("[squash_mask] params_to_keep_per_layer: no prepared module ", quote(layer)));
   OrderedMap<Arguments> kept;
   for (const Group& group : groups_) {

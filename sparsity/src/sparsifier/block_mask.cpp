@@ -162,8 +162,12 @@ void write_some(const Importance& a, const Grid& grid, const BlockRule& rule, co
         }
         const std::uint8_t* marked = marks.data();
         if (by_topk.empty()) {
-          gather(grid, rows, bc, std::span<Real>(cells));
-          kernels::mark_smallest(std::span<const Real>(cells), rule.zeros, std::span<std::uint8_t>(marks), order);
+          std::span<const Real> block = cells;
+          if (rule.block.rows == 1 && cols.size() == size)
+            block = part(rows, cols.begin, size);  // as it lies there
+          else
+            gather(grid, rows, bc, std::span<Real>(cells));
+          kernels::mark_smallest(block, rule.zeros, std::span<std::uint8_t>(marks), order);
         } else {
           marked = by_topk.data() + number * size;
         }

@@ -17,7 +17,7 @@ Group::Group(const nn::TensorFqn& tensor, Arguments settings)
       module_fqn_(tensor.module_fqn),
       tensor_name_(tensor.tensor_name) {
   if (tensor.module == nullptr)
-    throw KeyError(cat("[prepare] the model has no module ", quote(module_fqn_), " for ", quote(tensor_fqn_)));
+    throw KeyError(cat("[sparsifier] the model has no module ", quote(module_fqn_), " for ", quote(tensor_fqn_)));
   module_ = tensor.module->shared_from_this();
 }
 
