@@ -43,7 +43,12 @@ std::vector<Entry> entries_of(const Arguments& state) {
 
 Arguments BaseSparsifier::state_dict() const {
   Arguments states, groups, out;
-  for (const auto& [fqn, known] : state_) states.set(fqn, known.clone());
+  for (const auto& [fqn, known] : state_) {
+    Arguments now = known;
+    const auto group = std::ranges::find(groups_, fqn, &Group::tensor_fqn);
+    if (group != groups_.end() && group->attached()) now.set("mask", group->mask());  // somebody may have replaced it
+    states.set(fqn, now.clone());
+  }
   for (std::size_t i = 0; i < groups_.size(); ++i) groups.set(cat(i), groups_[i].config.clone());
   out.set("state", std::move(states));
   out.set("groups", std::move(groups));
@@ -57,9 +62,8 @@ BaseSparsifier::Names BaseSparsifier::load_state_dict(const Arguments& state, bo
   std::vector<Tensor> masks;
   OrderedMap<Arguments> states;
   for (const Entry& entry : entries_of(state)) {
-    const nn::TensorFqn tensor = nn::get_arg_info_from_tensor_fqn(*model_, entry.fqn);
-    const Group* own = tensor.module == nullptr ? nullptr : find_group(*tensor.module, tensor.tensor_name);
-    if (own == nullptr || !own->attached()) {
+    const auto own = std::ranges::find(groups_, entry.fqn, &Group::tensor_fqn);
+    if (own == groups_.end() || !own->attached()) {
       left_out.push_back(entry.fqn);
       if (!strict) continue;
       if (!nn::fqn_to_tensor(*model_, entry.fqn).defined())
@@ -85,9 +89,7 @@ BaseSparsifier::Names BaseSparsifier::load_state_dict(const Arguments& state, bo
   for (std::size_t i = 0; i < loaded.size(); ++i)
     if (masks[i].defined()) loaded[i].mask().replace_(masks[i]);
   for (Group& group : groups_)
-    if (std::ranges::none_of(loaded, [&](const Group& kept) {
-          return &kept.module() == &group.module() && kept.tensor_name() == group.tensor_name();
-        })) {
+    if (std::ranges::find(loaded, group.tensor_fqn(), &Group::tensor_fqn) == loaded.end()) {
       group.release();
       on_squashed(group);
     }

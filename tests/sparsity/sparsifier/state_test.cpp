@@ -49,6 +49,14 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK(mask.at({0, 0}) == 0);
   }
 
+  TEST_CASE("state_dict has the mask that stands on the tensor, also where somebody put another there") {
+    Stepped a;
+    nn::Module& linear1 = *a.model->find_module("linear1");
+    nn::parametrize::parametrizations_of(linear1, "weight").child("0")->set_tensor("mask", eye(4));
+    CHECK(a.sparsifier.state_dict().map("state").map("linear1.weight").tensor("mask") == eye(4));
+    CHECK(a.sparsifier.groups()[0].mask() == eye(4));
+  }
+
   TEST_CASE("loading leaves the source and its masks alone (T1)") {
     Stepped a, b;
     const Arguments saved = a.sparsifier.state_dict();
@@ -136,6 +144,16 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK_THROWS_AS(other.load_state_dict(saved), KeyError);
     CHECK(other.load_state_dict(saved, false) == Names{"linear1.weight", "seq.0.weight"});
     CHECK(other.load_state_dict({{"state", Arguments()}, {"groups", Arguments()}}).empty());
+  }
+
+  TEST_CASE("a module under two names goes by the one under which it was prepared") {
+    const auto shared = std::make_shared<nn::Linear>(2, 2);
+    ImplementedSparsifier s;
+    s.prepare(std::make_shared<nn::Sequential>(std::initializer_list<ModulePtr>{shared, shared}));
+    const Arguments saved = s.state_dict();
+    CHECK_THROWS_AS(s.load_state_dict({{"state", Arguments()}, {"groups", Arguments{{"0", at("1.weight")}}}}),
+                    StateError);
+    CHECK(s.state_dict() == saved);
   }
 
   TEST_CASE("what is no state of a sparsifier is refused by category, and nothing changes") {
