@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes wanda.npz and wanda.json: masks of torchao's WandaSparsifier and mask_creator in random configurations.
 
-A case of Wanda is a weight, settings, and one to three rounds of inputs, each followed by a step; the file holds a mask for
-each step, as bits. Left out are rounds in which the last score that goes and the first that stays differ by less than 1e-4
-of them: there the rounding of norms decides. Needs torchao 0.18.0, the last release with the class.
+A case of Wanda is a weight, settings, and one to three rounds of inputs, each followed by a step; the file holds a mask
+for each step, as bits. In some cases scores are equal, exactly. In the others those rounds are left out in which the last
+score that goes and the first that stays differ by less than 1e-4 of them: there the rounding of norms decides. Needs
+torchao 0.18.0, the last release with the class.
 """
 import json
 import pathlib
@@ -36,12 +37,16 @@ def near(layer, block, level):
 
 def wanda_case():
     rows, cols = rng.randint(1, 12), 4 * rng.randint(1, 8)
-    block = rng.choice([None, None, 2, 4, 4, 8])
+    block = rng.choice([None, None, 2, 4, 4, 8, 20, 32])
     if block and rows * cols % block:
         return None
     case = {"shape": [rows, cols], "block": block, "level": rng.choice([0.0, 0.1, 0.3, 0.5, 0.5, 0.75, 1.0]),
             "rounds": [[rng.randint(1, 5) for _ in range(rng.randint(1, 2))] for _ in range(rng.randint(1, 3))]}
-    weight = np.array([rng.gauss(0, 1) for _ in range(rows * cols)], np.float32)
+    case["ties"] = rng.random() < 0.4
+    draw = (lambda: rng.choice([-2.0, -1.0, 0.0, 1.0, 2.0])) if case["ties"] else (lambda: rng.gauss(0, 1))
+    weight = np.array([draw() for _ in range(rows * cols)], np.float32)
+    if case["ties"]:
+        case["rounds"] = [[1] for _ in case["rounds"]]  # whose norms are exact
     layer = nn.Linear(cols, rows, bias=False)
     layer.weight = nn.Parameter(torch.tensor(weight).reshape(rows, cols))
     model = nn.Sequential(layer)
@@ -50,10 +55,11 @@ def wanda_case():
     arrays, masks = [weight], []
     for batches in case["rounds"]:
         for n in batches:
-            x = np.array([rng.gauss(0, 2) for _ in range(n * cols)], np.float32)
+            entry = (lambda: rng.choice([1.0, 2.0])) if case["ties"] else (lambda: rng.gauss(0, 2))
+            x = np.array([entry() for _ in range(n * cols)], np.float32)
             arrays.append(x)
             model(torch.tensor(x).reshape(n, cols))
-        if near(model[0], block, case["level"]):
+        if not case["ties"] and near(model[0], block, case["level"]):
             return None
         sparsifier.step()
         masks.append(model[0].parametrizations.weight[0].mask.detach().bool().numpy().reshape(-1).astype(np.uint8))
@@ -61,7 +67,7 @@ def wanda_case():
 
 
 def pattern_case():
-    m = rng.randint(1, 16)
+    m = rng.choice([rng.randint(1, 16), rng.randint(17, 64)])
     shape = [rng.randint(1, 6) * m] if rng.random() < 0.3 else [rng.randint(1, 5), m * rng.randint(1, 4)]
     numel = int(np.prod(shape))
     values = [rng.choice([-2.0, -1.0, 0.0, 1.0, 2.0]) if rng.random() < 0.7 else rng.gauss(0, 2) for _ in range(numel)]

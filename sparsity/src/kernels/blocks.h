@@ -64,4 +64,17 @@ void mark_smallest(std::span<const Real> cells, std::int64_t count, std::span<st
   for (auto it = order.begin(); it != end; ++it) marked[static_cast<std::size_t>(it->second)] = 1;
 }
 
+/// The same with the entries that torch.argsort puts first on a CPU: std::sort by values alone, where the standard
+/// library is libstdc++. Up to 16 entries that is the order of mark_smallest().
+template <class Real>
+void mark_by_argsort(std::span<const Real> cells, std::int64_t count, std::span<std::uint8_t> marked,
+                     std::vector<std::pair<Real, std::int64_t>>& order) {
+  std::fill(marked.begin(), marked.end(), std::uint8_t{0});
+  order.clear();
+  for (std::size_t i = 0; i < cells.size(); ++i) order.emplace_back(cells[i], static_cast<std::int64_t>(i));
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return ranks_before(a.first, b.first); });
+  for (std::int64_t i = 0; i < count; ++i)
+    marked[static_cast<std::size_t>(order[static_cast<std::size_t>(i)].second)] = 1;
+}
+
 }  // namespace coppice::sparsity::kernels

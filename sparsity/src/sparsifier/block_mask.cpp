@@ -143,7 +143,8 @@ void write_some(const Importance& a, const Grid& grid, const BlockRule& rule, co
   const T one = convert<T>(1.0);
   const std::int64_t size = rule.block.size();
   std::vector<std::uint8_t> by_topk;
-  if (rule.ties == TieRule::pytorch) by_topk = topk_cells<Real>(a, grid, rule);
+  const bool torch = rule.ties == TieRule::pytorch;
+  if (torch && !rule.by_argsort) by_topk = topk_cells<Real>(a, grid, rule);
   parallel_for(grid.down, grid.grain(), [&](Rows block_rows) {
     std::vector<Real> buffer, cells(static_cast<std::size_t>(size));
     std::vector<std::uint8_t> marks(cells.size());
@@ -167,7 +168,10 @@ void write_some(const Importance& a, const Grid& grid, const BlockRule& rule, co
             block = part(rows, cols.begin, size);  // as it lies there
           else
             gather(grid, rows, bc, std::span<Real>(cells));
-          kernels::mark_smallest(block, rule.zeros, std::span<std::uint8_t>(marks), order);
+          if (torch)
+            kernels::mark_by_argsort(block, rule.zeros, std::span<std::uint8_t>(marks), order);
+          else
+            kernels::mark_smallest(block, rule.zeros, std::span<std::uint8_t>(marks), order);
         } else {
           marked = by_topk.data() + number * size;
         }

@@ -12,6 +12,7 @@ struct BlockRule {
   double level = 1;        ///< share of the blocks, rounded half to even; 1 and more: all of them
   std::int64_t zeros = 0;  ///< entries that go in each, 0 .. block.size()
   TieRule ties = default_tie_rule();
+  bool by_argsort = false;  ///< TieRule::pytorch means torch.argsort within blocks, not torch.topk
 };
 
 /// @throws LimitError  if the blocks' cells beyond the tensor are too many to be ranked
@@ -23,7 +24,7 @@ void check_cells(const Importance& importance, const BlockRule& rule);
 ///
 /// @param mask  as many elements as the tensor has, any type; it may be the one that `importance` sees
 /// Cost: one pass over tensor and mask for the means, one for writing, another where zeros < block.size(); extra memory
-/// one number per block. Same result for any number of threads. TieRule::pytorch takes far more of both.
+/// one number per block. Same result for any number of threads. Following torch.topk takes far more of both.
 void write_block_mask(const Importance& importance, const BlockRule& rule, Tensor mask);
 
 }  // namespace coppice::sparsity

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::int64_t kTilesPerTask = 256;  // 20 µs
 
-BlockRule rule_of(const Pattern& pattern) { return {{1, pattern.m}, 1, pattern.m - pattern.n, TieRule::lowest_index}; }
+BlockRule rule_of(const Pattern& pattern, TieRule ties) {
+  return {{1, pattern.m}, 1, pattern.m - pattern.n, ties, true};
+}
 
 Pattern pattern_of(const Group& group) { return Pattern::parse(group.config.text("pattern")); }
 
@@ -67,7 +69,7 @@ void Pattern::check() const {
 
 std::string to_string(const Pattern& pattern) { return cat(pattern.n, ":", pattern.m); }
 
-Tensor mask_n_of_m(const Tensor& t, const Pattern& pattern) {
+Tensor mask_n_of_m(const Tensor& t, const Pattern& pattern, TieRule ties) {
   pattern.check();
   if (t.numel() % pattern.m != 0)
     throw ValueError(
@@ -75,7 +77,7 @@ Tensor mask_n_of_m(const Tensor& t, const Pattern& pattern) {
   Tensor mask = ones(t.shape(), t.dtype());
   if (t.numel() == 0) return mask;
   const Tensor runs = t.detach().reshape({t.numel() / pattern.m, pattern.m});
-  write_block_mask(Importance(runs, Tensor(), Importance::Of::magnitude), rule_of(pattern), mask);
+  write_block_mask(Importance(runs, Tensor(), Importance::Of::magnitude), rule_of(pattern, ties), mask);
   return mask;
 }
 
@@ -92,7 +94,8 @@ Tensor mask_two_of_four_tiles(const Tensor& t, bool absolute) {
   return mask;
 }
 
-NmSparsifier::NmSparsifier(const Pattern& pattern) : BaseSparsifier({{"pattern", to_string(pattern)}}) {
+NmSparsifier::NmSparsifier(const Pattern& pattern, TieRule ties)
+    : BaseSparsifier({{"pattern", to_string(pattern)}}), ties_(ties) {
   pattern.check();
 }
 
@@ -109,7 +112,7 @@ void NmSparsifier::check_tensor(const Group& group) const {
 }
 
 void NmSparsifier::update_mask(Group& group) {
-  write_block_mask(importance(group), rule_of(pattern_of(group)), group.mask());
+  write_block_mask(importance(group), rule_of(pattern_of(group), ties_), group.mask());
 }
 
 }  // namespace coppice::sparsity

@@ -40,11 +40,11 @@ std::int64_t count_of(double level, std::int64_t elements) {
 }
 
 /// The entries of least score go, so many in each run of `run` elements.
-Tensor keep_in_runs(const Tensor& scores, std::int64_t run, std::int64_t zeros) {
+Tensor keep_in_runs(const Tensor& scores, std::int64_t run, std::int64_t zeros, TieRule ties) {
   Tensor out = Tensor::empty(scores.shape(), Dtype::boolean);
   if (out.numel() == 0) return out;
   const Importance importance(scores.reshape({scores.numel() / run, run}), Tensor(), Importance::Of::value);
-  write_block_mask(importance, {{1, run}, 1, zeros, TieRule::lowest_index}, out);
+  write_block_mask(importance, {{1, run}, 1, zeros, ties, true}, out);
   return out;
 }
 
@@ -63,8 +63,9 @@ void ChannelNorms::see(const Tensor& x) {
   norm_ = norm_.defined() ? add(norm_, seen) : seen;
 }
 
-WandaSparsifier::WandaSparsifier(double sparsity_level, std::optional<std::int64_t> semi_structured_block_size)
-    : BaseSparsifier(settings_of(sparsity_level, semi_structured_block_size)) {
+WandaSparsifier::WandaSparsifier(double sparsity_level, std::optional<std::int64_t> semi_structured_block_size,
+                                 TieRule ties)
+    : BaseSparsifier(settings_of(sparsity_level, semi_structured_block_size)), ties_(ties) {
   if (semi_structured_block_size) {
     const std::int64_t m = *semi_structured_block_size;
     warn(cat("WandaSparsifier got semi_structured_block_size=", m, ", sparsity_level fixed to 50% (", m / 2, ":", m,
@@ -108,13 +109,14 @@ void WandaSparsifier::update_mask(Group& group) {
   const double level = read_sparsity_level(group.config);
   Tensor kept;
   if (const std::int64_t m = block_size(group.config); m != 0)
-    kept = keep_in_runs(scores, m, m / 2);
+    kept = keep_in_runs(scores, m, m / 2, ties_);
   else if (group.config.boolean("per_row", false))
-    kept = keep_in_runs(scores, scores.size(1), count_of(level, scores.size(1)));
+    kept = keep_in_runs(scores, scores.size(1), count_of(level, scores.size(1)), ties_);
+  else if (ties_ == TieRule::pytorch)
+    kept = keep_in_runs(scores, scores.numel(), count_of(level, scores.numel()), ties_);
   else
-    kept = select_masks({scores},
-                        {.count = count_of(level, scores.numel()), .magnitude = false, .ties = TieRule::lowest_index},
-                        {}, Dtype::boolean)[0];
+    kept = select_masks({scores}, {.count = count_of(level, scores.numel()), .magnitude = false, .ties = ties_}, {},
+                        Dtype::boolean)[0];
   Tensor mask = group.mask();
   mask.copy_(where(kept, mask, zeros_like(mask)));
 }

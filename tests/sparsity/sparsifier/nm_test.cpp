@@ -47,6 +47,20 @@ TEST_SUITE("sparsity/sparsifier/nm") {
     CHECK_THROWS_AS((void)mask_n_of_m(ones({6})), ValueError);
   }
 
+  TEST_CASE("ties follow the rule of the call, of the sparsifier, or of the scope") {
+    const Tensor even = ones({1, 32});
+    const Tensor lowest = cat({zeros({1, 16}), ones({1, 16})}, 1);
+    CHECK(mask_n_of_m(even, {16, 32}, TieRule::lowest_index) == lowest);
+    const Tensor torch = mask_n_of_m(even, {16, 32}, TieRule::pytorch);
+    CHECK(count_nonzero(torch) == 16);
+    CHECK_FALSE(torch == lowest);
+    CHECK(mask_of(NmSparsifier({16, 32}, TieRule::pytorch), even) == torch);
+    CHECK(mask_n_of_m(ones({16}), {8, 16}, TieRule::pytorch) == mask_n_of_m(ones({16}), {8, 16}));
+    const TieRuleScope scope(TieRule::pytorch);
+    CHECK(mask_n_of_m(even, {16, 32}) == torch);
+    CHECK(mask_of(NmSparsifier({16, 32}), even) == torch);
+  }
+
   TEST_CASE("4x4 tiles: at most two of four in both directions (W22, W23)") {
     const Tensor seven = Tensor::of({{2, -1, -2, -3}, {-1, 8, -1, 6}, {-1, -1, 4, 5}, {-1, 3, 7, -1}});
     const Tensor mask = Tensor::of({{1, 0, 0, 0}, {0, 1, 0, 1}, {0, 0, 1, 1}, {0, 1, 1, 0}});

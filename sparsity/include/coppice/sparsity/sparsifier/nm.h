@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "coppice/engine/tie_rule.h"
 #include "coppice/sparsity/sparsifier/base.h"
 
 namespace coppice::sparsity {
@@ -25,7 +26,7 @@ struct Pattern {
 /// Of equal ones the lower index is pruned first, as in PyTorch for m up to 16; NaN is kept longest.
 /// @throws ValueError  unless m divides the number of elements; as Pattern::check()
 /// Source: torchao/sparsity/utils.py, mask_creator
-[[nodiscard]] Tensor mask_n_of_m(const Tensor& t, const Pattern& pattern = {});
+[[nodiscard]] Tensor mask_n_of_m(const Tensor& t, const Pattern& pattern = {}, TieRule ties = default_tie_rule());
 
 /// Mask of the shape and type of `t`, a matrix, with at most two ones in every row and in every column of each 4x4
 /// tile: from the largest |t| down (or t, signed), an entry is kept if its row and column have fewer than two. May keep
@@ -37,11 +38,11 @@ struct Pattern {
 /// Keeps in each tensor the n entries of largest magnitude of every m neighbours of a row: "2:4", "1:4", "4:8".
 ///
 /// Settings of a group: "pattern", and "score_dense" as WeightNormSparsifier has it. Tensors of more than two axes are
-/// seen as [first, all others]. Of equal entries the lower index is pruned first. There is no sparsity level.
+/// seen as [first, all others]. Ties as mask_n_of_m(). There is no sparsity level.
 class NmSparsifier : public BaseSparsifier {
  public:
   /// @throws ValueError  as Pattern::check()
-  explicit NmSparsifier(const Pattern& pattern = {});
+  explicit NmSparsifier(const Pattern& pattern = {}, TieRule ties = default_tie_rule());
   [[nodiscard]] std::string_view type_name() const override { return "NmSparsifier"; }
 
  protected:
@@ -49,6 +50,9 @@ class NmSparsifier : public BaseSparsifier {
   /// @throws ShapeError  unless m divides the length of a row
   void check_tensor(const Group& group) const override;
   void update_mask(Group& group) override;
+
+ private:
+  TieRule ties_;
 };
 
 }  // namespace coppice::sparsity

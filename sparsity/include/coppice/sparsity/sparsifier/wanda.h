@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "coppice/engine/tie_rule.h"
 #include "coppice/nn/hooks.h"
 #include "coppice/sparsity/sparsifier/base.h"
 
@@ -31,7 +32,8 @@ class ChannelNorms {
 /// torchao); "per_row", false by default, true for that share of every row, as the method was published; or
 /// "semi_structured_block_size" m, which prunes m / 2 of every m elements of the flattened tensor, whatever the level.
 /// Levels outside 0..1 mean 0 and 1. Dense weights are ranked. As in torchao masks only lose entries, and activations
-/// add up: a second step after other data may prune more than the level. Of equal entries the lower index goes first.
+/// add up: a second step after other data may prune more than the level. Ties: the lower index goes first;
+/// TieRule::pytorch follows torch.argsort.
 ///
 /// step() is a StateError before calibration, a ShapeError for tensors of other than two axes, and a ValueError if m
 /// does not divide their elements. squash_mask() and the destructor end the observation. Cannot be copied.
@@ -41,7 +43,8 @@ class WandaSparsifier final : public BaseSparsifier {
  public:
   /// Warns that a block size fixes the level. @throws ValueError  if the level is NaN or the block size below 1
   explicit WandaSparsifier(double sparsity_level = 0.5,
-                           std::optional<std::int64_t> semi_structured_block_size = std::nullopt);
+                           std::optional<std::int64_t> semi_structured_block_size = std::nullopt,
+                           TieRule ties = default_tie_rule());
   WandaSparsifier(const WandaSparsifier&) = delete;
   WandaSparsifier& operator=(const WandaSparsifier&) = delete;
   [[nodiscard]] std::string_view type_name() const override { return "WandaSparsifier"; }
@@ -61,6 +64,7 @@ class WandaSparsifier final : public BaseSparsifier {
     std::shared_ptr<ChannelNorms> norms;
     std::unique_ptr<nn::ScopedHook> hook;
   };
+  TieRule ties_;
   std::map<std::string, Observer, std::less<>> observers_;
 };
 
