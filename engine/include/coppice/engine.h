@@ -39,6 +39,7 @@
 #include "coppice/engine/race.h"
 #include "coppice/engine/random.h"
 #include "coppice/engine/shape.h"
+#include "coppice/engine/sparse/coo.h"
 #include "coppice/engine/sparse/packed_format.h"
 #include "coppice/engine/sparse/packed_matrix.h"
 #include "coppice/engine/storage.h"
