@@ -14,10 +14,10 @@ namespace coppice::sparsity {
 
 /// Settings under PyTorch's names: the first three are defaults, which every datum may have in its own way.
 struct DataNormOptions {
-  double sparsity_level = 0.5;                              ///< share of the blocks; beyond 0 .. 1 as the nearer end
-  std::array<std::int64_t, 2> sparse_block_shape = {1, 4};  ///< rows and columns of a block
-  std::optional<std::int64_t> zeros_per_block;              ///< in each pruned block; all of its cells unless set
-  std::string norm = "L1";                                  ///< "L1" or "L2", common to all data
+  double sparsity_level = 0.5;                                 ///< share of the blocks; beyond 0 .. 1 as the nearer end
+  std::array<std::int64_t, 2> sparse_block_shape = {1, 4};     ///< rows and columns of a block
+  std::optional<std::int64_t> zeros_per_block = std::nullopt;  ///< in each pruned block; all of its cells unless set
+  std::string norm = "L1";                                     ///< "L1" or "L2", common to all data
   /// PyTorch's accidents: a level between -1 and 0 prunes all but that share, 16-bit numbers are ranked after rounding,
   /// and squares that overflow or vanish are equal.
   bool compat = false;
