@@ -4,10 +4,12 @@
 #include "coppice/nn.h"
 
 #include "coppice/sparsity/amount.h"
+#include "coppice/sparsity/data/base_data_scheduler.h"
 #include "coppice/sparsity/data/base_data_sparsifier.h"
 #include "coppice/sparsity/data/data_norm_sparsifier.h"
 #include "coppice/sparsity/data/data_sparsifier_state.h"
 #include "coppice/sparsity/data/datum.h"
+#include "coppice/sparsity/data/step_sl_scheduler.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/pack/pack.h"
 #include "coppice/sparsity/prunable.h"
