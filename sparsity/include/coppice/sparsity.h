@@ -3,6 +3,9 @@
 
 #include "coppice/nn.h"
 
+#include "coppice/sparsity/activation/activation_sparsifier.h"
+#include "coppice/sparsity/activation/activation_sparsifier_state.h"
+#include "coppice/sparsity/activation/functions.h"
 #include "coppice/sparsity/amount.h"
 #include "coppice/sparsity/data/base_data_scheduler.h"
 #include "coppice/sparsity/data/base_data_sparsifier.h"

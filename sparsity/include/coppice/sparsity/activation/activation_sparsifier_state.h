@@ -1,0 +1,51 @@
+#pragma once
+/// What an activation sparsifier knows, as data.
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "coppice/engine/arguments.h"
+#include "coppice/engine/ordered_map.h"
+#include "coppice/engine/sparse/coo.h"
+#include "coppice/sparsity/activation/functions.h"
+
+namespace coppice::sparsity {
+
+/// How the inputs of a layer become a mask, under PyTorch's names. What is not set is taken from the defaults.
+struct ActivationOptions {
+  std::optional<AggregateFunction> aggregate_fn = std::nullopt;
+  std::optional<ReduceFunction> reduce_fn = std::nullopt;
+  std::optional<MaskFunction> mask_fn = std::nullopt;
+  /// Positions along feature_dim that have masks of their own, one each; without them the input has one as a whole.
+  std::optional<std::vector<std::int64_t>> features = std::nullopt;
+  std::optional<std::int64_t> feature_dim = std::nullopt;  ///< negative counts from the end
+  Arguments sparse_config = {};                            ///< the settings of mask_fn
+
+  friend bool operator==(const ActivationOptions&, const ActivationOptions&) = default;
+};
+
+/// What a layer's hook does.
+enum class HookState : std::uint8_t { none, aggregate, sparsify };
+/// PyTorch's word: "None", "aggregate", "sparsify".
+[[nodiscard]] std::string to_string(HookState state);
+
+/// A snapshot, of the three parts of PyTorch's dict.
+struct ActivationSparsifierState {
+  /// Nothing before the first input; a list where there are features.
+  using Mask = std::variant<std::monostate, CooTensor, std::vector<CooTensor>>;
+  struct Group {
+    ActivationOptions options;
+    HookState hook_state = HookState::none;
+    /// What the aggregator has of the inputs since the last step, one list for the input or for each feature.
+    std::optional<std::vector<TensorList>> data;
+
+    friend bool operator==(const Group&, const Group&) = default;
+  };
+  OrderedMap<Mask> state;
+  OrderedMap<Group> data_groups;
+  ActivationOptions defaults;
+};
+
+}  // namespace coppice::sparsity
