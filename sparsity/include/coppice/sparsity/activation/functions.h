@@ -28,8 +28,6 @@ using AggregatorSignature = std::shared_ptr<const Aggregator>();           ///< 
 using ReduceSignature = Tensor(const Tensor& aggregate);
 using MaskSignature = Tensor(const Tensor& reduced, const Arguments& sparse_config);
 
-namespace detail {
-
 /// A function with the name under which it is registered; without one it is usable, and stays out of files.
 template <class Held>
 class ActivationFunction {
@@ -50,10 +48,8 @@ class ActivationFunction {
   std::shared_ptr<const Held> held_;
 };
 
-}  // namespace detail
-
 /// The built-in ones: coppice.sum, coppice.abs_sum, coppice.max (no clipping at zero), coppice.mean (which counts).
-class AggregateFunction : public detail::ActivationFunction<Aggregator> {
+class AggregateFunction : public ActivationFunction<Aggregator> {
  public:
   /// @throws KeyError  if nothing has that name; TypeError  if it is something else
   AggregateFunction(std::string_view name);  // NOLINT: implicit, so that options read as in PyTorch
@@ -66,7 +62,7 @@ class AggregateFunction : public detail::ActivationFunction<Aggregator> {
 };
 
 /// coppice.identity; over axis 0: coppice.mean_dim0, coppice.sum_dim0, coppice.abs_mean_dim0.
-class ReduceFunction : public detail::ActivationFunction<std::function<ReduceSignature>> {
+class ReduceFunction : public ActivationFunction<std::function<ReduceSignature>> {
  public:
   /// @throws as above
   ReduceFunction(std::string_view name);                                        // NOLINT
@@ -78,7 +74,7 @@ class ReduceFunction : public detail::ActivationFunction<std::function<ReduceSig
 /// 1 keeps, 0 prunes. coppice.magnitude (sparsity_level, 0.5 unless given): zeros at the lowest |x|, as many as
 /// level * elements rounded half to even, the lower index of equal ones first; coppice.threshold (threshold): zeros
 /// where |x| is below it; coppice.top_k (k): ones at the k largest |x|; coppice.ones. NaN counts as large.
-class MaskFunction : public detail::ActivationFunction<std::function<MaskSignature>> {
+class MaskFunction : public ActivationFunction<std::function<MaskSignature>> {
  public:
   /// @throws as above
   MaskFunction(std::string_view name);                                      // NOLINT

@@ -1,0 +1,130 @@
+// Random configurations of the data norm and activation sparsifiers against PyTorch's masks (make_data_sparsity.py),
+// bit for bit, and what leaves a squashed layer.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "coppice/engine.h"
+#include "coppice/nn.h"
+#include "coppice/sparsity/activation/activation_sparsifier.h"
+#include "coppice/sparsity/data/data_norm_sparsifier.h"
+
+namespace {
+
+using namespace coppice;
+using namespace coppice::sparsity;
+using nlohmann::json;
+
+const std::string kGolden = COPPICE_TESTS_DIR "/golden/";
+
+/// Stored numbers, taken one after another.
+struct Stored {
+  std::vector<float> values, outputs;
+  std::vector<std::uint8_t> masks;
+  std::size_t value = 0, output = 0, bit = 0;
+
+  explicit Stored(const NamedTensors& arrays)
+      : values(arrays.at("values").to_vector<float>()),
+        outputs(arrays.at("outputs").to_vector<float>()),
+        masks(arrays.at("masks").to_vector<std::uint8_t>()) {}
+  Tensor next(const Shape& shape) {
+    const auto n = static_cast<std::size_t>(shape.numel());
+    REQUIRE(value + n <= values.size());
+    const Tensor t = Tensor::from(std::span<const float>(values).subspan(value, n), shape);
+    value += n;
+    return t;
+  }
+  /// Whether the next mask is this one.
+  bool is(const Tensor& mask) {
+    bool same = true;
+    for (const float v : mask.to_vector<float>()) {
+      same = same && v == static_cast<float>(masks.at(bit / 8) >> bit % 8 & 1);
+      ++bit;
+    }
+    return same;
+  }
+  /// Whether the next output is this one.
+  bool left(const Tensor& y) {
+    bool same = true;
+    for (const float v : y.to_vector<float>()) same = same && v == outputs.at(output++);
+    return same;
+  }
+};
+
+Shape shape_of(const json& sizes) { return Shape(sizes.get<std::vector<std::int64_t>>()); }
+
+AggregateFunction aggregate_of(const std::string& name) {
+  if (name != "maximum") return AggregateFunction(name);
+  return std::function<AggregateSignature>([](const Tensor& a, const Tensor& x) { return maximum(a, x); });
+}
+
+ActivationOptions options_of(const json& c) {
+  ActivationOptions out{.aggregate_fn = aggregate_of(c.at("aggregate")),
+                        .reduce_fn = ReduceFunction(c.at("reduce").get<std::string>()),
+                        .mask_fn = MaskFunction(c.at("mask").get<std::string>())};
+  if (c.contains("features")) {
+    out.features = c.at("features").get<std::vector<std::int64_t>>();
+    out.feature_dim = c.at("dim").get<std::int64_t>();
+  }
+  for (const auto& [key, value] : c.at("config").items())
+    out.sparse_config.set(
+        key, value.is_number_integer() ? Argument(value.get<std::int64_t>()) : Argument(value.get<double>()));
+  return out;
+}
+
+}  // namespace
+
+TEST_SUITE("golden/data_sparsity") {
+  TEST_CASE("600 matrices and 200 layers: masks and outputs equal PyTorch's") {
+    const json golden = json::parse(std::ifstream(kGolden + "data_sparsity.json"));
+    Stored stored(read_npz(kGolden + "data_sparsity.npz"));
+    std::size_t matrices = 0, layers = 0;
+    for (const json& c : golden.at("norm")) {
+      const std::string text = c.dump();
+      CAPTURE(text);
+      const Tensor data = stored.next(shape_of(c.at("shape"))).to(c.at("dtype") == "float64" ? Dtype::f64 : Dtype::f32);
+      DataNormSparsifier s({.sparse_block_shape = c.at("block").get<std::array<std::int64_t, 2>>(),
+                            .zeros_per_block = c.at("zeros").get<std::int64_t>(),
+                            .norm = c.at("norm").get<std::string>(),
+                            .compat = c.contains("compat")});
+      s.add_data("data", data);
+      for (const json& level : c.at("levels")) {
+        s.set_config("data", "sparsity_level", level.get<double>());
+        s.step();
+        CHECK(s.get_mask("data").dtype() == Dtype::i8);
+        CHECK(s.get_mask("data").shape() == data.shape());
+        CHECK(stored.is(s.get_mask("data")));
+        ++matrices;
+      }
+    }
+    for (const json& c : golden.at("activation")) {
+      const std::string text = c.dump();
+      CAPTURE(text);
+      nn::Sequential model{std::make_shared<nn::Identity>()};
+      ActivationSparsifier s(model);
+      s.register_layer(*model.at(0), options_of(c));
+      Tensor x;
+      for (int pass = 0; pass < c.at("passes").get<int>(); ++pass) {
+        x = stored.next(shape_of(c.at("shape")));
+        (void)model(x);
+      }
+      s.step();
+      const ActivationSparsifier::Mask mask = s.get_mask("0");
+      const auto* each = std::get_if<TensorList>(&mask);
+      const TensorList masks = each != nullptr ? *each : TensorList{std::get<Tensor>(mask)};
+      REQUIRE(masks.size() == c.at("sizes").size());
+      for (const Tensor& m : masks) {
+        CHECK(stored.is(m));
+        ++layers;
+      }
+      s.squash_mask();
+      CHECK(stored.left(model(x)));
+    }
+    CHECK(matrices == 1000);
+    CHECK(layers == 243);
+    CHECK(stored.value == stored.values.size());
+    CHECK(stored.output == stored.outputs.size());
+    CHECK((stored.bit + 7) / 8 == stored.masks.size());
+  }
+}
