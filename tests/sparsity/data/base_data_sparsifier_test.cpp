@@ -6,6 +6,7 @@
 
 #include "coppice/engine.h"
 #include "coppice/nn.h"
+#include "coppice/sparsity/mask_ops.h"
 #include "sparsity/data/row_sparsifier.h"
 
 using namespace coppice;
@@ -33,6 +34,17 @@ NamedFunction halved() {
     register_function<MaskParametrization>(name, [](const Tensor& mask) { return std::make_shared<Halved>(mask); });
   return {name};
 }
+
+/// As CONTRIBUTING.md shows it.
+class LowestRows final : public BaseDataSparsifier {
+ public:
+  using BaseDataSparsifier::BaseDataSparsifier;
+
+ protected:
+  void update_mask(const std::string& name, const Tensor& data, const Arguments& config) override {
+    get_mask(name).replace_(mask_channels(data, channel_norms(data, 1, 0), config.integer("rows", 1), 0));
+  }
+};
 
 }  // namespace
 
@@ -211,17 +223,13 @@ TEST_SUITE("sparsity/data/base_data_sparsifier") {
   }
 
   TEST_CASE("one class with one function is a sparsifier; what it does not offer it says") {
-    class Nothing final : public BaseDataSparsifier {
-     public:
-      Nothing() = default;
-
-     protected:
-      void update_mask(const std::string& name, const Tensor&, const Arguments&) override { get_mask(name).fill_(0); }
-    } s;
-    s.add_data("w", square(), {{"word", std::string("text")}});
+    LowestRows s({{"w", square()}}, {{"word", std::string("text")}});
     s.step();
-    CHECK(s.get_data("w", false) == zeros({2, 2}));
-    CHECK(to_string(s) == "BaseDataSparsifier (\n\tData Group\n\t    name: w\n\t    word: text\n)");
+    CHECK(s.get_data("w", false) == Tensor::of({{0, 0}, {3, 4}}));
+    s.set_config("w", "rows", std::int64_t{2});
+    s.step();
+    CHECK(s.get_mask("w") == zeros({2, 2}));
+    CHECK(to_string(s) == "BaseDataSparsifier (\n\tData Group\n\t    name: w\n\t    rows: 2\n\t    word: text\n)");
     CHECK_THROWS_AS((void)s.clone(), NotSupported);
     CHECK_THROWS_AS(s.prepare(nn::Linear(2, 2)), NotSupported);
   }

@@ -8,8 +8,7 @@ namespace coppice::test {
 /// Prunes row 0, and counts.
 class RowSparsifier final : public sparsity::BaseDataSparsifier {
  public:
-  explicit RowSparsifier(const Arguments& defaults = {}) : BaseDataSparsifier(defaults) {}
-  RowSparsifier(const sparsity::DataList& list, const Arguments& defaults) : BaseDataSparsifier(list, defaults) {}
+  using BaseDataSparsifier::BaseDataSparsifier;
   [[nodiscard]] std::unique_ptr<BaseDataSparsifier> clone() const override {
     return std::make_unique<RowSparsifier>(*this);
   }

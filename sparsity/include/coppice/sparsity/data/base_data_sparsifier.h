@@ -36,6 +36,10 @@ using MaskParametrization = nn::ModulePtr(const Tensor& mask);
 /// Source: torch/ao/pruning/_experimental/data_sparsifier/base_data_sparsifier.py
 class BaseDataSparsifier {
  public:
+  explicit BaseDataSparsifier(Arguments defaults = {}) : defaults_(std::move(defaults)) {}
+  /// Adds the list without check() and resolved() of a derived class: one that has them calls add_all() itself, at the
+  /// end of its constructor. @throws as add_data()
+  explicit BaseDataSparsifier(const DataList& data_list, Arguments defaults = {});
   virtual ~BaseDataSparsifier() = default;
   BaseDataSparsifier& operator=(const BaseDataSparsifier&) = delete;
 
@@ -102,9 +106,6 @@ class BaseDataSparsifier {
   [[nodiscard]] std::int64_t step_count() const { return step_count_; }
 
  protected:
-  explicit BaseDataSparsifier(Arguments defaults = {}) : defaults_(std::move(defaults)) {}
-  /// Adds the list as it is, without check() of a derived class: such a class calls add_all() in its constructor.
-  explicit BaseDataSparsifier(const DataList& data_list, Arguments defaults = {});
   BaseDataSparsifier(const BaseDataSparsifier& other);
 
   void add_all(const DataList& data_list);
