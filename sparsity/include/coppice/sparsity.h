@@ -30,6 +30,7 @@
 #include "coppice/sparsity/sparsifier/nm.h"
 #include "coppice/sparsity/sparsifier/wanda.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
+#include "coppice/sparsity/state_file.h"
 #include "coppice/sparsity/training/callback.h"
 #include "coppice/sparsity/training/callbacks/best_epoch.h"
 #include "coppice/sparsity/training/callbacks/checkpoint.h"

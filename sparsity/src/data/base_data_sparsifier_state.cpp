@@ -8,8 +8,6 @@
 namespace coppice::sparsity {
 namespace {
 
-std::string original_key(std::string_view name) { return cat("parametrizations.", name, ".original"); }
-
 /// Own numbers, outside any graph, that do not require grad.
 Tensor snapshot(const Tensor& t) { return t.detach().clone(); }
 

@@ -1,12 +1,18 @@
 #pragma once
 // One datum of a data sparsifier as a module, so that masking it is what masking a parameter is. Private to sparsity.
 
+#include <string>
 #include <string_view>
 
 #include "coppice/engine/arguments.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::sparsity {
+
+/// What states call the tensor of a datum that is masked.
+[[nodiscard]] inline std::string original_key(std::string_view name) {
+  return cat("parametrizations.", name, ".original");
+}
 
 /// Holds the tensor that was given as its buffer "data", which is parametrized by a mask until it is squashed.
 class DataSlot final : public nn::Implements<DataSlot> {

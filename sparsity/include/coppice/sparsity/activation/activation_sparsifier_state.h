@@ -48,4 +48,12 @@ struct ActivationSparsifierState {
   ActivationOptions defaults;
 };
 
+/// The state as arguments, which files hold (sparsity/state_file.h): functions by their names, masks with one bit per
+/// entry where all are 0 and 1.
+/// @throws StateError  for a function without a name, telling whose; KeyError  for a layer without an entry for a mask
+[[nodiscard]] Arguments to_arguments(const ActivationSparsifierState& state);
+/// The reverse, for the state of a file of a stranger's: load_state_dict() checks what stands in it.
+/// @throws FormatError  for what is missing, unknown or of another kind, functions that are not registered among it
+[[nodiscard]] ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments);
+
 }  // namespace coppice::sparsity

@@ -29,4 +29,12 @@ struct DataSparsifierState {
   Arguments settings;  ///< of the class, common to all data: "norm"
 };
 
+/// The state as arguments, which files hold (sparsity/state_file.h): masks with one bit per entry where all are 0
+/// and 1.
+/// @throws KeyError  for a name without settings or data
+[[nodiscard]] Arguments to_arguments(const DataSparsifierState& state);
+/// The reverse, for the state of a file of a stranger's: load_state_dict() checks what stands in it.
+/// @throws FormatError  for what is missing, unknown or of another kind
+[[nodiscard]] DataSparsifierState data_sparsifier_state(const Arguments& arguments);
+
 }  // namespace coppice::sparsity

@@ -1,0 +1,125 @@
+// States of activation sparsifiers as arguments, which files hold.
+#include "../mask_arguments.h"
+#include "coppice/engine/checked.h"
+#include "coppice/sparsity/activation/activation_sparsifier_state.h"
+
+namespace coppice::sparsity {
+namespace {
+
+using State = ActivationSparsifierState;
+
+constexpr std::int64_t kFormat = 1;
+
+template <class Function>
+void set_function(Arguments& to, const char* role, const std::optional<Function>& function, const std::string& whose) {
+  if (!function) return;
+  if (function->name().empty())
+    throw StateError(cat("[to_arguments] ", role, " of ", whose,
+                         " has no name, which a file would need: register it, and give its name"));
+  to.set(role, NamedFunction{function->name()});
+}
+
+Arguments written(const ActivationOptions& options, const std::string& whose) {
+  Arguments out;
+  set_function(out, "aggregate_fn", options.aggregate_fn, whose);
+  set_function(out, "reduce_fn", options.reduce_fn, whose);
+  set_function(out, "mask_fn", options.mask_fn, whose);
+  if (options.features) out.set("features", *options.features);
+  if (options.feature_dim) out.set("feature_dim", *options.feature_dim);
+  out.set("sparse_config", options.sparse_config);
+  return out;
+}
+
+ActivationOptions options_from(const Arguments& a) {
+  ActivationOptions out;
+  if (a.has("aggregate_fn")) out.aggregate_fn = AggregateFunction(a.function_name("aggregate_fn"));
+  if (a.has("reduce_fn")) out.reduce_fn = ReduceFunction(a.function_name("reduce_fn"));
+  if (a.has("mask_fn")) out.mask_fn = MaskFunction(a.function_name("mask_fn"));
+  if (a.has("features")) out.features = a.integers("features");
+  if (a.has("feature_dim")) out.feature_dim = a.integer("feature_dim");
+  out.sparse_config = a.map("sparse_config").clone();
+  a.reject_unread("the options of a layer");
+  return out;
+}
+
+/// Items under "0", "1", …
+template <class Item, class Write>
+Arguments numbered(const std::vector<Item>& items, Write write) {
+  Arguments out;
+  for (std::size_t i = 0; i < items.size(); ++i) out.set(cat(i), write(items[i]));
+  return out;
+}
+
+template <class Item, class Read>
+std::vector<Item> items_from(const Arguments& from, Read read) {
+  std::vector<Item> out;
+  for (std::size_t i = 0; i < from.size(); ++i) out.push_back(read(from, cat(i)));
+  from.reject_unread("a list");
+  return out;
+}
+
+HookState hook_state_from(const std::string& word) {
+  for (const HookState state : {HookState::none, HookState::aggregate, HookState::sparsify})
+    if (to_string(state) == word) return state;
+  throw ValueError(cat("[activation_sparsifier_state] a hook_state is ", quote(word)));
+}
+
+State read(const Arguments& a) {
+  if (const std::int64_t format = a.integer("format"); format != kFormat)
+    throw ValueError(cat("[activation_sparsifier_state] format version ", kFormat, " is read; got ", format));
+  State out;
+  out.defaults = options_from(a.map("defaults"));
+  const auto mask_at = [](const Arguments& from, const std::string& key) { return mask_from_arguments(from.map(key)); };
+  const auto tensor_at = [](const Arguments& from, const std::string& key) { return from.tensor(key); };
+  const auto tensors_at = [&](const Arguments& from, const std::string& key) {
+    return items_from<Tensor>(from.map(key), tensor_at);
+  };
+  const Arguments& layers = a.map("layers");
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Arguments& layer = layers.map(cat(i));
+    const std::string name = layer.text("name");
+    if (out.data_groups.contains(name))
+      throw ValueError(cat("[activation_sparsifier_state] ", quote(name), " stands there twice"));
+    State::Mask mask;
+    if (layer.has("mask")) mask = mask_from_arguments(layer.map("mask"));
+    if (layer.has("masks")) mask = items_from<CooTensor>(layer.map("masks"), mask_at);
+    State::Group group{options_from(layer.map("options")), hook_state_from(layer.text("hook_state")), std::nullopt};
+    if (layer.has("data")) group.data = items_from<TensorList>(layer.map("data"), tensors_at);
+    layer.reject_unread("a layer");
+    out.state.set(name, std::move(mask));
+    out.data_groups.set(name, std::move(group));
+  }
+  layers.reject_unread("the layers");
+  a.reject_unread("the state of an activation sparsifier");
+  return out;
+}
+
+}  // namespace
+
+Arguments to_arguments(const ActivationSparsifierState& state) {
+  Arguments layers;
+  for (const auto& [name, group] : state.data_groups) {
+    Arguments layer;
+    layer.set("name", name);
+    layer.set("options", written(group.options, quote(name)));
+    layer.set("hook_state", to_string(group.hook_state));
+    const State::Mask* mask = state.state.find(name);
+    if (mask == nullptr) throw KeyError(cat("[to_arguments] ", quote(name), " has settings and no entry for a mask"));
+    if (const auto* one = std::get_if<CooTensor>(mask)) layer.set("mask", mask_to_arguments(*one));
+    if (const auto* each = std::get_if<std::vector<CooTensor>>(mask))
+      layer.set("masks", numbered(*each, mask_to_arguments));
+    if (group.data) {
+      const auto tensors = [](const TensorList& list) { return numbered(list, [](const Tensor& t) { return t; }); };
+      layer.set("data", numbered(*group.data, tensors));
+    }
+    layers.set(cat(layers.size()), std::move(layer));
+  }
+  return {{"format", kFormat}, {"defaults", written(state.defaults, "the defaults")}, {"layers", std::move(layers)}};
+}
+
+ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments) {
+  const Arguments own = arguments.clone();  // remembers for itself what was read
+  return from_file("[activation_sparsifier_state] ", [&] { return read(own); });
+}
+
+}  // namespace coppice::sparsity
