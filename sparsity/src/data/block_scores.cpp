@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/select.h"
@@ -13,19 +14,22 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 16;  // elements of one task: 20 µs
 
-/// Adds the norms of rows [begin, end) of one row of blocks to `sums`, one per block, each in row-major order.
+/// Adds the norms of some rows of one row of blocks to `sums`, one per block, each in row-major order.
 template <class T, class Norm>
 void add_rows(const T* data, const BlockGrid& grid, Rows rows, T* sums, Norm norm) {
-  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
-    const T* row = data + r * grid.columns;
-    const std::int64_t whole = grid.columns / grid.width;
-    for (std::int64_t b = 0; b < whole; ++b, row += grid.width) {
-      T sum = sums[b];
-      for (std::int64_t c = 0; c < grid.width; ++c) sum += norm(row[c]);
-      sums[b] = sum;
+  const std::int64_t whole = grid.columns / grid.width;
+  with_width(grid.width, [&](auto usual) {
+    const std::int64_t width = usual != 0 ? usual : grid.width;
+    for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+      const T* row = data + r * grid.columns;
+      for (std::int64_t b = 0; b < whole; ++b, row += width) {
+        T sum = sums[b];
+        for (std::int64_t c = 0; c < width; ++c) sum += norm(row[c]);
+        sums[b] = sum;
+      }
+      for (std::int64_t c = whole * width; c < grid.columns; ++c) sums[whole] += norm(*row++);
     }
-    for (std::int64_t c = whole * grid.width; c < grid.columns; ++c) sums[whole] += norm(*row++);
-  }
+  });
 }
 
 /// Cells of block `b` of the row of blocks that has `rows` rows.

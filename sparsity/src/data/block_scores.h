@@ -2,7 +2,7 @@
 // Norms of the blocks of a matrix, and which of them are lowest. Private to sparsity; spans and sizes only.
 
 #include <cstdint>
-#include <vector>
+#include <type_traits>
 
 #include "coppice/engine/tensor.h"
 
@@ -33,6 +33,19 @@ template <>
 struct CellNorm<float> {
   using Wide = double;
 };
+
+/// Calls f with the width as a constant where it is a usual one, so that loops over a block unroll, else with 0.
+template <class F>
+void with_width(std::int64_t width, F f) {
+  switch (width) {
+    case 1: return f(std::integral_constant<std::int64_t, 1>());
+    case 2: return f(std::integral_constant<std::int64_t, 2>());
+    case 4: return f(std::integral_constant<std::int64_t, 4>());
+    case 8: return f(std::integral_constant<std::int64_t, 8>());
+    case 16: return f(std::integral_constant<std::int64_t, 16>());
+    default: return f(std::integral_constant<std::int64_t, 0>());
+  }
+}
 
 /// Mean norm of the cells that each block has, [blocks], summed row by row in the type of the data: float32 or float64.
 /// For 16-bit data under PyTorch's rule every norm and every mean is rounded to `rounding`.
