@@ -22,22 +22,27 @@ class MaxOf final : public Aggregator {
   [[nodiscard]] Tensor value(const TensorList& state) const override { return state.at(0); }
 };
 
-/// The sum, and how many.
+Tensor as_it_is(const Tensor& x) { return x; }
+
+/// The sum of what `each` gives, and how many.
 class MeanOf final : public Aggregator {
  public:
+  explicit MeanOf(Tensor (*each)(const Tensor&)) : each_(each) {}
   [[nodiscard]] TensorList begin(const Tensor& x) const override { return {zeros_like(x), zeros({}, Dtype::f64)}; }
   [[nodiscard]] TensorList add(const TensorList& state, const Tensor& x) const override {
-    return {coppice::add(state.at(0), x), coppice::add(state.at(1), 1)};
+    return {coppice::add(state.at(0), each_(x)), coppice::add(state.at(1), 1)};
   }
   [[nodiscard]] Tensor value(const TensorList& state) const override {
     return div(state.at(0), state.at(1).to(state.at(0).dtype()));
   }
+
+ private:
+  Tensor (*each_)(const Tensor&);
 };
 
 Tensor sum_of(const Tensor& so_far, const Tensor& x) { return add(so_far, x); }
 Tensor abs_sum_of(const Tensor& so_far, const Tensor& x) { return add(so_far, abs(x)); }
 
-Tensor as_it_is(const Tensor& x) { return x; }
 Tensor mean_dim0(const Tensor& x) { return mean(x, {0}); }
 Tensor sum_dim0(const Tensor& x) { return sum(x, {0}); }
 Tensor abs_mean_dim0(const Tensor& x) { return mean(abs(x), {0}); }
@@ -76,7 +81,9 @@ void register_activation_functions() {
     register_function<AggregateSignature>("coppice.sum", sum_of);
     register_function<AggregateSignature>("coppice.abs_sum", abs_sum_of);
     register_function<AggregatorSignature>("coppice.max", [] { return std::make_shared<const MaxOf>(); });
-    register_function<AggregatorSignature>("coppice.mean", [] { return std::make_shared<const MeanOf>(); });
+    register_function<AggregatorSignature>("coppice.mean", [] { return std::make_shared<const MeanOf>(as_it_is); });
+    register_function<AggregatorSignature>("coppice.abs_mean",
+                                           [] { return std::make_shared<const MeanOf>(coppice::abs); });
     register_function<ReduceSignature>("coppice.identity", as_it_is);
     register_function<ReduceSignature>("coppice.mean_dim0", mean_dim0);
     register_function<ReduceSignature>("coppice.sum_dim0", sum_dim0);

@@ -23,7 +23,7 @@ const ActivationOptions kOptions{.aggregate_fn = AggregateFunction("coppice.mean
 const Tensor kX1 = Tensor::of({{1, -2, 3, -4}, {5, 6, -7, 8}}), kX2 = Tensor::of({{0, 2, 1, 4}, {-5, 1, 7, 1}});
 
 using Sparsifier = ActivationSparsifier;
-const Tensor& one(const Sparsifier::Mask& mask) { return std::get<Tensor>(mask); }
+Tensor one(const Sparsifier::Mask& mask) { return std::get<Tensor>(mask); }
 
 }  // namespace
 

@@ -31,6 +31,7 @@ TEST_SUITE("sparsity/activation/functions") {
     CHECK(folded("coppice.max", {kX, kY}) == Tensor::of({{1, -2}, {7, 4}}));  // not clipped at zero
     CHECK(folded("coppice.mean", {kX, kY}) == Tensor::of({{-2, -4}, {2, 2}}));
     CHECK(folded("coppice.mean", {kX}) == kX);
+    CHECK(folded("coppice.abs_mean", {kX, kY}) == Tensor::of({{3, 4}, {5, 2}}));
   }
 
   TEST_CASE("a plain function begins with zeros, as in PyTorch") {

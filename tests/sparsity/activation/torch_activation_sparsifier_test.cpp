@@ -58,8 +58,8 @@ std::vector<Layer> layers() {
 const ActivationOptions kDefaults{
     .aggregate_fn = add_up(), .reduce_fn = over_batch(), .sparse_config = {{"sparsity_level", 0.5}}};
 
-const Tensor& one(const Mask& mask) { return std::get<Tensor>(mask); }
-const TensorList& many(const Mask& mask) { return std::get<TensorList>(mask); }
+Tensor one(const Mask& mask) { return std::get<Tensor>(mask); }
+TensorList many(const Mask& mask) { return std::get<TensorList>(mask); }
 
 void check_constructor(const ActivationSparsifier& s) {
   CHECK(s.defaults() == kDefaults);

@@ -161,6 +161,11 @@ TEST_SUITE("sparsity/data/data_norm_sparsifier") {
     set_num_threads(before);
   }
 
+  TEST_CASE("blocks of a transposed matrix are its own") {
+    const Tensor data = transpose(Tensor::of({{1, 9}, {2, 8}, {3, 7}, {4, 6}}));
+    CHECK(stepped(data, {}) == Tensor::of({{0, 0, 0, 0}, {1, 1, 1, 1}}).to(Dtype::i8));
+  }
+
   TEST_CASE("rows of an embedding narrower than a block go whole") {
     manual_seed(5);
     const Tensor mask = stepped(randn({100, 3}), {.sparsity_level = 0.8});

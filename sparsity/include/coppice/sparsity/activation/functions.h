@@ -48,7 +48,8 @@ class ActivationFunction {
   std::shared_ptr<const Held> held_;
 };
 
-/// The built-in ones: coppice.sum, coppice.abs_sum, coppice.max (no clipping at zero), coppice.mean (which counts).
+/// The built-in ones: coppice.sum, coppice.abs_sum, coppice.max (no clipping at zero), coppice.mean and
+/// coppice.abs_mean (which count).
 class AggregateFunction : public ActivationFunction<Aggregator> {
  public:
   /// @throws KeyError  if nothing has that name; TypeError  if it is something else
