@@ -139,7 +139,8 @@ TEST_SUITE("sparsity/state_file") {
     s.register_layer(*model->at(0));
     const Arguments activation = to_arguments(s.state_dict());
     for (const auto& [key, value] : data) {
-      CAPTURE(key);
+      const std::string& spoilt_key = key;
+      CAPTURE(spoilt_key);
       Arguments lacking, wrong = data;
       for (const auto& [other, kept] : data)
         if (other != key) lacking.set(other, kept);
@@ -148,7 +149,8 @@ TEST_SUITE("sparsity/state_file") {
       CHECK_THROWS_AS((void)data_sparsifier_state(wrong), FormatError);
     }
     for (const auto& [key, value] : activation) {
-      CAPTURE(key);
+      const std::string& spoilt_key = key;
+      CAPTURE(spoilt_key);
       Arguments lacking, wrong = activation;
       for (const auto& [other, kept] : activation)
         if (other != key) lacking.set(other, kept);

@@ -57,7 +57,8 @@ void check_constructor(const Subject& subject) {
   const Sparsifier s = subject.sparsifier();
   CHECK(s->size() == subject.list.size() + subject.added.size());
   for (const auto& [name, data, config] : subject.all()) {
-    CAPTURE(name);
+    const std::string& which = name;
+    CAPTURE(which);
     CHECK(s->contains(name));
     CHECK(s->group(name) == over(subject.defaults, config));
   }
@@ -78,7 +79,8 @@ void check_add_data(const Subject& subject) {
   const Sparsifier s = subject.sparsifier();
   const CatchWarnings caught;
   for (const auto& [name, data, config] : subject.all()) {
-    CAPTURE(name);
+    const std::string& which = name;
+    CAPTURE(which);
     CHECK(s->get_data(name) == data.tensor());
     s->step();
     const Tensor mask = s->get_mask(name).clone();
@@ -196,7 +198,8 @@ void check_step_of_norms(const Subject& subject) {
   for (const std::string& name : s->names()) CHECK(mean_of(s->get_mask(name)) == 1);
   s->step();
   for (const auto& [name, data, config] : subject.all()) {
-    CAPTURE(name);
+    const std::string& which = name;
+    CAPTURE(which);
     const Tensor mask = s->get_mask(name);
     const auto [low, high] = bounds(data.tensor(), s->group(name));
     const double reached = std::round(sparsity_of(mask) * 1000) / 1000;
