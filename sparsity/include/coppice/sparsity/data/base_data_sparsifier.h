@@ -56,8 +56,8 @@ class BaseDataSparsifier {
   /// The tensor as it was given, or mask * data as it is now (the tensor itself once squashed).
   /// @throws ValueError  for an unknown name, and for the original of squashed data
   [[nodiscard]] Tensor get_data(std::string_view name, bool return_original = true) const;
-  /// The mask that is in use: float ones at first, in the type of the data; what update_mask() makes, later. It stays
-  /// the same tensor object. @throws ValueError  for an unknown name
+  /// The mask that is in use: at first ones in the type of the data, then what update_mask() makes. It stays the same
+  /// tensor object. @throws ValueError  for an unknown name
   [[nodiscard]] Tensor get_mask(std::string_view name) const;
 
   /// Computes all masks anew, in the order of the data and from the data as they are: what was pruned may come back.
