@@ -165,7 +165,8 @@ void Access::set_originals(ParametrizationList& list, const TensorList& original
       list.register_buffer(name, original);
     else
       list.register_parameter(name, original);
-    if (is_floating(original.dtype())) original.requires_grad_(grad);
+    // A buffer may be the result of an operation, whose flag cannot be set, not even to what it is.
+    if (original.requires_grad() != grad) original.requires_grad_(grad);
   }
 }
 

@@ -9,48 +9,17 @@
 #include "coppice/nn.h"
 #include "coppice/sparsity/activation/activation_sparsifier.h"
 #include "coppice/sparsity/data/data_norm_sparsifier.h"
+#include "stored_arrays.h"
 
 namespace {
 
 using namespace coppice;
 using namespace coppice::sparsity;
+using coppice::testing::StoredBits;
+using coppice::testing::StoredValues;
 using nlohmann::json;
 
 const std::string kGolden = COPPICE_TESTS_DIR "/golden/";
-
-/// Stored numbers, taken one after another.
-struct Stored {
-  std::vector<float> values, outputs;
-  std::vector<std::uint8_t> masks;
-  std::size_t value = 0, output = 0, bit = 0;
-
-  explicit Stored(const NamedTensors& arrays)
-      : values(arrays.at("values").to_vector<float>()),
-        outputs(arrays.at("outputs").to_vector<float>()),
-        masks(arrays.at("masks").to_vector<std::uint8_t>()) {}
-  Tensor next(const Shape& shape) {
-    const auto n = static_cast<std::size_t>(shape.numel());
-    REQUIRE(value + n <= values.size());
-    const Tensor t = Tensor::from(std::span<const float>(values).subspan(value, n), shape);
-    value += n;
-    return t;
-  }
-  /// Whether the next mask is this one.
-  bool is(const Tensor& mask) {
-    bool same = true;
-    for (const float v : mask.to_vector<float>()) {
-      same = same && v == static_cast<float>(masks.at(bit / 8) >> bit % 8 & 1);
-      ++bit;
-    }
-    return same;
-  }
-  /// Whether the next output is this one.
-  bool left(const Tensor& y) {
-    bool same = true;
-    for (const float v : y.to_vector<float>()) same = same && v == outputs.at(output++);
-    return same;
-  }
-};
 
 Shape shape_of(const json& sizes) { return Shape(sizes.get<std::vector<std::int64_t>>()); }
 
@@ -78,12 +47,14 @@ ActivationOptions options_of(const json& c) {
 TEST_SUITE("golden/data_sparsity") {
   TEST_CASE("600 matrices and 200 layers: masks and outputs equal PyTorch's") {
     const json golden = json::parse(std::ifstream(kGolden + "data_sparsity.json"));
-    Stored stored(read_npz(kGolden + "data_sparsity.npz"));
+    const NamedTensors arrays = read_npz(kGolden + "data_sparsity.npz");
+    StoredValues values(arrays.at("values")), outputs(arrays.at("outputs"));
+    StoredBits bits(arrays.at("masks"));
     std::size_t matrices = 0, layers = 0;
     for (const json& c : golden.at("norm")) {
       const std::string text = c.dump();
       CAPTURE(text);
-      const Tensor data = stored.next(shape_of(c.at("shape"))).to(c.at("dtype") == "float64" ? Dtype::f64 : Dtype::f32);
+      const Tensor data = values.next(shape_of(c.at("shape"))).to(c.at("dtype") == "float64" ? Dtype::f64 : Dtype::f32);
       DataNormSparsifier s({.sparse_block_shape = c.at("block").get<std::array<std::int64_t, 2>>(),
                             .zeros_per_block = c.at("zeros").get<std::int64_t>(),
                             .norm = c.at("norm").get<std::string>(),
@@ -94,7 +65,7 @@ TEST_SUITE("golden/data_sparsity") {
         s.step();
         CHECK(s.get_mask("data").dtype() == Dtype::i8);
         CHECK(s.get_mask("data").shape() == data.shape());
-        CHECK(stored.is(s.get_mask("data")));
+        CHECK(bits.differing(s.get_mask("data")) == 0);
         ++matrices;
       }
     }
@@ -106,7 +77,7 @@ TEST_SUITE("golden/data_sparsity") {
       s.register_layer(*model.at(0), options_of(c));
       Tensor x;
       for (int pass = 0; pass < c.at("passes").get<int>(); ++pass) {
-        x = stored.next(shape_of(c.at("shape")));
+        x = values.next(shape_of(c.at("shape")));
         (void)model(x);
       }
       s.step();
@@ -115,16 +86,17 @@ TEST_SUITE("golden/data_sparsity") {
       const TensorList masks = each != nullptr ? *each : TensorList{std::get<Tensor>(mask)};
       REQUIRE(masks.size() == c.at("sizes").size());
       for (const Tensor& m : masks) {
-        CHECK(stored.is(m));
+        CHECK(bits.differing(m) == 0);
         ++layers;
       }
       s.squash_mask();
-      CHECK(stored.left(model(x)));
+      const Tensor y = model(x);
+      CHECK(y == outputs.next(y.shape()));
     }
     CHECK(matrices == 1000);
     CHECK(layers == 243);
-    CHECK(stored.value == stored.values.size());
-    CHECK(stored.output == stored.outputs.size());
-    CHECK((stored.bit + 7) / 8 == stored.masks.size());
+    CHECK(values.at_end());
+    CHECK(outputs.at_end());
+    CHECK(bits.at_end());
   }
 }

@@ -149,12 +149,12 @@ cases, values, bits, outputs = make()
 joined = np.concatenate(bits)
 arrays = {
     "values": np.array(values, dtype=np.float32),
-    "masks": np.packbits(joined, bitorder="little"),
+    "masks": np.packbits(joined),
     "outputs": np.concatenate(outputs).astype(np.float32),
 }
 if args.compare:
     stored = np.load(HERE / "data_sparsity.npz")
-    old = np.unpackbits(stored["masks"], bitorder="little")[: len(joined)]
+    old = np.unpackbits(stored["masks"])[: len(joined)]
     at = different = 0
     for mask in bits:
         different += not np.array_equal(mask, old[at: at + len(mask)])

@@ -14,7 +14,7 @@ namespace coppice::testing {
 /// Masks as bits, the highest of each byte first.
 class StoredBits {
  public:
-  explicit StoredBits(const Tensor& bytes) : bytes_(bytes.to_vector<std::uint8_t>()) {}
+  explicit StoredBits(const Tensor& bytes) : stored_(bytes), bytes_(stored_.data<std::uint8_t>()) {}
   [[nodiscard]] bool next() {
     REQUIRE(at_ / 8 < bytes_.size());
     const bool bit = (bytes_[at_ / 8] >> (7 - at_ % 8)) % 2 != 0;
@@ -24,13 +24,14 @@ class StoredBits {
   /// In how many entries `mask` differs from the next ones.
   [[nodiscard]] std::size_t differing(const Tensor& mask) {
     std::size_t wrong = 0;
-    for (const bool kept : mask.to_vector<bool>()) wrong += kept != next();
+    for (const std::int64_t kept : mask.to_vector<std::int64_t>()) wrong += (kept != 0) != next();
     return wrong;
   }
   [[nodiscard]] bool at_end() const { return (at_ + 7) / 8 == bytes_.size(); }
 
  private:
-  std::vector<std::uint8_t> bytes_;
+  Tensor stored_;
+  std::span<const std::uint8_t> bytes_;
   std::size_t at_ = 0;
 };
 
