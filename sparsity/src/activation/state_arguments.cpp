@@ -64,12 +64,15 @@ HookState hook_state_from(const std::string& word) {
   throw ValueError(cat("[activation_sparsifier_state] a hook_state is ", quote(word)));
 }
 
-State read(const Arguments& a) {
+State read(const Arguments& a, const Limits& limits) {
   if (const std::int64_t format = a.integer("format"); format != kFormat)
     throw ValueError(cat("[activation_sparsifier_state] format version ", kFormat, " is read; got ", format));
   State out;
   out.defaults = options_from(a.map("defaults"));
-  const auto mask_at = [](const Arguments& from, const std::string& key) { return mask_from_arguments(from.map(key)); };
+  MemoryBudget budget = budget_of("activation_sparsifier_state", a, limits);
+  const auto mask_at = [&](const Arguments& from, const std::string& key) {
+    return mask_from_arguments(from.map(key), budget);
+  };
   const auto tensor_at = [](const Arguments& from, const std::string& key) { return from.tensor(key); };
   const auto tensors_at = [&](const Arguments& from, const std::string& key) {
     return items_from<Tensor>(from.map(key), tensor_at);
@@ -81,7 +84,7 @@ State read(const Arguments& a) {
     if (out.data_groups.contains(name))
       throw ValueError(cat("[activation_sparsifier_state] ", quote(name), " stands there twice"));
     State::Mask mask;
-    if (layer.has("mask")) mask = mask_from_arguments(layer.map("mask"));
+    if (layer.has("mask")) mask = mask_at(layer, "mask");
     if (layer.has("masks")) mask = items_from<CooTensor>(layer.map("masks"), mask_at);
     State::Group group{options_from(layer.map("options")), hook_state_from(layer.text("hook_state")), std::nullopt};
     if (layer.has("data")) group.data = items_from<TensorList>(layer.map("data"), tensors_at);
@@ -117,9 +120,9 @@ Arguments to_arguments(const ActivationSparsifierState& state) {
   return {{"format", kFormat}, {"defaults", written(state.defaults, "the defaults")}, {"layers", std::move(layers)}};
 }
 
-ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments) {
+ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments, const Limits& limits) {
   const Arguments own = arguments.clone();  // remembers for itself what was read
-  return from_file("[activation_sparsifier_state] ", [&] { return read(own); });
+  return from_file("[activation_sparsifier_state] ", [&] { return read(own, limits); });
 }
 
 }  // namespace coppice::sparsity

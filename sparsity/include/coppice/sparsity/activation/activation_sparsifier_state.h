@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coppice/engine/arguments.h"
+#include "coppice/engine/io/limits.h"
 #include "coppice/engine/ordered_map.h"
 #include "coppice/engine/sparse/coo.h"
 #include "coppice/sparsity/activation/functions.h"
@@ -54,7 +55,10 @@ struct ActivationSparsifierState {
 /// @throws StateError  for a function without a name, telling whose; KeyError  for a layer without an entry for a mask
 [[nodiscard]] Arguments to_arguments(const ActivationSparsifierState& state);
 /// The reverse, for the state of a file of a stranger's: load_state_dict() checks what stands in it.
-/// @throws FormatError  for what is missing, unknown or of another kind, functions that are not registered among it
-[[nodiscard]] ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments);
+/// @param limits  extra_bytes: memory for masks beyond the bytes of all tensors in `arguments`
+/// @throws FormatError  for what is missing, unknown or of another kind, functions that are not registered among it;
+///         LimitError
+[[nodiscard]] ActivationSparsifierState activation_sparsifier_state(const Arguments& arguments,
+                                                                    const Limits& limits = {});
 
 }  // namespace coppice::sparsity
