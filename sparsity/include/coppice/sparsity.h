@@ -13,6 +13,7 @@
 #include "coppice/sparsity/data/data_sparsifier_state.h"
 #include "coppice/sparsity/data/datum.h"
 #include "coppice/sparsity/data/step_sl_scheduler.h"
+#include "coppice/sparsity/drawn.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/pack/pack.h"
 #include "coppice/sparsity/prunable.h"
