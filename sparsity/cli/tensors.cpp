@@ -15,6 +15,7 @@
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/nn/packed/unpack.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/prunable.h"
@@ -39,10 +40,29 @@ Loaded load_model(const App& app, const std::string& path) {
 
 nn::ModulePtr load_model_file(const App& app, const std::string& path) { return load_model(app, path).model; }
 
+namespace {
+
+/// With originals of parametrizations that stand alone under the names of what they are originals of.
+NamedTensors plain_names(NamedTensors tensors, std::vector<std::string>& renamed) {
+  std::map<std::string, std::string> names;
+  for (const nn::NamedOriginal& o : nn::originals_alone(tensors))
+    if (!tensors.contains(o.name)) names.emplace(o.original, o.name);
+  if (names.empty()) return tensors;
+  NamedTensors out;
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = names.find(name);
+    out.add(found == names.end() ? name : found->second, tensor);
+    if (found != names.end()) renamed.push_back(found->second);
+  }
+  return out;
+}
+
+}  // namespace
+
 Imported import_model(const App& app, const std::string& weights, const std::string& arch) {
   app.files = {weights, arch};
-  const NamedTensors tensors = load_tensors(weights, app.read);
   Imported out;
+  const NamedTensors tensors = plain_names(load_tensors(weights, app.read), out.prepared);
   out.tensors = tensors.size();
   {
     const nn::SkipInit no_random_numbers;

@@ -27,6 +27,8 @@ struct Imported {
   nn::ModulePtr model;
   std::size_t tensors = 0;  ///< of the checkpoint
   std::int64_t masked = 0;  ///< weights whose masks the checkpoint holds
+  /// Weights that PyTorch's sparsifiers had prepared, and whose masks it did not write: they are dense.
+  std::vector<std::string> prepared;
 };
 /// @throws as load_tensors, read_architecture and load_state_dict
 [[nodiscard]] Imported import_model(const App& app, const std::string& weights, const std::string& arch);

@@ -38,6 +38,28 @@ TEST_SUITE("sparsity/cli/import") {
     CHECK(holds(said.err, "unexpected: '2.weight', '2.bias', '4.weight', '4.bias'"));
   }
 
+  TEST_CASE("a .pt that PyTorch wrote of a prepared model is a dense model, and a note says which weights had masks") {
+    const TempDir dir;
+    const std::string prepared = (std::filesystem::path(COPPICE_TESTS_DIR) / "golden/sparsifier.pt").string();
+    const Said said = import_with(dir, prepared, R"({"type": "Sequential", "modules": [
+        {"type": "Linear", "args": {"in_features": 8, "out_features": 8}},
+        {"type": "Linear", "args": {"in_features": 8, "out_features": 4}}]})");
+    CAPTURE(said.err);
+    REQUIRE(said.code == 0);
+    CHECK(holds(said.err, "note: 0.weight is the original of a parametrization, and dense: PyTorch saves no mask"));
+    CHECK_FALSE(holds(said.err, "1.weight"));
+    const nn::ModulePtr model = nn::load_model(dir / "m.st");
+    CHECK(model->find_module("0")->tensor("weight") == load_tensors(prepared).at("0.parametrizations.weight.original"));
+    CHECK(model->find_module("0")->derived().empty());
+    // Its masks are found again by the sparsifier that made them.
+    const std::string pruned = (dir / "pruned.safetensors").string();
+    REQUIRE(run({"prune", (dir / "m.st").string(), "-o", pruned, "--sparsifier", "weight_norm", "--include", "0.weight",
+                 "--ties", "pytorch"})
+                .code == 0);
+    CHECK(nn::load_model(pruned)->find_module("0")->tensor("weight") ==
+          load_tensors((std::filesystem::path(COPPICE_TESTS_DIR) / "golden/sparsifier.npz").string()).at("prepared"));
+  }
+
   TEST_CASE("shapes that differ are listed with both: exit code 3") {
     const TempDir dir;
     std::string arch = slurp(kData / "mlp_digits.arch.json");

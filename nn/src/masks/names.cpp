@@ -33,6 +33,12 @@ std::optional<std::pair<std::string, std::string>> fake_names(std::string_view n
   return std::pair(std::string(list->substr(0, at)) + std::string(tensor), std::string(*list));
 }
 
+std::set<std::string_view> sorted_names(const NamedTensors& tensors) {
+  std::set<std::string_view> out;
+  for (const auto& [name, tensor] : tensors) out.insert(name);
+  return out;
+}
+
 /// Whether no other names than these begin so.
 bool holds_only(const std::set<std::string_view>& names, std::string_view begin,
                 std::initializer_list<std::string_view> only) {
@@ -53,6 +59,17 @@ bool is_original(const Module& module, std::string_view name) {
   return masked && is_masked(module, *masked);
 }
 
+std::vector<NamedOriginal> originals_alone(const NamedTensors& tensors) {
+  std::vector<NamedOriginal> out;
+  std::set<std::string_view> sorted;  // made for the first original
+  for (const auto& [name, tensor] : tensors)
+    if (const auto fake = fake_names(name)) {
+      if (sorted.empty()) sorted = sorted_names(tensors);
+      if (holds_only(sorted, fake->second + '.', {name})) out.push_back({fake->first, name});
+    }
+  return out;
+}
+
 std::vector<NamedMask> masks_in(const NamedTensors& tensors) {
   std::vector<NamedMask> out;
   std::set<std::string_view> sorted;  // made for the first FakeSparsity
@@ -62,8 +79,7 @@ std::vector<NamedMask> masks_in(const NamedTensors& tensors) {
     } else if (const auto fake = fake_names(name)) {
       const std::string mask = fake->second + ".0" + std::string(kFakeMask);
       if (!tensors.contains(mask)) continue;
-      if (sorted.empty())
-        for (const auto& [each, any] : tensors) sorted.insert(each);
+      if (sorted.empty()) sorted = sorted_names(tensors);
       out.push_back({fake->first, name, mask, holds_only(sorted, fake->second + '.', {name, mask})});
     }
   }

@@ -16,6 +16,9 @@ int run(const App& app, const Options& o) {
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   const Imported in = import_model(app, o.weights, o.arch);
+  for (const std::string& name : in.prepared)
+    note(app,
+         cat("note: ", printable(name), " is the original of a parametrization, and dense: PyTorch saves no mask"));
   write_output(o.output, [&] {
     // Metadata is UTF-8; a name need not be.
     nn::save_model(*in.model, o.output,
@@ -38,7 +41,9 @@ void add_import(App& app) {
   CLI::App* sub = app.command(
       "import",
       "Makes a model file from a state dict and an architecture. Names must fit exactly; missing and unexpected ones\n"
-      "are listed. Tensors pruned by PyTorch (X_orig, X_mask) keep their masks.",
+      "are listed. Tensors pruned by PyTorch (X_orig, X_mask) keep their masks; those that its sparsifiers prepared "
+      "are\n"
+      "dense, since it saves no masks of these.",
       "  coppice import weights.pt --arch lenet.json -o model.safetensors\n"
       "  coppice import weights.safetensors --arch lenet.json -o model.safetensors --force");
   sub->add_option("WEIGHTS", o->weights, "State dict: .pt, .pth, .safetensors or .npz")->required();

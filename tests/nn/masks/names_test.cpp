@@ -36,6 +36,23 @@ TEST_SUITE("nn/masks/names") {
     CHECK_FALSE(is_original(other, "scale_orig"));
   }
 
+  TEST_CASE("originals that stand alone are what PyTorch writes of prepared weights") {
+    const Tensor t = ones({1});
+    const NamedTensors all{{"0.bias", t},
+                           {"0.parametrizations.weight.original", t},
+                           {"parametrizations.w.original", t},
+                           {"masked.parametrizations.w.original", t},
+                           {"masked.parametrizations.w.0.mask", t},
+                           {"two.parametrizations.w.original0", t},
+                           {"two.parametrizations.w.original1", t},
+                           {"parametrizations.a.b.original", t},
+                           {"original", t}};
+    std::vector<std::string> found;
+    for (const NamedOriginal& o : originals_alone(all)) found.push_back(o.name + " " + o.original);
+    CHECK(found ==
+          std::vector<std::string>{"0.weight 0.parametrizations.weight.original", "w parametrizations.w.original"});
+  }
+
   TEST_CASE("masks of a checkpoint are found by their names, in the order of the originals") {
     const Tensor t = ones({1});
     const NamedTensors all{{"b.weight_mask", t},

@@ -35,6 +35,16 @@ struct NamedMask {
   bool alone = true;
 };
 
+/// An original of a checkpoint that has no mask there.
+struct NamedOriginal {
+  std::string name;      ///< of the tensor that a model computes with: "0.weight"
+  std::string original;  ///< "0.parametrizations.weight.original"
+};
+
+/// The originals of parametrizations of which the checkpoint holds nothing else: what PyTorch writes of a weight under a
+/// FakeSparsity, whose mask is in no state dict of its. Any other parametrization without tensors looks the same.
+[[nodiscard]] std::vector<NamedOriginal> originals_alone(const NamedTensors& tensors);
+
 /// The masked tensors among those of a checkpoint, of both families, in the order of their originals. A FakeSparsity
 /// counts where it is the first parametrization of its tensor.
 [[nodiscard]] std::vector<NamedMask> masks_in(const NamedTensors& tensors);
