@@ -78,6 +78,9 @@ TEST_SUITE("golden/sparsifier") {
     const nn::LoadReport report = nn::load_state_dict(*model, saved, false);
     CHECK(report.missing == std::vector<std::string>{"0.parametrizations.weight.0.mask"});  // as in PyTorch
     CHECK(report.unexpected.empty());
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : nn::state_dict(*model)) names.push_back(name);
+    CHECK(names == saved.names());
     sparsifier.step();
     CHECK(model->find_module("0")->tensor("weight") == read_npz(kGolden + "sparsifier.npz").at("prepared"));
   }

@@ -27,6 +27,8 @@ struct Hostile {
 [[nodiscard]] std::vector<Hostile> torch_containers();
 [[nodiscard]] std::vector<Hostile> model_cases();
 [[nodiscard]] std::vector<Hostile> architecture_cases();
+/// Of use_state() (hostile/states.h) with what load_arguments() gives.
+[[nodiscard]] std::vector<Hostile> state_cases();
 
 /// A model file of one packed layer that is in order.
 [[nodiscard]] std::string good_packed_model();

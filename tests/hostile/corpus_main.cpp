@@ -10,6 +10,7 @@
 #include "coppice/nn/io/model_file.h"
 #include "fuzz/shard_frame.h"
 #include "hostile/corpus.h"
+#include "hostile/states.h"
 #include "nn/carrier.h"
 #include "nn/every_layer.h"
 
@@ -17,6 +18,8 @@ using namespace coppice::test;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::size_t kLargestSeed = 20'000;
 
 /// The targets that begin with files of this kind; large ones are no inputs for a fuzzer.
 std::vector<const char*> targets_of(const HostileFile& file) {
@@ -28,7 +31,7 @@ std::vector<const char*> targets_of(const HostileFile& file) {
                                                                         {".json", {"arch_json"}},
                                                                         {".index", {"sharded"}},
                                                                         {".checkpoint", {"checkpoint"}}};
-  if (file.input.bytes.size() > 20'000 || file.padded_bytes != 0 || file.kind != Kind::file) return {};
+  if (file.input.bytes.size() > kLargestSeed || file.padded_bytes != 0 || file.kind != Kind::file) return {};
   return kTargets.at(file.extension);
 }
 
@@ -74,6 +77,9 @@ void valid_seeds(const fs::path& dir) {
   coppice::nn::set_mask(*masked, "weight", mask);
   coppice::nn::save_model(*masked, dir / "model_file/masked.safetensors", {}, {.masked_values = true});
   coppice::nn::save_model(*masked, dir / "model_file/kept.safetensors", {}, {.masked_values = false});
+  std::size_t place = 0;
+  for (const Hostile& state : state_cases())
+    if (state.bytes.size() <= kLargestSeed) spill(dir / "sparsifier" / std::to_string(place++), state.bytes);
   know_carrier();
   coppice::nn::save_model(Carrier(carried()), dir / "model_file/arguments.safetensors");
 }
@@ -89,8 +95,8 @@ int main(int argc, char** argv) {
   const fs::path dir = argv[2];
   fs::create_directories(dir);
   if (seeds)
-    for (const char* target :
-         {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file", "arch_json", "checkpoint"})
+    for (const char* target : {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file",
+                               "arch_json", "checkpoint", "sparsifier"})
       fs::create_directories(dir / target);
   std::size_t place = 0, written = 0;
   for (const HostileFile& file : hostile_corpus()) {

@@ -132,6 +132,56 @@ TEST_SUITE("sparsity/state_file") {
                          StateError);
   }
 
+  TEST_CASE("functions that are left open, or that nobody registered, are resolved when the state is read") {
+    const auto model = two_layers();
+    const std::function<ReduceSignature> own = [](const Tensor& x) { return sum(x, {0}); };
+    ActivationSparsifier s(*model, kOptions);
+    s.register_layer(*model->at(0));
+    s.register_layer(*model->at(1), {.reduce_fn = ReduceFunction(own)});
+    Arguments open = again(to_arguments(s.state_dict(), UnnamedFunctions::leave_open));
+    CHECK_THROWS_WITH_AS((void)activation_sparsifier_state(open),
+                         "[activation_sparsifier_state] reduce_fn of '1' was left open", FormatError);
+
+    Arguments options = open.map("layers").map("0").map("options").clone(), layer = open.map("layers").map("0").clone(),
+              layers = open.map("layers").clone();
+    options.set("mask_fn", std::string("their.mask"));
+    layer.set("options", options);
+    layers.set("0", layer);
+    open.set("layers", layers);
+    open = again(open);  // a file may say so
+    Names asked;
+    const auto given =
+        [&](const MissingFunction& f) -> std::optional<std::variant<AggregateFunction, ReduceFunction, MaskFunction>> {
+      asked.push_back(cat(f.of_defaults ? "defaults" : f.layer, " ", f.role, " ", f.name));
+      if (f.role == "reduce_fn") return ReduceFunction(own);
+      return MaskFunction("coppice.ones");
+    };
+    const ActivationSparsifierState state = activation_sparsifier_state(open, {}, given);
+    CHECK(asked == Names{"0 mask_fn their.mask", "1 reduce_fn "});
+    const auto other = two_layers();
+    ActivationSparsifier to(*other);
+    to.load_state_dict(state);
+    CHECK(to.group("0").mask_fn->name() == "coppice.ones");
+    (void)(*other)(Tensor::of({{1, -2}, {5, 6}}));
+    to.step();
+    CHECK(std::get<Tensor>(to.get_mask("1")) == Tensor::of({1, 0}).to(std::get<Tensor>(to.get_mask("1")).dtype()));
+
+    CHECK_THROWS_AS((void)activation_sparsifier_state(open, {}, [](const MissingFunction&) { return std::nullopt; }),
+                    FormatError);
+    CHECK_THROWS_AS((void)activation_sparsifier_state(
+                        open, {}, [](const MissingFunction&) { return AggregateFunction("coppice.sum"); }),
+                    FormatError);  // of another kind
+  }
+
+  TEST_CASE("masks of a state may cost what its tensors do, and Limits::extra_bytes") {
+    const Arguments data = to_arguments(stepped().state_dict());
+    Limits limits;
+    limits.extra_bytes = 2000;
+    CHECK_NOTHROW((void)data_sparsifier_state(data, limits));
+    limits.extra_bytes = 100;
+    CHECK_THROWS_AS((void)data_sparsifier_state(data, limits), LimitError);
+  }
+
   TEST_CASE("what a file says wrongly is refused as that") {
     const Arguments data = to_arguments(stepped().state_dict());
     const auto model = two_layers();

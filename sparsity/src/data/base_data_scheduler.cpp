@@ -4,6 +4,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/warn.h"
+#include "scheduler/counts.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -46,6 +47,7 @@ BaseDataScheduler::BaseDataScheduler(BaseDataSparsifier& data_sparsifier, std::s
       last_epoch_(last_epoch),
       log_(log),
       base_param_(param_of(data_sparsifier, schedule_param_)) {
+  check_epoch(last_epoch);
   bool known = base_param_.empty();
   for (const auto& [name, value] : base_param_) known = known || base_param_.has(name);
   if (!known) throw ValueError(cat("[BaseDataScheduler] none of the data has the setting ", quote(schedule_param_)));
@@ -73,6 +75,7 @@ void BaseDataScheduler::step() {
 }
 
 void BaseDataScheduler::advance() {
+  check_epoch(last_epoch_ + 1);
   Restore restore(last_epoch_, stepping_);
   stepping_ = true;
   ++last_epoch_;
@@ -119,7 +122,8 @@ void BaseDataScheduler::load_state_dict(const Arguments& from) {
   std::string schedule_param = state.text("schedule_param");
   Arguments base = state.map("base_param").clone(), last = state.map("_last_param").clone();
   const std::int64_t epoch = state.integer("last_epoch"), count = state.integer("_step_count");
-  if (count < 1) throw ValueError(cat("[load_state_dict] _step_count must be 1 or more; got ", count));
+  check_epoch(epoch);
+  check_step_count(count);
   for (const auto& [key, value] : own_state()) (void)state.has(key);
   state.reject_unread(type_name());
   load_own_state(state);

@@ -9,16 +9,17 @@ namespace {
 
 constexpr std::int64_t kFormat = 1;
 
-DataSparsifierState read(const Arguments& arguments) {
+DataSparsifierState read(const Arguments& arguments, const Limits& limits) {
   if (const std::int64_t format = arguments.integer("format"); format != kFormat)
     throw ValueError(cat("[data_sparsifier_state] format version ", kFormat, " is read; got ", format));
   DataSparsifierState out;
   out.enable_mask_update = arguments.boolean("enable_mask_update");
   out.settings = arguments.map("settings").clone();
+  MemoryBudget budget = budget_of("data_sparsifier_state", arguments, limits);
   const Arguments& data = arguments.map("data");
   for (const auto& [name, entry] : data) {
     const Arguments& e = data.map(name);
-    out.state.set(name, {mask_from_arguments(e.map("mask")), e.map("state").clone()});
+    out.state.set(name, {mask_from_arguments(e.map("mask"), budget), e.map("state").clone()});
     out.data_groups.set(name, e.map("config").clone());
     if (e.has("original"))
       out.container.add(original_key(name), e.tensor("original"));
@@ -54,9 +55,9 @@ Arguments to_arguments(const DataSparsifierState& state) {
           {"data", std::move(data)}};
 }
 
-DataSparsifierState data_sparsifier_state(const Arguments& arguments) {
+DataSparsifierState data_sparsifier_state(const Arguments& arguments, const Limits& limits) {
   const Arguments own = arguments.clone();  // remembers for itself what was read
-  return from_file("[data_sparsifier_state] ", [&] { return read(own); });
+  return from_file("[data_sparsifier_state] ", [&] { return read(own, limits); });
 }
 
 }  // namespace coppice::sparsity

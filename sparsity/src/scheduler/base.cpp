@@ -6,23 +6,17 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/warn.h"
+#include "scheduler/counts.h"
 #include "sparsifier/placed.h"
 
 namespace coppice::sparsity {
 namespace {
-
-constexpr std::int64_t kLastEpoch = std::int64_t{1} << 53;  // the formulas of schedules are in double
 
 std::vector<double> levels_of(const BaseSparsifier& sparsifier) {
   std::vector<double> out;
   for (const Group& group : sparsifier.groups())
     out.push_back(placed(group, [&] { return group.config.number("sparsity_level"); }));
   return out;
-}
-
-void check_epoch(std::int64_t epoch) {
-  if (epoch < -kLastEpoch || epoch >= kLastEpoch)
-    throw ValueError(cat("[scheduler] last_epoch is out of range: ", epoch));
 }
 
 }  // namespace
@@ -102,7 +96,7 @@ void BaseScheduler::load_state_dict(const Arguments& state) {
     throw ValueError(
         cat("[load_state_dict] base_sl is of ", base.size(), " groups; the scheduler has ", base_sl_.size()));
   check_epoch(epoch);
-  if (count < 1) throw ValueError(cat("[load_state_dict] _step_count must be at least 1; got ", count));
+  check_step_count(count);
   load(state);
   base_sl_ = std::move(base);
   last_sl_ = std::move(last);

@@ -53,6 +53,8 @@ inline std::string category(const Error& error) {
   if (dynamic_cast<const ValueError*>(&error) != nullptr) return "ValueError";
   if (dynamic_cast<const KeyError*>(&error) != nullptr) return "KeyError";
   if (dynamic_cast<const DtypeError*>(&error) != nullptr) return "DtypeError";
+  if (dynamic_cast<const TypeError*>(&error) != nullptr) return "TypeError";
+  if (dynamic_cast<const IndexError*>(&error) != nullptr) return "IndexError";
   if (dynamic_cast<const StateError*>(&error) != nullptr) return "StateError";
   return "Error";
 }

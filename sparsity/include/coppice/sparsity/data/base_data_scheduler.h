@@ -46,7 +46,7 @@ class BaseDataScheduler {
   /// Under PyTorch's names, with those of own_state(). The sparsifier's state is not in it: load that first.
   [[nodiscard]] Arguments state_dict() const;
   /// Writes nothing into the sparsifier. @throws KeyError  for a value that is missing or unknown; TypeError  for one
-  /// of another kind; and what load_own_state() throws
+  /// of another kind; ValueError  for an epoch or count beyond 2^53; and what load_own_state() throws
   void load_state_dict(const Arguments& from);
 
   /// The name of the class in texts.
@@ -56,7 +56,7 @@ class BaseDataScheduler {
   /// @param schedule_param  the setting that changes, such as "sparsity_level"
   /// @param last_epoch      the epoch before the first one; what the settings are is not computed from it
   /// @param log             where step() writes a line for each value; null for nowhere
-  /// @throws ValueError  if there are data and none of them has that setting
+  /// @throws ValueError  if there are data and none of them has that setting, or for an epoch beyond 2^53
   BaseDataScheduler(BaseDataSparsifier& data_sparsifier, std::string schedule_param, std::int64_t last_epoch = -1,
                     std::ostream* log = nullptr);
   /// The first step, which every scheduler has behind it when it is made. Resets the sparsifier's count of steps.

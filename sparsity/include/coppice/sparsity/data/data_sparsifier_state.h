@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "coppice/engine/arguments.h"
+#include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/named_tensors.h"
 #include "coppice/engine/ordered_map.h"
 #include "coppice/engine/sparse/coo.h"
@@ -34,7 +35,8 @@ struct DataSparsifierState {
 /// @throws KeyError  for a name without settings or data
 [[nodiscard]] Arguments to_arguments(const DataSparsifierState& state);
 /// The reverse, for the state of a file of a stranger's: load_state_dict() checks what stands in it.
-/// @throws FormatError  for what is missing, unknown or of another kind
-[[nodiscard]] DataSparsifierState data_sparsifier_state(const Arguments& arguments);
+/// @param limits  extra_bytes: memory for masks beyond the bytes of all tensors in `arguments`
+/// @throws FormatError  for what is missing, unknown or of another kind; LimitError
+[[nodiscard]] DataSparsifierState data_sparsifier_state(const Arguments& arguments, const Limits& limits = {});
 
 }  // namespace coppice::sparsity

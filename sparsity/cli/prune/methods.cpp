@@ -1,0 +1,98 @@
+#include "prune/methods.h"
+
+#include <cmath>
+
+#include "app.h"
+#include "coppice/engine/error.h"
+#include "coppice/engine/random.h"
+#include "coppice/sparsity/prune/prune.h"
+
+namespace coppice::cli {
+namespace {
+
+namespace methods = sparsity::prune;
+using sparsity::Prunable;
+
+const std::vector<std::string> kMethods{"l1_unstructured",   "random_unstructured", "ln_structured",
+                                        "random_structured", "global_l1",           "global_random"};
+
+NormOrder parse_order(const std::string& text) {
+  try {
+    const NormOrder order = NormOrder::parse(text);
+    if (std::isnan(order.p)) throw UsageError("--n nan would rank nothing");
+    return order;
+  } catch (const ValueError&) {
+    throw UsageError(cat("--n takes a number, inf, -inf, fro or nuc; got '", text, "'"));
+  }
+}
+
+sparsity::Amount parse_amount(const std::string& text) {
+  try {
+    return sparsity::Amount::parse(text);
+  } catch (const ValueError& e) {
+    throw UsageError(cat("--amount: ", e.what()));
+  }
+}
+
+}  // namespace
+
+void MethodOptions::add_options(CLI::App* sub) {
+  method_option_ =
+      sub->add_option("--method", method_, "How to choose")->check(CLI::IsMember(kMethods))->capture_default_str();
+  amount_option_ = sub->add_option("--amount", amount_,
+                                   "How much, needed by every method: with a point or exponent a fraction (0.9), else "
+                                   "a count of elements or slices; "
+                                   "of all tensors together for the global methods");
+  n_option_ = sub->add_option("--n", n_, "ln_structured: order of the norm: any number, inf, -inf, fro, nuc")
+                  ->capture_default_str();
+  dim_option_ = sub->add_option("--dim", dim_, "Structured methods: the axis whose slices go")
+                    ->transform(whole(INT64_MIN, INT64_MAX))
+                    ->capture_default_str();
+  seed_option_ = sub->add_option("--seed", seed_, "Random methods: torch.manual_seed of the stream")
+                     ->transform(whole(0, UINT64_MAX))
+                     ->capture_default_str();
+}
+
+bool MethodOptions::has_amount() const { return amount_option_->count() > 0; }
+
+void MethodOptions::check() const {
+  if (!method_.ends_with("_structured")) only_with(*dim_option_, "ln_structured and random_structured");
+  if (method_ != "ln_structured") only_with(*n_option_, "ln_structured");
+  (void)parse_amount(amount_);
+  (void)parse_order(n_);
+}
+
+void MethodOptions::refuse_all() const {
+  if (method_option_->count() > 0) throw UsageError("--method and --sparsifier exclude each other");
+  for (const CLI::Option* option : {amount_option_, n_option_, dim_option_, seed_option_})
+    only_with(*option, "--method");
+}
+
+void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties) const {
+  Generator generator(seed_);
+  const sparsity::Amount amount = parse_amount(amount_);
+  if (method_.starts_with("global_")) {
+    std::vector<methods::Target> all;
+    for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
+    if (method_ == "global_l1")
+      methods::global_unstructured(all, methods::L1Unstructured(amount, ties));
+    else
+      methods::global_unstructured(all, methods::RandomUnstructured(amount, ties, &generator));
+    return;
+  }
+  const NormOrder n = parse_order(n_);
+  sparsity::for_each(targets, [&](const Prunable& t) {
+    if (method_ == "l1_unstructured")
+      methods::l1_unstructured(*t.module, t.slot, amount, {}, ties);
+    else if (method_ == "random_unstructured")
+      methods::random_unstructured(*t.module, t.slot, amount, ties, &generator);
+    else if (method_ == "ln_structured")
+      methods::ln_structured(*t.module, t.slot, amount, n, dim_, {}, ties);
+    else
+      methods::random_structured(*t.module, t.slot, amount, dim_, ties, &generator);
+  });
+}
+
+Json MethodOptions::described() const { return {{"method", method_}, {"amount", amount_}, {"seed", seed_}}; }
+
+}  // namespace coppice::cli
