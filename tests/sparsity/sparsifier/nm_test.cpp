@@ -101,6 +101,18 @@ TEST_SUITE("sparsity/sparsifier/nm") {
     }
   }
 
+  TEST_CASE("a level below 1: that share of the runs, those of least mean first") {
+    const Tensor w = Tensor::of({{4, 3, 2, 1, 9, 8, 7, 6}, {1, 1, 2, 2, 5, 6, 5, 6}});
+    const auto at = [&](double level) { return mask_of(NmSparsifier(), w, {{"sparsity_level", level}}); };
+    CHECK(at(0) == ones({2, 8}));
+    CHECK(at(-0.5) == ones({2, 8}));
+    CHECK(at(0.25) == Tensor::of({{1, 1, 1, 1, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1, 1, 1}}));
+    CHECK(at(0.5) == Tensor::of({{1, 1, 0, 0, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1, 1, 1}}));
+    CHECK(at(1) == nm(w, {2, 4}));
+    CHECK(at(7) == nm(w, {2, 4}));
+    CHECK_THROWS_AS(at(kNan), ValueError);
+  }
+
   TEST_CASE("bad patterns and rows that m does not divide are refused with nothing changed") {
     CHECK_THROWS_AS(Prepared<NmSparsifier>(NmSparsifier(), ones({2, 4}), {{"pattern", std::string("4:2")}}),
                     ValueError);
