@@ -37,6 +37,15 @@ std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilte
   return out;
 }
 
+void for_each(const std::vector<Prunable>& all, const std::function<void(const Prunable&)>& prune) {
+  for (const Prunable& p : all) try {
+      prune(p);
+    } catch (Error& e) {
+      e.set_place(cat(quote(p.name), ": "));
+      throw;
+    }
+}
+
 PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view source) : source_(source) {
   NoGrad guard;
   std::map<std::string_view, const nn::NamedMask*> by_original;

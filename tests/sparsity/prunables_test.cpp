@@ -37,6 +37,18 @@ NamedTensors checkpoint() {
 }  // namespace
 
 TEST_SUITE("sparsity/prunables") {
+  TEST_CASE("for_each goes in order and ends with the first error, which names the tensor and keeps its type") {
+    const PrunableTensors tensors(checkpoint(), "file");
+    Names seen;
+    CHECK_THROWS_WITH_AS(for_each(tensors.all(),
+                                  [&](const Prunable& p) {
+                                    seen.push_back(p.name);
+                                    if (p.name == "b.weight") throw ShapeError("[prune] no");
+                                  }),
+                         "'b.weight': [prune] no", ShapeError);
+    CHECK(seen == Names{"a.weight", "b.weight"});
+  }
+
   TEST_CASE("the parameters of a model, masked ones by the name that it computes with") {
     nn::Sequential model{std::make_shared<nn::Linear>(2, 2), std::make_shared<nn::Linear>(2, 2, false)};
     nn::attach_mask(*model.at(0), "weight", kMask);

@@ -8,6 +8,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/sparsity/prune/by_sparsifier.h"
 #include "coppice/sparsity/prune/custom.h"
 #include "coppice/sparsity/prune/structured.h"
 #include "coppice/sparsity/prune/unstructured.h"
@@ -55,10 +56,18 @@ TieRule read_ties(const nn::Arguments& a) {
   throw ValueError(cat("[prune] unknown tie rule '", ties, "'"));
 }
 
+MethodPtr read_sparsifier(const nn::Arguments& a) {
+  nn::Arguments settings;
+  for (const auto& [key, value] : a)
+    if (key != "sparsifier" && key != "ties") settings.set(key, value);
+  return std::make_shared<BySparsifier>(a.text("sparsifier"), settings, read_ties(a));
+}
+
 struct Registry {
   std::mutex mutex;
   std::map<std::string, MethodFactory, std::less<>> factories{
       {"Identity", [](const nn::Arguments&) { return std::make_shared<IdentityMethod>(); }},
+      {"BySparsifier", read_sparsifier},
       {"CustomFromMask", [](const nn::Arguments&) { return std::make_shared<CustomFromMask>(); }},
       {"RandomUnstructured",
        [](const nn::Arguments& a) { return std::make_shared<RandomUnstructured>(read_amount(a), read_ties(a)); }},

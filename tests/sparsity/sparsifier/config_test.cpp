@@ -50,6 +50,16 @@ TEST_SUITE("sparsity/sparsifier/config") {
           Names{"a.0.weight"});
   }
 
+  TEST_CASE("Block::parse reads what to_string writes, and nothing else") {
+    CHECK(Block::parse("16x1") == Block{16, 1});
+    CHECK(to_string(Block::parse("1x4")) == "1x4");
+    for (const char* text : {"", "x", "4", "4x", "x4", "4x4x4", "4 x 4", "4X4", "+4x4", "1.5x4", "4x4 ", "0x4", "4x0",
+                             "-1x4", "4x-1", "9223372036854775808x1", "9223372036854775807x2"}) {
+      CAPTURE(text);
+      CHECK_THROWS_AS((void)Block::parse(text), ValueError);
+    }
+  }
+
   TEST_CASE("read_sparsity_level takes any number but NaN") {
     const auto level = [](Argument value) { return read_sparsity_level({{"sparsity_level", std::move(value)}}); };
     CHECK(level(0.25) == 0.25);

@@ -2,6 +2,7 @@
 /// The tensors of a model or of a bare checkpoint as parameters of modules, so that both are pruned by the same
 /// functions.
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ struct Prunable {
 
 /// Those that a filter takes, in their order.
 [[nodiscard]] std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilter& filter);
+
+/// Calls `prune` for each, in order; an error that comes out of it names the tensor: "'0.weight': …".
+void for_each(const std::vector<Prunable>& all, const std::function<void(const Prunable&)>& prune);
 
 /// The tensors of a checkpoint, each in a module of its own. An original and its mask, of either family, are one tensor
 /// with that mask (nn::masks_in).

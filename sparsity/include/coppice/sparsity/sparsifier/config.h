@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "coppice/nn/module.h"
@@ -25,6 +26,8 @@ using SparsifierConfig = std::vector<Arguments>;
 struct Block {
   std::int64_t rows = 1;
   std::int64_t cols = 4;
+  /// "16x1". @throws ValueError  unless it is two numbers of 1 or more, whose product is a number too
+  [[nodiscard]] static Block parse(std::string_view text);
   [[nodiscard]] std::int64_t size() const { return rows * cols; }
   friend bool operator==(const Block&, const Block&) = default;
 };
