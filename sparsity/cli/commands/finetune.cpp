@@ -1,21 +1,25 @@
 #include "../data.h"
 #include "../tensors.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/prunables.h"
+#include "coppice/sparsity/sparsifier/config_file.h"
 #include "coppice/sparsity/training/finetune.h"
 
 namespace coppice::cli {
 namespace {
 
 struct Options {
-  std::string model, output, data, optimizer = "adam";
+  std::string model, output, data, optimizer = "adam", block, pattern, schedule = "cubic", config;
   std::optional<double> sparsity;
-  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr, *checkpoint_option = nullptr;
+  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr, *checkpoint_option = nullptr,
+                    *schedule_option = nullptr;
   std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
@@ -55,10 +59,78 @@ Json row_json(const sparsity::EpochReport& r) {
           {"best", r.best}};
 }
 
+/// @throws UsageError  for what its own type refuses
+template <class Parse>
+auto parsed(const char* option, const std::string& text, Parse parse) {
+  try {
+    return parse(text);
+  } catch (const ValueError& e) {
+    throw UsageError(cat(option, ": ", e.what()));
+  }
+}
+
+/// What is pruned, and when. @throws UsageError  for options that exclude each other
+void read_pruning(const App& app, Options& o) {
+  const auto exclude = [](bool both, const char* a, const char* b) {
+    if (both) throw UsageError(cat(a, " and ", b, " exclude each other"));
+  };
+  const bool pattern = !o.pattern.empty(), config = !o.config.empty();
+  exclude(pattern && !o.block.empty(), "--block", "--pattern");
+  exclude(config && !o.block.empty(), "--config", "--block");
+  exclude(config && pattern, "--config", "--pattern");
+  exclude(config && o.sparsity, "--config", "--sparsity");
+  exclude(config && !o.names.include.empty(), "--config", "--include");
+  exclude(config && !o.names.exclude.empty(), "--config", "--exclude");
+  if (!o.block.empty() && !o.sparsity) throw UsageError("--block needs --sparsity");
+  if (!o.sparsity && !pattern && !config)
+    for (const CLI::Option* option : {o.ramp_option, o.schedule_option})
+      only_with(*option, "--sparsity, --pattern and --config");
+  if (o.schedule == "constant") only_with(*o.ramp_option, "--schedule cubic, linear and step");
+  o.train.sparsity = o.sparsity;
+  o.train.curve = sparsity::curve_of(o.schedule);
+  if (!o.block.empty()) o.train.block = parsed("--block", o.block, sparsity::Block::parse);
+  if (pattern) {
+    o.train.pattern = parsed("--pattern", o.pattern, sparsity::Pattern::parse);
+    const auto& p = *o.train.pattern;
+    const double level = 1 - static_cast<double>(p.n) / static_cast<double>(p.m);
+    if (o.sparsity && std::abs(*o.sparsity - level) > 1e-9)
+      throw UsageError(
+          cat("--pattern ", p, " is a sparsity of ", level, "; --sparsity ", *o.sparsity, " contradicts it"));
+  }
+  if (config) {
+    app.files.push_back(o.config);
+    o.train.groups = sparsity::read_sparsifier_config(o.config, app.read.limits);
+  }
+}
+
+/// Why a weight is not pruned, in the words of the options.
+std::string reason_of(const sparsity::LayerReport& layer) {
+  return layer.dense_because == "not selected" ? "left out by --include and --exclude" : layer.dense_because;
+}
+
+Json layer_json(const sparsity::LayerReport& l) {
+  return {{"name", l.name},
+          {"weights", l.weights},
+          {"zeros", l.zeros},
+          {"dense_because", l.dense_because.empty() ? Json() : Json(reason_of(l))}};
+}
+
+void print_layers(const std::vector<sparsity::LayerReport>& layers) {
+  if (layers.empty()) return;
+  Table table{{"weight", "entries", "zeros", ""}, {}};
+  for (const sparsity::LayerReport& l : layers)
+    table.rows.push_back(
+        {printable(l.name), grouped(l.weights),
+         percent(static_cast<double>(l.zeros) / static_cast<double>(std::max<std::int64_t>(1, l.weights))),
+         l.dense_because.empty() ? "" : cat("stays dense: ", reason_of(l))});
+  print(table.text());
+}
+
 int run(const App& app, Options o) {
   if (o.checkpoint.empty()) interrupt_at_once();  // otherwise between epochs: a checkpoint is written after each
   std::vector<std::string> inputs = data_files(o.data);
   for (std::string& file : files_behind(app, o.model)) inputs.push_back(std::move(file));
+  if (!o.config.empty()) inputs.push_back(o.config);
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   if (o.checkpoint_option->count() > 0) {
@@ -73,8 +145,7 @@ int run(const App& app, Options o) {
     }
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
-  if (!o.sparsity) only_with(*o.ramp_option, "--sparsity");
-  o.train.sparsity = o.sparsity;
+  read_pruning(app, o);
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
                                                : sparsity::FinetuneOptions::Optimizer::adam;
@@ -97,12 +168,18 @@ int run(const App& app, Options o) {
   if (app.json) {
     Json rows = Json::array();
     for (const auto& r : report.epochs) rows.push_back(row_json(r));
-    print("coppice.finetune/1", {{"output", o.output},
-                                 {"seed", o.train.seed},
-                                 {"epochs", rows},
-                                 {"best_epoch", report.best_epoch},
-                                 {"stopped_early", report.stopped_early},
-                                 {"sparsity", best.sparsity}});
+    Json document{{"output", o.output},
+                  {"seed", o.train.seed},
+                  {"epochs", rows},
+                  {"best_epoch", report.best_epoch},
+                  {"stopped_early", report.stopped_early},
+                  {"sparsity", best.sparsity}};
+    if (!report.layers.empty()) {
+      Json layers = Json::array();
+      for (const auto& l : report.layers) layers.push_back(layer_json(l));
+      document["layers"] = std::move(layers);
+    }
+    print("coppice.finetune/1", std::move(document));
     return kDone;
   }
   Table table{{"epoch", "train loss", "zeros", "validation", "loss"}, {}};
@@ -111,6 +188,7 @@ int run(const App& app, Options o) {
                           percent(r.sparsity), cat(r.validation.correct, "/", r.validation.count),
                           fixed(r.validation.loss, 4)});
   print(table.text());
+  print_layers(report.layers);
   print(cat("* kept", report.stopped_early ? "; stopped early" : "", "; ", percent(best.sparsity), " zeros"));
   print(cat(o.output, ": ", grouped(static_cast<std::int64_t>(file_size(o.output))), " bytes"));
   return kDone;
@@ -123,14 +201,32 @@ void add_finetune(App& app) {
   CLI::App* sub = app.command(
       "finetune",
       "Trains a model with its zeros kept; with --sparsity prunes gradually while training (cubic schedule, global\n"
-      "magnitude). The best epoch by a part of the training data is kept. Equal seeds give equal bytes.",
+      "magnitude), with --block in whole blocks of all weights together, with --pattern n of every m neighbours, with\n"
+      "--config each tensor as a list says. Weights too narrow for that stay dense and are named. The best epoch by a\n"
+      "part of the training data is kept. Equal seeds give equal bytes.",
       "  coppice finetune pruned.safetensors -o tuned.safetensors --data digits --epochs 5\n"
       "  coppice finetune model.safetensors -o sparse.safetensors --data X.npy,Y.npy --sparsity 0.9\n"
+      "  coppice finetune model.safetensors -o blocks.safetensors --data digits --sparsity 0.9 --block 16x1\n"
+      "  coppice finetune model.safetensors -o two_of_four.safetensors --data digits --pattern 2:4 --schedule linear\n"
+      "  coppice finetune model.safetensors -o groups.safetensors --data digits --config groups.json\n"
       "  coppice finetune model.safetensors -o tuned.safetensors --data digits --checkpoint run.safetensors");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
-  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(finite(0, 1));
+  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually, of all selected weights together")
+      ->check(finite(0, 1));
+  sub->add_option("--block", o->block,
+                  "Prune whole blocks, such as 16x1 (16 outputs that share an input): those of least mean square of "
+                  "all weights together");
+  sub->add_option("--pattern", o->pattern, "Keep n of every m neighbours of a row, such as 2:4");
+  sub->add_option("--config", o->config,
+                  "JSON file with PyTorch's list of groups: [{\"tensor_fqn\": \"0.weight\", \"sparsity_level\": 0.8, "
+                  "\"sparse_block_shape\": [1, 4]}, ...]");
+  o->schedule_option =
+      sub->add_option("--schedule", o->schedule,
+                      "How the level rises inside the ramp: cubic, linear, step (four stairs) or constant (at once)")
+          ->check(CLI::IsMember({"cubic", "linear", "step", "constant"}))
+          ->capture_default_str();
   sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")
       ->transform(whole(1, sparsity::kMostEpochs))
       ->capture_default_str();

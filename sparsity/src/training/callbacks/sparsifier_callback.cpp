@@ -5,6 +5,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "made.h"
 #include "state_part.h"
@@ -18,6 +19,15 @@ constexpr const char* kWho = "SparsifierCallback";
 
 bool any_attached(const BaseSparsifier* sparsifier) {
   return sparsifier != nullptr && std::ranges::any_of(sparsifier->groups(), &Group::attached);
+}
+
+void mask_zeros(BaseSparsifier& sparsifier) {
+  const NoGrad guard;
+  for (const Group& group : sparsifier.groups()) {
+    const Tensor weight = group.weight();
+    Tensor mask = group.mask();
+    mask.copy_(ne(weight, zeros({}, weight.dtype())).to(mask.dtype()));
+  }
 }
 
 nn::ModulePtr shared(nn::Module& model) {
@@ -50,6 +60,7 @@ void SparsifierCallback::on_fit_start(TrainContext& context) {
     sparsifier->prepare(model, *options_.config);
   else
     sparsifier->prepare(model);
+  if (options_.keep_pruned) mask_zeros(*sparsifier);
   std::shared_ptr<BaseScheduler> scheduler;
   try {
     if (make_scheduler_) scheduler = made(kWho, "scheduler", make_scheduler_, *sparsifier);
@@ -62,7 +73,7 @@ void SparsifierCallback::on_fit_start(TrainContext& context) {
 }
 
 void SparsifierCallback::at(Moment moment, std::int64_t count) {
-  if (moment == options_.moment && count % options_.every == 0) step();
+  if (moment == options_.moment && count % options_.every == 0 && count <= options_.last) step();
 }
 
 void SparsifierCallback::step() {

@@ -20,11 +20,13 @@ using SchedulerFactory = std::function<std::unique_ptr<BaseScheduler>(BaseSparsi
 struct SparsifierCallbackOptions {
   /// When the sparsifier steps, and after it the scheduler: as in PyTorch after epochs, or around single batches.
   enum class Moment { epoch_end, batch_start, batch_end } moment = Moment::epoch_end;
-  std::int64_t every = 1;  ///< of these moments, counted over the whole training
+  std::int64_t every = 1;         ///< of these moments, counted over the whole training
+  std::int64_t last = INT64_MAX;  ///< no step after so many moments
   /// What is prepared; nothing: what BaseSparsifier::prepare(model) takes.
   std::optional<SparsifierConfig> config = std::nullopt;
-  bool squash = true;        ///< burn the masks in when all is done; else the model stays prepared
-  bool keep_pruned = false;  ///< whatever a mask has pruned stays so, whatever the sparsifier decides later
+  bool squash = true;  ///< burn the masks in when all is done; else the model stays prepared
+  /// What is zero at the start, and what a mask has pruned, stays so, whatever the sparsifier decides later.
+  bool keep_pruned = false;
 };
 
 /// Prunes a model by a sparsifier while it trains: prepares it when the fitting starts, steps, and squashes at its end.
