@@ -1,25 +1,22 @@
 #include "../data.h"
 #include "../tensors.h"
 
-#include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/prunables.h"
-#include "coppice/sparsity/sparsifier/config_file.h"
 #include "coppice/sparsity/training/finetune.h"
+#include "finetune/pruning.h"
 
 namespace coppice::cli {
 namespace {
 
 struct Options {
-  std::string model, output, data, optimizer = "adam", block, pattern, schedule = "cubic", config;
-  std::optional<double> sparsity;
-  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr, *checkpoint_option = nullptr,
-                    *schedule_option = nullptr;
+  std::string model, output, data, optimizer = "adam";
+  const CLI::Option *momentum_option = nullptr, *checkpoint_option = nullptr;
+  PruningOptions pruning;
   std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
@@ -59,78 +56,11 @@ Json row_json(const sparsity::EpochReport& r) {
           {"best", r.best}};
 }
 
-/// @throws UsageError  for what its own type refuses
-template <class Parse>
-auto parsed(const char* option, const std::string& text, Parse parse) {
-  try {
-    return parse(text);
-  } catch (const ValueError& e) {
-    throw UsageError(cat(option, ": ", e.what()));
-  }
-}
-
-/// What is pruned, and when. @throws UsageError  for options that exclude each other
-void read_pruning(const App& app, Options& o) {
-  const auto exclude = [](bool both, const char* a, const char* b) {
-    if (both) throw UsageError(cat(a, " and ", b, " exclude each other"));
-  };
-  const bool pattern = !o.pattern.empty(), config = !o.config.empty();
-  exclude(pattern && !o.block.empty(), "--block", "--pattern");
-  exclude(config && !o.block.empty(), "--config", "--block");
-  exclude(config && pattern, "--config", "--pattern");
-  exclude(config && o.sparsity, "--config", "--sparsity");
-  exclude(config && !o.names.include.empty(), "--config", "--include");
-  exclude(config && !o.names.exclude.empty(), "--config", "--exclude");
-  if (!o.block.empty() && !o.sparsity) throw UsageError("--block needs --sparsity");
-  if (!o.sparsity && !pattern && !config)
-    for (const CLI::Option* option : {o.ramp_option, o.schedule_option})
-      only_with(*option, "--sparsity, --pattern and --config");
-  if (o.schedule == "constant") only_with(*o.ramp_option, "--schedule cubic, linear and step");
-  o.train.sparsity = o.sparsity;
-  o.train.curve = sparsity::curve_of(o.schedule);
-  if (!o.block.empty()) o.train.block = parsed("--block", o.block, sparsity::Block::parse);
-  if (pattern) {
-    o.train.pattern = parsed("--pattern", o.pattern, sparsity::Pattern::parse);
-    const auto& p = *o.train.pattern;
-    const double level = 1 - static_cast<double>(p.n) / static_cast<double>(p.m);
-    if (o.sparsity && std::abs(*o.sparsity - level) > 1e-9)
-      throw UsageError(
-          cat("--pattern ", p, " is a sparsity of ", level, "; --sparsity ", *o.sparsity, " contradicts it"));
-  }
-  if (config) {
-    app.files.push_back(o.config);
-    o.train.groups = sparsity::read_sparsifier_config(o.config, app.read.limits);
-  }
-}
-
-/// Why a weight is not pruned, in the words of the options.
-std::string reason_of(const sparsity::LayerReport& layer) {
-  return layer.dense_because == "not selected" ? "left out by --include and --exclude" : layer.dense_because;
-}
-
-Json layer_json(const sparsity::LayerReport& l) {
-  return {{"name", l.name},
-          {"weights", l.weights},
-          {"zeros", l.zeros},
-          {"dense_because", l.dense_because.empty() ? Json() : Json(reason_of(l))}};
-}
-
-void print_layers(const std::vector<sparsity::LayerReport>& layers) {
-  if (layers.empty()) return;
-  Table table{{"weight", "entries", "zeros", ""}, {}};
-  for (const sparsity::LayerReport& l : layers)
-    table.rows.push_back(
-        {printable(l.name), grouped(l.weights),
-         percent(static_cast<double>(l.zeros) / static_cast<double>(std::max<std::int64_t>(1, l.weights))),
-         l.dense_because.empty() ? "" : cat("stays dense: ", reason_of(l))});
-  print(table.text());
-}
-
 int run(const App& app, Options o) {
   if (o.checkpoint.empty()) interrupt_at_once();  // otherwise between epochs: a checkpoint is written after each
   std::vector<std::string> inputs = data_files(o.data);
   for (std::string& file : files_behind(app, o.model)) inputs.push_back(std::move(file));
-  if (!o.config.empty()) inputs.push_back(o.config);
+  if (!o.pruning.config().empty()) inputs.push_back(o.pruning.config());
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   if (o.checkpoint_option->count() > 0) {
@@ -145,7 +75,7 @@ int run(const App& app, Options o) {
     }
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
-  read_pruning(app, o);
+  o.pruning.read(app, o.names, o.train);
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
                                                : sparsity::FinetuneOptions::Optimizer::adam;
@@ -174,11 +104,7 @@ int run(const App& app, Options o) {
                   {"best_epoch", report.best_epoch},
                   {"stopped_early", report.stopped_early},
                   {"sparsity", best.sparsity}};
-    if (!report.layers.empty()) {
-      Json layers = Json::array();
-      for (const auto& l : report.layers) layers.push_back(layer_json(l));
-      document["layers"] = std::move(layers);
-    }
+    if (!report.layers.empty()) document["layers"] = layers_json(report.layers);
     print("coppice.finetune/1", std::move(document));
     return kDone;
   }
@@ -213,20 +139,7 @@ void add_finetune(App& app) {
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
-  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually, of all selected weights together")
-      ->check(finite(0, 1));
-  sub->add_option("--block", o->block,
-                  "Prune whole blocks, such as 16x1 (16 outputs that share an input): those of least mean square of "
-                  "all weights together");
-  sub->add_option("--pattern", o->pattern, "Keep n of every m neighbours of a row, such as 2:4");
-  sub->add_option("--config", o->config,
-                  "JSON file with PyTorch's list of groups: [{\"tensor_fqn\": \"0.weight\", \"sparsity_level\": 0.8, "
-                  "\"sparse_block_shape\": [1, 4]}, ...]");
-  o->schedule_option =
-      sub->add_option("--schedule", o->schedule,
-                      "How the level rises inside the ramp: cubic, linear, step (four stairs) or constant (at once)")
-          ->check(CLI::IsMember({"cubic", "linear", "step", "constant"}))
-          ->capture_default_str();
+  o->pruning.add_options(sub);
   sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")
       ->transform(whole(1, sparsity::kMostEpochs))
       ->capture_default_str();
@@ -249,9 +162,6 @@ void add_finetune(App& app) {
   sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")
       ->transform(whole(0, INT64_MAX))
       ->capture_default_str();
-  o->ramp_option = sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
-                       ->check(finite(0.01, 1))
-                       ->capture_default_str();
   o->checkpoint_option = sub->add_option(
       "--checkpoint", o->checkpoint,
       "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");

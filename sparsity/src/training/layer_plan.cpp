@@ -22,8 +22,6 @@ constexpr double kSameLevel = 1e-9;  // a level that was written as decimals
 
 Block block_of(const FinetuneOptions& o) { return o.block.value_or(Block{1, 1}); }
 
-double level_of(const Pattern& pattern) { return 1 - static_cast<double>(pattern.n) / static_cast<double>(pattern.m); }
-
 /// Why a tensor cannot be pruned as the options say; empty if it can.
 std::string unfit(const Tensor& weight, const FinetuneOptions& o) {
   if (weight.numel() == 0) return "it has no entries";
@@ -91,8 +89,8 @@ void check_plan(const FinetuneOptions& o) {
   if ((o.block ? 1 : 0) + (o.pattern ? 1 : 0) + (o.groups.empty() ? 0 : 1) > 1)
     refuse("block, pattern and groups exclude each other");
   if (!o.groups.empty() && o.sparsity) refuse("groups have levels of their own: sparsity must be absent");
-  if (o.pattern && o.sparsity && std::abs(*o.sparsity - level_of(*o.pattern)) > kSameLevel)
-    refuse("a pattern of ", *o.pattern, " is a sparsity of ", level_of(*o.pattern), "; got ", *o.sparsity);
+  if (o.pattern && o.sparsity && std::abs(*o.sparsity - o.pattern->sparsity()) > kSameLevel)
+    refuse("a pattern of ", *o.pattern, " is a sparsity of ", o.pattern->sparsity(), "; got ", *o.sparsity);
   if (!o.sparsity && !o.pattern && o.groups.empty()) refuse("blocks and a curve need a sparsity to reach");
 }
 

@@ -24,6 +24,7 @@ TEST_SUITE("sparsity/sparsifier/nm") {
     CHECK(Pattern::parse("2:4") == Pattern{});
     CHECK(Pattern::parse("4:8") == Pattern{4, 8});
     CHECK(to_string(Pattern{1, 4}) == "1:4");
+    CHECK(Pattern{1, 4}.sparsity() == 0.75);
     for (const char* bad :
          {"", "2", "2:", ":4", "2:4:8", "2/4", "a:4", "2:4 ", "-1:4", "5:4", "0:0", "2:-4", "2:99999999999999999999"}) {
       CAPTURE(bad);

@@ -17,6 +17,8 @@ struct Pattern {
   [[nodiscard]] static Pattern parse(std::string_view text);
   /// @throws ValueError  as parse()
   void check() const;
+  /// The share that goes: 0.5 for "2:4".
+  [[nodiscard]] double sparsity() const { return 1 - static_cast<double>(n) / static_cast<double>(m); }
   friend bool operator==(const Pattern&, const Pattern&) = default;
 };
 /// "2:4"
