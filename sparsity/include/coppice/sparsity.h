@@ -40,6 +40,7 @@
 #include "coppice/sparsity/training/callbacks/best_epoch.h"
 #include "coppice/sparsity/training/callbacks/checkpoint.h"
 #include "coppice/sparsity/training/callbacks/gradual_pruning.h"
+#include "coppice/sparsity/training/callbacks/last_good_state.h"
 #include "coppice/sparsity/training/callbacks/model_data.h"
 #include "coppice/sparsity/training/callbacks/post_training_data_sparsity.h"
 #include "coppice/sparsity/training/callbacks/sparsifier_callback.h"
