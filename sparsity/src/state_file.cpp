@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "coppice/engine/checked.h"
+#include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/registry.h"
 #include "coppice/sparsity/activation/functions.h"
@@ -38,19 +39,27 @@ void know() {
 
 }  // namespace
 
-void save_arguments(const Arguments& arguments, const std::filesystem::path& path) {
+NamedTensors arguments_to_tensors(const Arguments& arguments) {
   know();
-  nn::save_model(SparsifierState({{"state", arguments}}), path);
+  return nn::model_to_tensors(SparsifierState({{"state", arguments}}));
+}
+
+Arguments arguments_from_tensors(const NamedTensors& tensors, const std::string& source, const Limits& limits) {
+  know();
+  const nn::ModulePtr module = nn::model_from_tensors(tensors, source, limits);
+  const auto* state = dynamic_cast<const SparsifierState*>(module.get());
+  if (state == nullptr)
+    throw FormatError(cat("[load_arguments] ", quote_path(source), " holds a ", module->type_name(),
+                          " and no state of a sparsifier"));
+  return state->arguments().map("state").clone();
+}
+
+void save_arguments(const Arguments& arguments, const std::filesystem::path& path) {
+  write_safetensors(path, arguments_to_tensors(arguments), {.checksums = true});
 }
 
 Arguments load_arguments(const std::filesystem::path& path, const ReadOptions& options) {
-  know();
-  const nn::ModulePtr module = nn::load_model(path, options);
-  const auto* state = dynamic_cast<const SparsifierState*>(module.get());
-  if (state == nullptr)
-    throw FormatError(cat("[load_arguments] ", quote_path(path.string()), " holds a ", module->type_name(),
-                          " and no state of a sparsifier"));
-  return state->arguments().map("state").clone();
+  return arguments_from_tensors(read_safetensors(path, options), path.string(), options.limits);
 }
 
 }  // namespace coppice::sparsity

@@ -48,7 +48,7 @@ TEST_SUITE("sparsity/cli/options") {
     refused(dir, with(prune, {"--n", "1"}), "--n has an effect with ln_structured only");
     refused(dir, with(prune, {"--method", "random_structured", "--n", "1"}), "--n has an effect");
     refused(dir, with(finetune, {"--momentum", "0.5"}), "--momentum has an effect with --optimizer sgd only");
-    refused(dir, with(finetune, {"--ramp", "0.3"}), "--ramp has an effect with --sparsity only");
+    refused(dir, with(finetune, {"--ramp", "0.3"}), "--ramp has an effect with --sparsity, --pattern or --config only");
     refused(dir, {"pack", mlp, "--no-measure", "--shape", "1,64"}, "--shape has an effect");
     const Said said = run({"eval", mlp, "--data", "x.npy,y.npy", "--split", "train"});
     CHECK(said.code == 2);

@@ -1,5 +1,7 @@
 /// What the program makes of the networks that PyTorch trained: the numbers that PyTorch measured.
 
+#include <algorithm>
+
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
@@ -81,6 +83,15 @@ TEST_SUITE("sparsity/cli/results") {
       }
   }
 
+  TEST_CASE("90 % in blocks: the demo goes the way of finetune") {
+    const TempDir dir;
+    const std::string out = (dir / "out.safetensors").string();
+    const Json report = json_of({"finetune", models().lenet, "-o", out, "--data", "digits", "--sparsity", "0.9",
+                                 "--block", "16x1", "--epochs", "10"});
+    CHECK(report.at("layers") == demo().report.at("blocks").at("16x1"));
+    CHECK(run({"verify", out, "--against", demo().file("sparse_16x1.safetensors")}).code == 0);
+  }
+
   TEST_CASE("fine-tuning to 90 %: at least 353 digits") {
     const TempDir dir;
     const std::string out = (dir / "out.safetensors").string();
@@ -138,7 +149,7 @@ TEST_SUITE("sparsity/cli/results") {
 
   TEST_CASE("the demo reports what the single commands give") {
     const Json& models = demo().report.at("models");
-    REQUIRE(models.size() == 5);
+    REQUIRE(models.size() == 8);
     CHECK(models[0].at("correct") == 355);
     CHECK(models[1].at("correct") == 123);
     CHECK(models[2].at("correct") == 345);
@@ -146,6 +157,20 @@ TEST_SUITE("sparsity/cli/results") {
     CHECK(std::abs(models[4].at("correct").get<int>() - models[3].at("correct").get<int>()) <= 1);
     CHECK(demo().report.at("packed_in_own_process_correct") == models[4].at("correct"));
     CHECK(demo().report.at("epochs").get<int>() <= 30);
+    // In blocks: 90 % of all weights together, the better of both packed.
+    const int wide = models[5].at("correct"), narrow = models[6].at("correct");
+    CHECK(std::max(wide, narrow) >= 350);
+    CHECK(std::abs(models[7].at("correct").get<int>() - std::max(wide, narrow)) <= 1);
+    CHECK(models[7].at("name") == cat("blocks of ", narrow > wide ? "8x1" : "16x1", ", packed"));
+    CHECK(demo().report.at("packed_blocks_in_own_process_correct") == models[7].at("correct"));
+    for (const int i : {5, 6, 7})
+      CHECK(models[i].at("zeros").get<double>() / models[i].at("weights").get<double>() ==
+            doctest::Approx(0.9).epsilon(1e-4));
+    const Json& blocks = demo().report.at("blocks");
+    REQUIRE(blocks.at("16x1").size() == 4);
+    CHECK(blocks.at("16x1")[3].at("dense_because") == "too narrow for blocks of 16x1: it has 10 outputs");
+    CHECK(blocks.at("16x1")[3].at("zeros") == 0);
+    CHECK(blocks.at("8x1")[3].at("dense_because") == nullptr);
     CHECK(Json::parse(slurp(demo().file("report.json"))) == demo().report);
     for (const Json& m : models) {
       CAPTURE(m.at("name").get<std::string>());

@@ -239,4 +239,18 @@ TEST_SUITE("sparsity/state_file") {
     CHECK_THROWS_AS((void)load_arguments(file.path / "nowhere"), IoError);
     CHECK_THROWS_AS(save_arguments({{"level", std::nan("")}}, file.path), ValueError);
   }
+
+  TEST_CASE("arguments as tensors of a file that holds more") {
+    const Arguments arguments = to_arguments(stepped().state_dict());
+    const NamedTensors tensors = arguments_to_tensors(arguments);
+    CHECK(arguments_from_tensors(tensors, "this") == arguments);
+    CHECK_THROWS_WITH_AS(
+        (void)arguments_from_tensors({}, "this"),
+        "[load_model] 'this' holds tensors but no model: metadata 'coppice.model' is missing. Use import "
+        "with an architecture",
+        FormatError);
+    const NamedTensors layer = nn::model_to_tensors(nn::Linear(1, 1));
+    CHECK_THROWS_WITH_AS((void)arguments_from_tensors(layer, "this"),
+                         "[load_arguments] 'this' holds a Linear and no state of a sparsifier", FormatError);
+  }
 }

@@ -170,8 +170,8 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 
 }  // namespace
 
-void save_model(const Module& model, const std::filesystem::path& path, const std::map<std::string, std::string>& notes,
-                const SaveOptions& options) {
+NamedTensors model_to_tensors(const Module& model, const std::map<std::string, std::string>& notes,
+                              const SaveOptions& options) {
   for (const auto& [where, module] : model.named_modules())
     if (!is_registered(module->type_name()))
       throw KeyError(cat("[save_model] type ", quote(module->type_name()), " at ", quote(where),
@@ -200,7 +200,12 @@ void save_model(const Module& model, const std::filesystem::path& path, const st
   tensors.add_all("", arguments.members());
   tensors.metadata() = {notes.begin(), notes.end()};
   tensors.metadata()[kModelKey] = text;
-  write_safetensors(path, tensors, {.checksums = true});
+  return tensors;
+}
+
+void save_model(const Module& model, const std::filesystem::path& path, const std::map<std::string, std::string>& notes,
+                const SaveOptions& options) {
+  write_safetensors(path, model_to_tensors(model, notes, options), {.checksums = true});
 }
 
 bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }

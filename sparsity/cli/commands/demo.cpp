@@ -1,29 +1,22 @@
 // The whole path on the built-in digits, from a checkpoint that PyTorch wrote to a packed file run by another process.
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-
-#include <cerrno>
 #include <filesystem>
 
 #include "../data.h"
+#include "../demo/elsewhere.h"
+#include "../demo/report.h"
 #include "../measure.h"
 #include "../tensors.h"
 #include "coppice/engine/autograd.h"
-#include "coppice/engine/cpu.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/engine/parallel.h"
-#include "coppice/engine/random.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/pack/pack.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/training/finetune.h"
-
-extern char** environ;
 
 namespace coppice::cli {
 namespace {
@@ -35,6 +28,7 @@ struct Options {
 };
 
 constexpr double kSparsity = 0.9;
+constexpr std::int64_t kBlockEpochs = 10;  // enough for blocks, which begin with the dense network as well
 /// All that the demo writes.
 constexpr const char* kFiles[] = {"lenet_digits.pt",
                                   "lenet_digits.arch.json",
@@ -48,18 +42,12 @@ constexpr const char* kFiles[] = {"lenet_digits.pt",
                                   "sparse.safetensors",
                                   "packed.safetensors",
                                   "packed_logits.npy",
+                                  "sparse_16x1.safetensors",
+                                  "sparse_8x1.safetensors",
+                                  "packed_blocks.safetensors",
+                                  "packed_blocks_logits.npy",
                                   "report.json"};
 constexpr std::size_t kDataFiles = 7;  // of them, what --data-only writes
-
-/// One line of the table.
-struct Entry {
-  std::string name;
-  std::string file;
-  nn::ModulePtr model;
-  std::int64_t correct = 0;
-  sparsity::WeightCount count;
-  Latency one, many;
-};
 
 /// Prunes 90 % of all weights of a model in one shot.
 void prune(nn::Module& model, bool global) {
@@ -72,32 +60,6 @@ void prune(nn::Module& model, bool global) {
     for (const auto& [module, name] : targets) sparsity::prune::l1_unstructured(*module, name, kSparsity);
   nn::burn_in_masks(model);
 }
-
-/// Runs `coppice run` in a process of its own. @throws StateError  if it fails; Interrupted  if it or we were
-void run_elsewhere(const std::string& model, const std::string& input, const std::string& output) {
-  std::vector<std::string> words{"coppice", "run", model, input, "-o", output, "--quiet", "--force", "--json"};
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1 /* O_WRONLY */, 0);
-  pid_t child = 0;
-  const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  pid_t ended = -1;
-  while (error == 0 && (ended = waitpid(child, &status, 0)) < 0 && errno == EINTR) {
-  }
-  check_interrupt();
-  // Ctrl-C in a terminal goes to both processes, and may have come before the other one had a handler.
-  const int code = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : kFailed;
-  const int signal = ended > 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  if (code == kInterrupted || signal == SIGINT || signal == SIGTERM) throw Interrupted{};
-  if (code != kDone) throw StateError(cat("[demo] 'coppice run ", model, "' failed in its own process"));
-}
-
-std::string ratio(double a, double b) { return fixed(a / b, 2) + "x"; }
 
 class Demo {
  public:
@@ -132,8 +94,8 @@ class Demo {
     one_shot("90 % per layer, one shot", "per_layer", false);
     one_shot("90 % global, one shot", "global", true);
     gradual();
-    pack();
-    check_packed_elsewhere();
+    pack_gradual();
+    prune_in_blocks();
     time_all();
     report();
     return kDone;
@@ -142,12 +104,14 @@ class Demo {
   [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   void import() {
-    note(app_, "1/5  reading lenet_digits.pt as PyTorch wrote it");
+    note(app_, "1/6  reading lenet_digits.pt as PyTorch wrote it");
     write_file(path("lenet_digits.pt"), embedded::lenet_digits_pt());
     write_file(path("lenet_digits.arch.json"), embedded::lenet_arch_json());
     const nn::ModulePtr model = import_model(app_, path("lenet_digits.pt"), path("lenet_digits.arch.json")).model;
     model->eval();
     test_ = load_data(app_, "digits", Split::test, *model);
+    found_.seed = o_.seed;
+    found_.samples = test_.size();
     add("dense", "dense.safetensors", model);
     write_npy(path("test_images.npy"), test_.x);
     write_npy(path("test_classes.npy"), test_.y);
@@ -169,113 +133,104 @@ class Demo {
   void add(const std::string& name, const std::string& file, const nn::ModulePtr& model,
            const std::map<std::string, std::string>& notes = {}) {
     nn::save_model(*model, path(file), notes);
-    Entry e;
+    DemoEntry e;
     e.name = name;
     e.file = path(file);
     e.model = load_model_file(app_, path(file));
     e.correct = sparsity::evaluate(*e.model, test_).correct;
     e.count = sparsity::count_weights(*e.model);
-    entries_.push_back(std::move(e));
+    found_.entries.push_back(std::move(e));
     check_interrupt();
   }
 
   void one_shot(const std::string& name, const std::string& file, bool global) {
-    note(app_, cat("2/5  pruning: ", name));
-    const nn::ModulePtr model = entries_.front().model->clone();
+    note(app_, cat("2/6  pruning: ", name));
+    const nn::ModulePtr model = found_.entries.front().model->clone();
     prune(*model, global);
     add(name, "pruned_" + file + ".safetensors", model);
   }
 
-  void gradual() {
-    note(app_, "3/5  pruning gradually while fine-tuning");
-    const nn::ModulePtr model = entries_.front().model->clone();
-    sparsity::FinetuneOptions train;
+  /// Trains a copy of the dense model. @return  the pruned one, with its zeros burnt in
+  nn::ModulePtr tune(sparsity::FinetuneOptions train, sparsity::FinetuneReport& report) {
+    const nn::ModulePtr model = found_.entries.front().model->clone();
     train.sparsity = kSparsity;
     train.seed = o_.seed;
     const sparsity::Dataset data = load_data(app_, "digits", Split::train, *model);
     Progress progress(app_, "     epoch", train.epochs);
-    const auto report =
-        sparsity::finetune(*model, data, train, sparsity::is_prunable, [&](const sparsity::EpochReport& r) {
-          progress.update(r.epoch, cat(percent(r.sparsity), " zeros"));
-          check_interrupt();
-          return true;
-        });
-    epochs_ = static_cast<std::int64_t>(report.epochs.size());
+    report = sparsity::finetune(*model, data, train, sparsity::is_prunable, [&](const sparsity::EpochReport& r) {
+      progress.update(r.epoch, cat(percent(r.sparsity), " zeros"));
+      check_interrupt();
+      return true;
+    });
     nn::burn_in_masks(*model);
-    add(cat("90 % gradual, ", epochs_, " epochs"), "sparse.safetensors", model);
+    return model;
   }
 
-  void pack() {
-    note(app_, "4/5  packing: timing storage and kernels of each layer");
-    const sparsity::Packed packed = sparsity::pack(*entries_.back().model, {}, narrow(test_.x, 0, 0, 1));
-    decisions_ = packed.decisions;
-    add("the same, packed", "packed.safetensors", packed.model,
-        {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+  void gradual() {
+    note(app_, "3/6  pruning gradually while fine-tuning");
+    sparsity::FinetuneReport report;
+    const nn::ModulePtr model = tune({}, report);
+    found_.epochs = static_cast<std::int64_t>(report.epochs.size());
+    add(cat("90 % gradual, ", found_.epochs, " epochs"), "sparse.safetensors", model);
   }
 
-  void check_packed_elsewhere() {
-    note(app_, "5/5  running the packed file in a process of its own, then timing all models in turn");
-    run_elsewhere(path("packed.safetensors"), path("test_images.npy"), path("packed_logits.npy"));
-    const Tensor logits = read_npy(path("packed_logits.npy"), app_.read);
-    elsewhere_ = sparsity::count_correct(logits, test_.y);
+  /// @return  number of the entry
+  std::size_t blocks(const sparsity::Block& block) {
+    note(app_, cat("5/6  the same in blocks of ", block));
+    sparsity::FinetuneReport report;
+    sparsity::FinetuneOptions train;
+    train.epochs = kBlockEpochs;
+    train.block = block;
+    const nn::ModulePtr model = tune(train, report);
+    found_.blocks.emplace_back(to_string(block), report.layers);
+    add(cat("90 % in blocks of ", block), cat("sparse_", block, ".safetensors"), model);
+    return found_.entries.size() - 1;
+  }
+
+  std::vector<sparsity::PackDecision> pack(std::size_t entry, const std::string& name, const std::string& file) {
+    const sparsity::Packed packed = sparsity::pack(*found_.entries[entry].model, {}, narrow(test_.x, 0, 0, 1));
+    add(name, file, packed.model, {{"coppice.pack", sparsity::decisions_to_json(packed.decisions)}});
+    return packed.decisions;
+  }
+
+  void pack_gradual() {
+    note(app_, "4/6  packing: timing storage and kernels of each layer");
+    found_.decisions = pack(found_.entries.size() - 1, "the same, packed", "packed.safetensors");
+    found_.elsewhere = correct_elsewhere("packed");
+  }
+
+  /// Both blocks, and the better of them packed.
+  void prune_in_blocks() {
+    const std::size_t wide = blocks({16, 1}), narrow = blocks({8, 1});
+    const std::size_t better = found_.entries[narrow].correct > found_.entries[wide].correct ? narrow : wide;
+    const std::string& block = found_.blocks[better - wide].first;
+    found_.block_decisions = pack(better, cat("blocks of ", block, ", packed"), "packed_blocks.safetensors");
+    found_.blocks_elsewhere = correct_elsewhere("packed_blocks");
+  }
+
+  /// What `coppice run` makes of a packed file in a process of its own.
+  [[nodiscard]] std::int64_t correct_elsewhere(const std::string& name) const {
+    const std::string logits = path(name + "_logits.npy");
+    run_elsewhere(path(name + ".safetensors"), path("test_images.npy"), logits);
+    return sparsity::count_correct(read_npy(logits, app_.read), test_.y);
   }
 
   void time_all() {
+    note(app_, "6/6  timing all models in turn");
     std::vector<const nn::Module*> models;
-    for (const Entry& e : entries_) models.push_back(e.model.get());
+    for (const DemoEntry& e : found_.entries) models.push_back(e.model.get());
     const auto one = measure(models, narrow(test_.x, 0, 0, 1));
     const auto many = measure(models, narrow(test_.x, 0, 0, 64));
-    for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i].one = one[i], entries_[i].many = many[i];
-  }
-
-  [[nodiscard]] Json json() const {
-    Json models = Json::array();
-    for (const Entry& e : entries_)
-      models.push_back({{"name", e.name},
-                        {"file", e.file},
-                        {"correct", e.correct},
-                        {"count", test_.size()},
-                        {"zeros", e.count.zeros},
-                        {"weights", e.count.weights},
-                        {"file_bytes", file_size(e.file)},
-                        {"memory_bytes", memory_bytes(*e.model)},
-                        {"batch_1_ms", e.one.p50},
-                        {"batch_64_ms", e.many.p50}});
-    return {{"schema", "coppice.demo/1"},
-            {"seed", o_.seed},
-            {"threads", num_threads()},
-            {"instructions", std::string(name_of(cpu_level()))},
-            {"epochs", epochs_},
-            {"models", models},
-            {"packed_in_own_process_correct", elsewhere_},
-            {"layers", Json::parse(sparsity::decisions_to_json(decisions_))}};
+    for (std::size_t i = 0; i < models.size(); ++i) found_.entries[i].one = one[i], found_.entries[i].many = many[i];
   }
 
   void report() {
     // The folder's name need not be UTF-8.
-    write_file(path("report.json"), json().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-    if (app_.json) return print("coppice.demo/1", json());
-    const Entry& dense = entries_.front();
-    const auto bytes = [](const Entry& e) { return static_cast<double>(file_size(e.file)); };
-    Table table{{"model", "correct", "zeros", "file", "memory", "batch 1", "batch 64"}, {}};
-    for (const Entry& e : entries_)
-      table.rows.push_back({e.name, cat(e.correct, "/", test_.size()),
-                            percent(static_cast<double>(e.count.zeros) / static_cast<double>(e.count.weights)),
-                            grouped(static_cast<std::int64_t>(bytes(e))), grouped(memory_bytes(*e.model)),
-                            fixed(e.one.p50, 4) + " ms", fixed(e.many.p50, 3) + " ms"});
-    const Entry& packed = entries_.back();
-    table.rows.push_back(
-        {"dense / packed", "", "", ratio(bytes(dense), bytes(packed)),
-         ratio(static_cast<double>(memory_bytes(*dense.model)), static_cast<double>(memory_bytes(*packed.model))),
-         ratio(dense.one.p50, packed.one.p50), ratio(dense.many.p50, packed.many.p50)});
-    print(table.text());
-    print(cat("\nThe packed file, run by a process of its own: ", elsewhere_, " of ", test_.size(), " correct."));
-    print(cat("Times are medians, the models taking turns, on ", num_threads(),
-              num_threads() == 1 ? " thread" : " threads", " with ", name_of(cpu_level()), " instructions."));
-    print("\nHow each layer is packed:");
-    for (const auto& d : decisions_) print(cat("  ", d.path, " ", d.type, ": ", d.reason));
+    write_file(path("report.json"), found_.json().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (app_.json) return print("coppice.demo/1", found_.json());
+    found_.print();
     print(cat("\nFiles are in ", o_.folder, "/ (report.json holds these numbers). To try next:"));
-    print(cat("  ./coppice inspect ", path("packed.safetensors")));
+    print(cat("  ./coppice inspect ", path("packed_blocks.safetensors")));
     print(cat("  ./coppice prune ", path("lenet_digits.pt"),
               " -o pruned.safetensors --method ln_structured --amount 0.5 "
               "--n 2 --dim 0"));
@@ -285,9 +240,7 @@ class Demo {
   const Options& o_;
   std::filesystem::path folder_;
   sparsity::Dataset test_;
-  std::vector<Entry> entries_;
-  std::vector<sparsity::PackDecision> decisions_;
-  std::int64_t epochs_ = 0, elsewhere_ = 0;
+  DemoReport found_;
 };
 
 }  // namespace

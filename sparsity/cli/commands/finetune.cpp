@@ -8,14 +8,15 @@
 #include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/training/finetune.h"
+#include "finetune/pruning.h"
 
 namespace coppice::cli {
 namespace {
 
 struct Options {
   std::string model, output, data, optimizer = "adam";
-  std::optional<double> sparsity;
-  const CLI::Option *momentum_option = nullptr, *ramp_option = nullptr, *checkpoint_option = nullptr;
+  const CLI::Option *momentum_option = nullptr, *checkpoint_option = nullptr;
+  PruningOptions pruning;
   std::string checkpoint;
   bool keep_masks = false, force = false;
   NameFilter names;
@@ -59,6 +60,7 @@ int run(const App& app, Options o) {
   if (o.checkpoint.empty()) interrupt_at_once();  // otherwise between epochs: a checkpoint is written after each
   std::vector<std::string> inputs = data_files(o.data);
   for (std::string& file : files_behind(app, o.model)) inputs.push_back(std::move(file));
+  if (!o.pruning.config().empty()) inputs.push_back(o.pruning.config());
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   if (o.checkpoint_option->count() > 0) {
@@ -73,8 +75,7 @@ int run(const App& app, Options o) {
     }
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
-  if (!o.sparsity) only_with(*o.ramp_option, "--sparsity");
-  o.train.sparsity = o.sparsity;
+  o.pruning.read(app, o.names, o.train);
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
                                                : sparsity::FinetuneOptions::Optimizer::adam;
@@ -97,12 +98,14 @@ int run(const App& app, Options o) {
   if (app.json) {
     Json rows = Json::array();
     for (const auto& r : report.epochs) rows.push_back(row_json(r));
-    print("coppice.finetune/1", {{"output", o.output},
-                                 {"seed", o.train.seed},
-                                 {"epochs", rows},
-                                 {"best_epoch", report.best_epoch},
-                                 {"stopped_early", report.stopped_early},
-                                 {"sparsity", best.sparsity}});
+    Json document{{"output", o.output},
+                  {"seed", o.train.seed},
+                  {"epochs", rows},
+                  {"best_epoch", report.best_epoch},
+                  {"stopped_early", report.stopped_early},
+                  {"sparsity", best.sparsity}};
+    if (!report.layers.empty()) document["layers"] = layers_json(report.layers);
+    print("coppice.finetune/1", std::move(document));
     return kDone;
   }
   Table table{{"epoch", "train loss", "zeros", "validation", "loss"}, {}};
@@ -111,6 +114,7 @@ int run(const App& app, Options o) {
                           percent(r.sparsity), cat(r.validation.correct, "/", r.validation.count),
                           fixed(r.validation.loss, 4)});
   print(table.text());
+  print_layers(report.layers);
   print(cat("* kept", report.stopped_early ? "; stopped early" : "", "; ", percent(best.sparsity), " zeros"));
   print(cat(o.output, ": ", grouped(static_cast<std::int64_t>(file_size(o.output))), " bytes"));
   return kDone;
@@ -123,14 +127,19 @@ void add_finetune(App& app) {
   CLI::App* sub = app.command(
       "finetune",
       "Trains a model with its zeros kept; with --sparsity prunes gradually while training (cubic schedule, global\n"
-      "magnitude). The best epoch by a part of the training data is kept. Equal seeds give equal bytes.",
+      "magnitude), with --block in whole blocks of all weights together, with --pattern n of every m neighbours, with\n"
+      "--config each tensor as a list says. Weights too narrow for that stay dense and are named. The best epoch by a\n"
+      "part of the training data is kept. Equal seeds give equal bytes.",
       "  coppice finetune pruned.safetensors -o tuned.safetensors --data digits --epochs 5\n"
       "  coppice finetune model.safetensors -o sparse.safetensors --data X.npy,Y.npy --sparsity 0.9\n"
+      "  coppice finetune model.safetensors -o blocks.safetensors --data digits --sparsity 0.9 --block 16x1\n"
+      "  coppice finetune model.safetensors -o two_of_four.safetensors --data digits --pattern 2:4 --schedule linear\n"
+      "  coppice finetune model.safetensors -o groups.safetensors --data digits --config groups.json\n"
       "  coppice finetune model.safetensors -o tuned.safetensors --data digits --checkpoint run.safetensors");
   sub->add_option("MODEL", o->model, "Model file")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   sub->add_option("--data", o->data, "\"digits\" (built in, training split) or X.npy,Y.npy")->required();
-  sub->add_option("--sparsity", o->sparsity, "Share of zeros to reach gradually")->check(finite(0, 1));
+  o->pruning.add_options(sub);
   sub->add_option("--epochs", o->train.epochs, "Passes over the data at most")
       ->transform(whole(1, sparsity::kMostEpochs))
       ->capture_default_str();
@@ -153,9 +162,6 @@ void add_finetune(App& app) {
   sub->add_option("--patience", o->train.patience, "Epochs without a better one before stopping; 0: never")
       ->transform(whole(0, INT64_MAX))
       ->capture_default_str();
-  o->ramp_option = sub->add_option("--ramp", o->train.ramp, "Share of the epochs in which the sparsity rises")
-                       ->check(finite(0.01, 1))
-                       ->capture_default_str();
   o->checkpoint_option = sub->add_option(
       "--checkpoint", o->checkpoint,
       "File to write after every epoch; a run that finds it goes on from there and ends with the same bytes");

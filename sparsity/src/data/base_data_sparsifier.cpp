@@ -125,7 +125,11 @@ void BaseDataSparsifier::squash_mask(const std::optional<std::vector<std::string
       throw ValueError(cat("[squash_mask] ", quote(which[i]), " is given twice"));
     if (leave_parametrized) slot.check_squashable(which[i]);
   }
-  for (const std::string& name : which) entry("squash_mask", name).slot->squash(leave_parametrized);
+  for (const std::string& name : which) {
+    const Entry& e = entry("squash_mask", name);
+    e.slot->squash(leave_parametrized);
+    if (leave_parametrized && !keeps_signs_of_zeros()) e.slot->drop_signs_of_zeros(e.mask);
+  }
 }
 
 void BaseDataSparsifier::delete_data(std::string_view name) {

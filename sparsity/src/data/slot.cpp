@@ -32,4 +32,17 @@ void DataSlot::squash(bool leave_parametrized) {
   nn::parametrize::remove_parametrizations(*this, "data", leave_parametrized);
 }
 
+void DataSlot::drop_signs_of_zeros(const Tensor& mask) {
+  Tensor data = value();
+  if (!is_floating(data.dtype())) return;
+  dispatch(data.dtype(), [&]<class T>() {
+    dispatch(mask.dtype(), [&]<class M>() {
+      const std::span<const M> kept = mask.data<M>();
+      const std::span<T> values = data.mutable_data<T>();
+      for (std::size_t i = 0; i < values.size(); ++i)
+        if (static_cast<float>(kept[i]) == 0 && static_cast<float>(values[i]) == 0) values[i] = T{};
+    });
+  });
+}
+
 }  // namespace coppice::sparsity

@@ -29,7 +29,10 @@ class DataSlot final : public nn::Implements<DataSlot> {
   [[nodiscard]] Tensor value() const { return tensor("data"); }
   /// @throws StateError  if the original is the result of an operation; and what reading throws
   void check_squashable(std::string_view name) const;
+  /// Lets the tensor show what reading gives, or stay as it is, and ends the masking.
   void squash(bool leave_parametrized);
+  /// Pruned entries of squashed data that are -0 become +0: the sign is a random bit, which no file can compress.
+  void drop_signs_of_zeros(const Tensor& mask);
 
  protected:
   [[nodiscard]] Tensor forward(const Tensor& x) const override { return x; }

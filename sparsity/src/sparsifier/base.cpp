@@ -155,7 +155,11 @@ void BaseSparsifier::step() {
       check_tensor(group);
     });
   }
-  for (Group& group : groups_) placed(group, [&] { update_mask(group); });
+  update_masks(groups_);
+}
+
+void BaseSparsifier::update_masks(std::vector<Group>& groups) {
+  for (Group& group : groups) placed(group, [&] { update_mask(group); });
 }
 
 OrderedMap<Arguments> BaseSparsifier::squash_mask(const Names& params_to_keep,

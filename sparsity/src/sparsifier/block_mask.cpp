@@ -229,4 +229,17 @@ void write_block_mask(const Importance& importance, const BlockRule& rule, Tenso
     write_mask<float>(importance, rule, mask);
 }
 
+Tensor mean_of_blocks(const Importance& importance, const Block& block) {
+  const Grid grid(importance, block);
+  const Tensor scores =
+      importance.in_double() ? block_scores<double>(importance, grid) : block_scores<float>(importance, grid);
+  return scores.reshape({grid.down, grid.across});
+}
+
+void write_blocks(const Importance& importance, const Block& block, const Tensor& keep, Tensor mask) {
+  const Grid grid(importance, block);
+  dispatch(mask.dtype(),
+           [&]<class T>() { write_whole(grid, keep.data<bool>().data(), mask.mutable_data<T>().data()); });
+}
+
 }  // namespace coppice::sparsity

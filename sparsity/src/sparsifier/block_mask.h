@@ -27,4 +27,11 @@ void check_cells(const Importance& importance, const BlockRule& rule);
 /// one number per block. Same result for any number of threads. Following torch.topk takes far more of both.
 void write_block_mask(const Importance& importance, const BlockRule& rule, Tensor mask);
 
+/// Mean importance of each block of a tensor, [down, across] in blocks from the first element on: float32, or float64
+/// where importance is. Blocks at the edges have the mean of the entries that they have.
+[[nodiscard]] Tensor mean_of_blocks(const Importance& importance, const Block& block);
+
+/// Writes what `keep` says of each block to the entries of the block. @param keep  of bool, as mean_of_blocks()
+void write_blocks(const Importance& importance, const Block& block, const Tensor& keep, Tensor mask);
+
 }  // namespace coppice::sparsity

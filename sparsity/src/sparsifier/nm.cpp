@@ -13,11 +13,15 @@ namespace {
 
 constexpr std::int64_t kTilesPerTask = 256;  // 20 µs
 
-BlockRule rule_of(const Pattern& pattern, TieRule ties) {
-  return {{1, pattern.m}, 1, pattern.m - pattern.n, ties, true};
+BlockRule rule_of(const Pattern& pattern, TieRule ties, double level = 1) {
+  return {{1, pattern.m}, level, pattern.m - pattern.n, ties, true};
 }
 
 Pattern pattern_of(const Group& group) { return Pattern::parse(group.config.text("pattern")); }
+
+double level_of(const Group& group) {
+  return group.config.has("sparsity_level") ? read_sparsity_level(group.config) : 1;
+}
 
 Importance importance(const Group& group) {
   return {group, group.config.boolean("score_dense", false), Importance::Of::magnitude};
@@ -101,6 +105,7 @@ NmSparsifier::NmSparsifier(const Pattern& pattern, TieRule ties)
 
 void NmSparsifier::check_config(const Group& group) const {
   (void)pattern_of(group);
+  (void)level_of(group);
   (void)group.config.boolean("score_dense", false);
 }
 
@@ -112,7 +117,12 @@ void NmSparsifier::check_tensor(const Group& group) const {
 }
 
 void NmSparsifier::update_mask(Group& group) {
-  write_block_mask(importance(group), rule_of(pattern_of(group), ties_), group.mask());
+  const double level = level_of(group);
+  if (level <= 0) {
+    group.mask().fill_(1);
+    return;
+  }
+  write_block_mask(importance(group), rule_of(pattern_of(group), ties_, level), group.mask());
 }
 
 }  // namespace coppice::sparsity

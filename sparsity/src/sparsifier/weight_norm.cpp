@@ -2,6 +2,7 @@
 
 #include "coppice/engine/ops/elementwise.h"
 #include "sparsifier/block_mask.h"
+#include "sparsifier/importance_of.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -24,11 +25,6 @@ Config read(const Arguments& settings, TieRule ties) {
   return out;
 }
 
-Importance importance(const Group& group, bool dense, const ScoreNorm& norm) {
-  if (norm.order() != 0) return {group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square};
-  return {norm(dense ? group.original() : group.weight()), Tensor(), Importance::Of::value};
-}
-
 Arguments settings_of(double level, Block block, std::optional<std::int64_t> zeros) {
   Arguments out;
   out.set("sparsity_level", level);
@@ -40,6 +36,11 @@ Arguments settings_of(double level, Block block, std::optional<std::int64_t> zer
 }
 
 }  // namespace
+
+Importance importance_of(const Group& group, bool dense, const ScoreNorm& norm) {
+  if (norm.order() != 0) return {group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square};
+  return {norm(dense ? group.original() : group.weight()), Tensor(), Importance::Of::value};
+}
 
 ScoreNorm::ScoreNorm(int order) : order_(order) {
   if (order != 1 && order != 2) throw ValueError(cat("[ScoreNorm] the order must be 1 or 2; got ", order));
@@ -83,7 +84,7 @@ void WeightNormSparsifier::update_mask(Group& group) {
   else if (config.everything())
     mask.zero_();
   else
-    write_block_mask(importance(group, config.dense, norm_), config.rule, mask);
+    write_block_mask(importance_of(group, config.dense, norm_), config.rule, mask);
 }
 
 }  // namespace coppice::sparsity

@@ -8,10 +8,12 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/masks/families.h"
 #include "coppice/nn/optim.h"
 #include "coppice/nn/state_dict.h"
 #include "coppice/sparsity/training/callbacks/checkpoint.h"
 #include "coppice/sparsity/training/trainer.h"
+#include "planned_pruning.h"
 #include "recipe.h"
 #include "report_tensors.h"
 
@@ -36,6 +38,7 @@ void check(const FinetuneOptions& o, const Dataset& data) {
   need(o.ramp > 0 && o.ramp <= 1, "ramp must be in (0, 1]", o.ramp);
   need(o.updates_per_epoch >= 1, "updates_per_epoch must be at least 1", static_cast<double>(o.updates_per_epoch));
   need(!o.sparsity || (*o.sparsity >= 0 && *o.sparsity <= 1), "sparsity must be in 0..1", o.sparsity.value_or(0));
+  if (by_sparsifier(o)) check_plan(o);
   need(data.size() >= 2, "training needs at least 2 samples", static_cast<double>(data.size()));
   const std::int64_t left = data.size() - held_back(o, data);
   need(left >= 1, "the validation share leaves no sample to train on; samples left", static_cast<double>(left));
@@ -68,19 +71,14 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Module& model, const Fin
   return std::make_unique<nn::Adam>(model.parameters(), nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
 }
 
-/// The schedule of the options, if a sparsity is wanted.
-/// @param steps  of an epoch
-std::optional<CubicSchedule> schedule_of(const FinetuneOptions& o, std::int64_t steps, double initial) {
-  if (!o.sparsity) return std::nullopt;
-  const auto ramp_epochs = std::max<std::int64_t>(1, static_cast<std::int64_t>(o.ramp * static_cast<double>(o.epochs)));
-  const std::uint64_t ramp_steps =
-      checked_mul(static_cast<std::uint64_t>(ramp_epochs), static_cast<std::uint64_t>(steps)).value_or(INT64_MAX);
-  return CubicSchedule{
-      .initial = initial,
-      .final = *o.sparsity,
-      .begin = 0,
-      .end = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min<std::uint64_t>(ramp_steps, INT64_MAX)) - 1),
-      .every = std::max<std::int64_t>(1, steps / o.updates_per_epoch)};
+/// The schedule of the options, if a sparsity is wanted and no sparsifier chooses.
+std::optional<CubicSchedule> schedule_of(const FinetuneOptions& o, const Ramp& ramp, double initial) {
+  if (!o.sparsity || by_sparsifier(o)) return std::nullopt;
+  return CubicSchedule{.initial = initial,
+                       .final = *o.sparsity,
+                       .begin = 0,
+                       .end = std::max<std::int64_t>(1, ramp.steps - 1),
+                       .every = ramp.every};
 }
 
 /// Tells the caller of every epoch, who may end the training.
@@ -104,7 +102,12 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
 
   // Training happens on a copy: whatever fails, the model is as it was.
   const nn::ModulePtr copy = model.clone();
-  const std::vector<nn::MaskedSlot> slots = attach_masks(*copy, filter);
+  std::optional<PlannedPruning> planned;
+  if (by_sparsifier(o)) planned.emplace(*copy, o, filter);
+  const auto masked_by_zeros = [&](const std::string& name, const Tensor& weight) {
+    return filter(name, weight) && !(planned && planned->plan().prunes(name));
+  };
+  const std::vector<nn::MaskedSlot> slots = attach_masks(*copy, masked_by_zeros);
   const std::unique_ptr<nn::Optimizer> optimizer = make_optimizer(*copy, o);
   Trainer trainer({.epochs = o.epochs, .batch = o.batch, .seed = o.seed});
   const std::vector<std::int64_t> order = trainer.generator().permutation(train.size());
@@ -114,13 +117,19 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   const std::int64_t batch = std::min(o.batch, data.size());
   const std::int64_t steps = (data.size() + batch - 1) / batch;
 
-  const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, steps, sparsity_of(slots)), o.ties);
-  const auto best = std::make_shared<BestEpoch>([&](nn::Module& m) { return evaluate(m, validation); },
-                                                [&](const TrainContext& at) { return gradual->arrived(at); });
-  trainer.add(gradual).add(best).add(std::make_shared<EarlyStop>(best, o.patience));
+  const Ramp ramp(o, steps);
+  const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, ramp, sparsity_of(slots)), o.ties);
+  const auto best = std::make_shared<BestEpoch>(
+      [&](nn::Module& m) { return evaluate(m, validation); },
+      [&](const TrainContext& at) { return gradual->arrived(at) && (!planned || planned->arrived(at)); });
+  trainer.add(gradual);
+  const std::shared_ptr<SparsifierCallback> pruning = planned ? planned->start(ramp) : nullptr;
+  if (pruning != nullptr) trainer.add(pruning);
+  trainer.add(best).add(std::make_shared<EarlyStop>(best, o.patience));
   if (!o.checkpoint.empty()) {
     const auto checkpoint = std::make_shared<Checkpoint>(o.checkpoint, recipe, o.read);
     checkpoint->add(part_of(best, steps, o.epochs, o.checkpoint));
+    if (pruning != nullptr) checkpoint->add(pruning->checkpoint_part());
     trainer.add(checkpoint);
   }
   trainer.add(std::make_shared<Watch>([&](TrainContext& context) {
@@ -131,9 +140,16 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   FinetuneReport report{.epochs = best->rows(), .best_epoch = best->best_epoch()};
   report.stopped_early = static_cast<std::int64_t>(report.epochs.size()) < o.epochs;
   if (report.best_epoch == 0) report.best_epoch = report.epochs.back().epoch;
+  if (planned) {
+    report.layers = planned->finish(*copy);
+    nn::take_fake_masks(model);
+  }
   const NamedTensors trained = nn::all_tensors(*copy);
   const auto modules = model.named_modules();
-  (void)attach_masks(model, filter);  // where zeros are: the weights that the model computes with stay the same
+  // Where zeros are: the weights that the model computes with stay the same.
+  (void)attach_masks(model, [&](const std::string& name, const Tensor& weight) {
+    return filter(name, weight) || (planned && planned->plan().prunes(name));
+  });
   TensorList parameters = model.parameters();
   nn::load_state_dict(model, trained);
   // Nothing from here on takes memory.

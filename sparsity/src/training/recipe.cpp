@@ -108,6 +108,15 @@ std::string fingerprint_of_modules(const nn::Module& model) {
   return f.text();
 }
 
+std::string fingerprint_of(const SparsifierConfig& groups) {
+  Fingerprint f;
+  for (const Arguments& group : groups) {
+    f.add(cat(group.size()));
+    add(f, group);
+  }
+  return f.text();
+}
+
 const char* name_of(FinetuneOptions::Optimizer optimizer) {
   using O = FinetuneOptions::Optimizer;
   return optimizer == O::sgd ? "sgd" : optimizer == O::adamw ? "adamw" : "adam";
@@ -131,6 +140,10 @@ std::string recipe_of(const nn::Module& model, const Dataset& data, const Finetu
     out.value(nullptr);
   out.key("ramp").value(o.ramp).key("updates_per_epoch").value(o.updates_per_epoch);
   if (o.ties == TieRule::pytorch) out.key("ties").value("pytorch");
+  if (o.block) out.key("block").value(to_string(*o.block));
+  if (o.pattern) out.key("pattern").value(to_string(*o.pattern));
+  if (!o.groups.empty()) out.key("groups").value(fingerprint_of(o.groups));
+  if (o.curve != Curve::cubic) out.key("curve").value(to_string(o.curve));
   return out.close_object().text();
 }
 

@@ -161,6 +161,26 @@ TEST_SUITE("sparsity/data/data_norm_sparsifier") {
     set_num_threads(before);
   }
 
+  TEST_CASE("pruned negative numbers are +0 once squashed, and -0 with compat; what is kept keeps its sign") {
+    for (const Dtype type : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16})
+      for (const bool compat : {false, true}) {
+        Tensor data = Tensor::of({{-1, -2, -0.0, 5, 6, 7, 8, -9}}).to(type);
+        DataNormSparsifier s({{"w", data}}, {.sparsity_level = 0.375, .sparse_block_shape = {1, 1}, .compat = compat});
+        s.step();
+        const Tensor read = s.get_data("w", false);
+        s.squash_mask();
+        CHECK(data == read);
+        for (std::int64_t i = 0; i < 3; ++i) CHECK(std::signbit(data.at({0, i})) == compat);
+        CHECK(data.at({0, 7}) == -9);
+
+        Tensor kept = Tensor::of({{-0.0, 1}}).to(type);
+        DataNormSparsifier none({{"w", kept}}, {.sparsity_level = 0, .compat = compat});
+        none.step();
+        none.squash_mask();
+        CHECK(std::signbit(kept.at({0, 0})));
+      }
+  }
+
   TEST_CASE("blocks of a transposed matrix are its own") {
     const Tensor data = transpose(Tensor::of({{1, 9}, {2, 8}, {3, 7}, {4, 6}}));
     CHECK(stepped(data, {}) == Tensor::of({{0, 0, 0, 0}, {1, 1, 1, 1}}).to(Dtype::i8));

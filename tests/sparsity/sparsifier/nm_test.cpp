@@ -24,6 +24,7 @@ TEST_SUITE("sparsity/sparsifier/nm") {
     CHECK(Pattern::parse("2:4") == Pattern{});
     CHECK(Pattern::parse("4:8") == Pattern{4, 8});
     CHECK(to_string(Pattern{1, 4}) == "1:4");
+    CHECK(Pattern{1, 4}.sparsity() == 0.75);
     for (const char* bad :
          {"", "2", "2:", ":4", "2:4:8", "2/4", "a:4", "2:4 ", "-1:4", "5:4", "0:0", "2:-4", "2:99999999999999999999"}) {
       CAPTURE(bad);
@@ -99,6 +100,18 @@ TEST_SUITE("sparsity/sparsifier/nm") {
       p.sparsifier.groups()[0].original().copy_(Tensor::of({{1, 2, 3, 4}}));
       CHECK(p.step() == (dense ? Tensor::of({{0, 0, 1, 1}}) : Tensor::of({{1, 1, 0, 0}})));
     }
+  }
+
+  TEST_CASE("a level below 1: that share of the runs, those of least mean first") {
+    const Tensor w = Tensor::of({{4, 3, 2, 1, 9, 8, 7, 6}, {1, 1, 2, 2, 5, 6, 5, 6}});
+    const auto at = [&](double level) { return mask_of(NmSparsifier(), w, {{"sparsity_level", level}}); };
+    CHECK(at(0) == ones({2, 8}));
+    CHECK(at(-0.5) == ones({2, 8}));
+    CHECK(at(0.25) == Tensor::of({{1, 1, 1, 1, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1, 1, 1}}));
+    CHECK(at(0.5) == Tensor::of({{1, 1, 0, 0, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1, 1, 1}}));
+    CHECK(at(1) == nm(w, {2, 4}));
+    CHECK(at(7) == nm(w, {2, 4}));
+    CHECK_THROWS_AS(at(kNan), ValueError);
   }
 
   TEST_CASE("bad patterns and rows that m does not divide are refused with nothing changed") {

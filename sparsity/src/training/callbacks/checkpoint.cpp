@@ -7,26 +7,13 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/json.h"
 #include "coppice/engine/io/safetensors.h"
-#include "coppice/nn/state_dict.h"
+#include "training_state.h"
 
 namespace coppice::sparsity {
 namespace {
 
 constexpr const char* kKey = "coppice.finetune";
 constexpr std::int64_t kFormat = 1;
-
-Tensor words(const Generator& g) {
-  const Generator::State state = g.state();
-  return Tensor::from(std::vector<std::int64_t>(state.begin(), state.end()), {static_cast<std::int64_t>(state.size())});
-}
-
-Generator generator_from(const Tensor& t) {
-  std::vector<std::uint32_t> state;
-  for (const std::int64_t word : t.to_vector<std::int64_t>()) state.push_back(static_cast<std::uint32_t>(word));
-  Generator out;
-  out.set_state(state);
-  return out;
-}
 
 /// The first setting in which two recipes differ, in words.
 std::string difference(const std::map<std::string, std::string>& theirs,
@@ -82,13 +69,7 @@ void Checkpoint::add(Part part) {
 }
 
 void Checkpoint::on_train_epoch_end(TrainContext& context) {
-  NamedTensors all;
-  all.add_all("model.", nn::all_tensors(*context.model));
-  for (const Part& part : parts_) part.save(all);
-  all.add_all("optimizer.", context.optimizer->state_dict());
-  all.add("random.order", words(*context.generator));
-  all.add("random.default", words(default_generator()));
-  all.add("step", Tensor::from(std::vector<std::int64_t>{context.step}, {}));
+  NamedTensors all = save_training(context, parts_);
   all.metadata()[kKey] = document();
   write_safetensors(path_, all, {.checksums = true});
 }
@@ -101,14 +82,7 @@ void Checkpoint::on_fit_start(TrainContext& context) {
   const NamedTensors all = read_safetensors(path_, read_);
   check_recipe(all, recipe_, source);
   try {
-    context.step = all.at("step").item<std::int64_t>();
-    const Generator order = generator_from(all.at("random.order"));
-    const Generator other = generator_from(all.at("random.default"));
-    for (const Part& part : parts_) part.load(all, context);
-    context.optimizer->load_state_dict(all.below("optimizer."));
-    nn::load_state_dict(*context.model, all.below("model."));
-    *context.generator = order;
-    default_generator() = other;
+    load_training(all, context, parts_);
   } catch (const FormatError&) {
     throw;
   } catch (const LimitError&) {  // memory that runs out is no fault of the file

@@ -45,6 +45,11 @@ struct SaveOptions {
 void save_model(const Module& model, const std::filesystem::path& path,
                 const std::map<std::string, std::string>& notes = {}, const SaveOptions& options = {});
 
+/// What save_model() writes, for a file that holds more than a model. Values may share the model's storage.
+/// @throws as save_model(), but for IoError
+[[nodiscard]] NamedTensors model_to_tensors(const Module& model, const std::map<std::string, std::string>& notes = {},
+                                            const SaveOptions& options = {});
+
 /// The model in eval mode. Parameters show the mapped file in place (a private copy on writing). Loading reads every
 /// byte once to compare the checksums; with ReadOptions::verify off it costs no pass over the numbers.
 /// @throws IoError, LimitError; FormatError  for a file that is no model, is newer than this library, names a type or

@@ -67,7 +67,7 @@ class BaseDataSparsifier {
   bool enable_mask_update = true;
 
   /// Lets each tensor show what reading it gives, or leaves it as it is, and ends its masking; names, settings and
-  /// masks stay. @param names  all, unless given
+  /// masks stay. Pruned entries are +0, where PyTorch leaves the sign. @param names  all, unless given
   /// @throws ValueError  for a name that is unknown, squashed or given twice; StateError  for a result of an operation
   void squash_mask(const std::optional<std::vector<std::string>>& names = std::nullopt, bool leave_parametrized = true);
   /// Forgets a datum, squashed or not; the tensor stays as it is. @throws ValueError  for an unknown name
@@ -119,6 +119,8 @@ class BaseDataSparsifier {
   virtual void check(const std::string& /*name*/, const Tensor& /*data*/, const Arguments& /*config*/) const {}
   /// Settings with what stands for those that are not set.
   [[nodiscard]] virtual Arguments resolved(const Arguments& config) const { return config; }
+  /// Whether squashed negative numbers are -0, as multiplying by 0 gives, and as in PyTorch.
+  [[nodiscard]] virtual bool keeps_signs_of_zeros() const { return false; }
   /// What is common to all data, for states; and taken from one. @throws FormatError  with nothing changed
   [[nodiscard]] virtual Arguments settings() const { return {}; }
   virtual void load_settings(const Arguments& /*settings*/) {}

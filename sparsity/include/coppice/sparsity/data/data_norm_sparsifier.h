@@ -19,7 +19,7 @@ struct DataNormOptions {
   std::optional<std::int64_t> zeros_per_block = std::nullopt;  ///< in each pruned block; all of its cells unless set
   std::string norm = "L1";                                     ///< "L1" or "L2", common to all data
   /// PyTorch's accidents: a level between -1 and 0 prunes all but that share, 16-bit numbers are ranked after rounding,
-  /// and squares that overflow or vanish are equal.
+  /// squares that overflow or vanish are equal, and pruned negative numbers are -0 once squashed.
   bool compat = false;
 };
 
@@ -52,6 +52,7 @@ class DataNormSparsifier final : public BaseDataSparsifier {
   ///         that are missing or of another kind
   void check(const std::string& name, const Tensor& data, const Arguments& config) const override;
   [[nodiscard]] Arguments resolved(const Arguments& config) const override;
+  [[nodiscard]] bool keeps_signs_of_zeros() const override { return compat_; }
   [[nodiscard]] Arguments settings() const override;
   void load_settings(const Arguments& settings) override;
 

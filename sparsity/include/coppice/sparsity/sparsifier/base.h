@@ -95,6 +95,8 @@ class BaseSparsifier {
   virtual void check_tensor(const Group& /*group*/) const {}
   /// Writes group.mask() in place. Called with grad mode off.
   virtual void update_mask(Group& group) = 0;
+  /// What a step does when all is checked: update_mask() of each group, unless their tensors are chosen together.
+  virtual void update_masks(std::vector<Group>& groups);
   /// Called for each group that has come to its mask, by prepare() or attach(), and for each that has lost it.
   virtual void on_prepared(Group& /*group*/) {}
   virtual void on_squashed(Group& /*group*/) {}

@@ -17,6 +17,8 @@ struct Pattern {
   [[nodiscard]] static Pattern parse(std::string_view text);
   /// @throws ValueError  as parse()
   void check() const;
+  /// The share that goes: 0.5 for "2:4".
+  [[nodiscard]] double sparsity() const { return 1 - static_cast<double>(n) / static_cast<double>(m); }
   friend bool operator==(const Pattern&, const Pattern&) = default;
 };
 /// "2:4"
@@ -37,8 +39,10 @@ struct Pattern {
 
 /// Keeps in each tensor the n entries of largest magnitude of every m neighbours of a row: "2:4", "1:4", "4:8".
 ///
-/// Settings of a group: "pattern", and "score_dense" as WeightNormSparsifier has it. Tensors of more than two axes are
-/// seen as [first, all others]. Ties as mask_n_of_m(). There is no sparsity level.
+/// Settings of a group: "pattern", "score_dense" as WeightNormSparsifier has it, and where it is set "sparsity_level":
+/// the share of the runs of m that lose entries, those of least mean importance first, so that a scheduler can lead up
+/// to the pattern. Without it, and at 1, all do. Tensors of more than two axes are seen as [first, all others]. Ties as
+/// mask_n_of_m().
 class NmSparsifier : public BaseSparsifier {
  public:
   /// @throws ValueError  as Pattern::check()

@@ -1,0 +1,16 @@
+#pragma once
+// What a training needs to go on, as tensors. Private to sparsity.
+
+#include <vector>
+
+#include "coppice/sparsity/training/callbacks/checkpoint.h"
+
+namespace coppice::sparsity {
+
+/// The model's tensors, the parts, the optimiser, both random states and the step. Values share the live storage.
+[[nodiscard]] NamedTensors save_training(const TrainContext& context, const std::vector<Checkpoint::Part>& parts);
+/// Puts a training where `all` was saved. The model and the optimiser may have changed when it throws.
+/// @throws KeyError, ShapeError, DtypeError, ValueError  for what does not fit; and what parts throw
+void load_training(const NamedTensors& all, TrainContext& context, const std::vector<Checkpoint::Part>& parts);
+
+}  // namespace coppice::sparsity
