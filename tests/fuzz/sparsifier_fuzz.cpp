@@ -1,9 +1,11 @@
-/// Any bytes as a state of a sparsifier or scheduler, and what stands in it as settings of groups. A state that is
-/// refused changes nothing, and so does a step; one that is taken comes back from the state of its taker.
+/// Any bytes as a state of a sparsifier or scheduler, and what stands in it as settings of groups; a text that begins
+/// with a bracket as a list of groups. What is refused changes nothing, and so does a refused step; a state that is
+/// taken comes back from its taker.
 
 #include "coppice/engine/create.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/sparsity/data/data_norm_sparsifier.h"
+#include "coppice/sparsity/sparsifier/config_file.h"
 #include "coppice/sparsity/state_file.h"
 #include "fuzz/fuzz_target.h"
 #include "fuzz/mutate.h"
@@ -50,13 +52,7 @@ void as_weights(const Arguments& state) {
     }
 }
 
-void as_groups(const Arguments& state) {
-  SparsifierConfig config;
-  for (const char* part : {"groups", "state", "data", "layers"})
-    if (const Argument* value = state.find(part))
-      if (const auto* map = std::get_if<Arguments>(value))
-        for (const auto& [name, element] : *map)
-          if (const auto* settings = std::get_if<Arguments>(&element)) config.push_back(*settings);
+void as_groups(const SparsifierConfig& config) {
   for (const auto& sparsifier : test::weight_sparsifiers()) {
     const nn::ModulePtr model = test::state_model();
     if (!takes([&] { sparsifier->prepare(model, config); })) {
@@ -67,6 +63,17 @@ void as_groups(const Arguments& state) {
   }
 }
 
+/// The maps that stand where a state has groups, tensors, data or layers.
+SparsifierConfig maps_in(const Arguments& state) {
+  SparsifierConfig out;
+  for (const char* part : {"groups", "state", "data", "layers"})
+    if (const Argument* value = state.find(part))
+      if (const auto* map = std::get_if<Arguments>(value))
+        for (const auto& [name, element] : *map)
+          if (const auto* settings = std::get_if<Arguments>(&element)) out.push_back(*settings);
+  return out;
+}
+
 void as_data(const Arguments& state, const Limits& limits) {
   DataSparsifierState read;
   if (!fuzz::loads([&] { read = data_sparsifier_state(state, limits); })) return;
@@ -75,9 +82,17 @@ void as_data(const Arguments& state, const Limits& limits) {
   (void)takes([&] { test::use_data_state(state, limits); });
 }
 
+bool is_list(const std::uint8_t* data, std::size_t size) { return size != 0 && data[0] == '['; }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (is_list(data, size)) {
+    SparsifierConfig config;
+    if (fuzz::loads([&] { config = parse_sparsifier_config({reinterpret_cast<const char*>(data), size}, "input"); }))
+      as_groups(config);
+    return 0;
+  }
   const auto& path = fuzz::file_of({data, size});
   ReadOptions options = fuzz::tight();
   Arguments state;
@@ -91,7 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::require(test::slurp(first) == test::slurp(second), "the second save of a state differs from the first");
 
   as_weights(state);
-  as_groups(state);
+  as_groups(maps_in(state));
   as_data(state, options.limits);
   (void)takes([&] { test::use_activation_state(state, options.limits); });
   (void)takes([&] { test::use_scheduler_state(state); });
@@ -100,6 +115,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 #ifdef COPPICE_FUZZING
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  return fuzz::mutate_model(data, size, most, seed);
+  return is_list(data, size) ? fuzz::mutate_json(data, size, most, seed) : fuzz::mutate_model(data, size, most, seed);
 }
 #endif

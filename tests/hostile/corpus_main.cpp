@@ -80,6 +80,7 @@ void valid_seeds(const fs::path& dir) {
   std::size_t place = 0;
   for (const Hostile& state : state_cases())
     if (state.bytes.size() <= kLargestSeed) spill(dir / "sparsifier" / std::to_string(place++), state.bytes);
+  spill(dir / "sparsifier/groups", groups_text());
   know_carrier();
   coppice::nn::save_model(Carrier(carried()), dir / "model_file/arguments.safetensors");
 }

@@ -55,6 +55,11 @@ Arguments activation_state() {
 
 }  // namespace
 
+std::string groups_text() {
+  return R"([{"tensor_fqn": "0.weight", "module_fqn": "0", "tensor_name": "weight", "sparsity_level": 0.5,
+  "sparse_block_shape": [2, 2], "zeros_per_block": 3, "score_dense": true}, {"tensor_fqn": "1.weight"}])";
+}
+
 nn::ModulePtr state_model() {
   const nn::SkipInit no_random_numbers;
   const auto model = std::make_shared<nn::Sequential>(

@@ -19,6 +19,9 @@ namespace coppice::test {
 /// The bytes of a state's file.
 [[nodiscard]] std::string state_bytes(const Arguments& state);
 
+/// A list of groups for state_model(), with every key.
+[[nodiscard]] std::string groups_text();
+
 /// Linear(8, 8) and Linear(8, 4), the same numbers at every call.
 [[nodiscard]] nn::ModulePtr state_model();
 /// WeightNorm-, NearlyDiagonal- and NmSparsifier, without a model.
