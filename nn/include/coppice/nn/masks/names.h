@@ -41,8 +41,8 @@ struct NamedOriginal {
   std::string original;  ///< "0.parametrizations.weight.original"
 };
 
-/// The originals of parametrizations of which the checkpoint holds nothing else: what PyTorch writes of a weight under a
-/// FakeSparsity, whose mask is in no state dict of its. Any other parametrization without tensors looks the same.
+/// The originals of parametrizations of which the checkpoint holds nothing else: what PyTorch writes of a weight under
+/// a FakeSparsity, whose mask is in no state dict of its. Any other parametrization without tensors looks the same.
 [[nodiscard]] std::vector<NamedOriginal> originals_alone(const NamedTensors& tensors);
 
 /// The masked tensors among those of a checkpoint, of both families, in the order of their originals. A FakeSparsity
