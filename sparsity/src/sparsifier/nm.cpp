@@ -2,11 +2,12 @@
 
 #include <charconv>
 
+#include "blocks/block_mask.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/parallel.h"
 #include "kernels/tiles.h"
-#include "sparsifier/block_mask.h"
+#include "sparsifier/group_importance.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -14,13 +15,13 @@ namespace {
 constexpr std::int64_t kTilesPerTask = 256;  // 20 µs
 
 BlockRule rule_of(const Pattern& pattern, TieRule ties) {
-  return {{1, pattern.m}, 1, pattern.m - pattern.n, ties, true};
+  return {.block = {1, pattern.m}, .zeros = pattern.m - pattern.n, .ties = ties, .by_argsort = true};
 }
 
 Pattern pattern_of(const Group& group) { return Pattern::parse(group.config.text("pattern")); }
 
 Importance importance(const Group& group) {
-  return {group, group.config.boolean("score_dense", false), Importance::Of::magnitude};
+  return importance_of(group, group.config.boolean("score_dense", false), Importance::Of::magnitude);
 }
 
 template <class Real>
@@ -33,8 +34,8 @@ void write_tiles(const Importance& scores, Tensor& mask) {
       std::vector<Real> rows(static_cast<std::size_t>(kTile * cols));
       for (std::int64_t down = tiles.begin; down < tiles.end; ++down) {
         for (std::int64_t r = 0; r < kTile; ++r)
-          scores.row(kTile * down + r,
-                     std::span<Real>(rows).subspan(static_cast<std::size_t>(r * cols), static_cast<std::size_t>(cols)));
+          scores.read((kTile * down + r) * cols, std::span<Real>(rows).subspan(static_cast<std::size_t>(r * cols),
+                                                                               static_cast<std::size_t>(cols)));
         for (std::int64_t left = 0; left < cols; left += kTile) {
           std::array<Real, kTile * kTile> tile;
           for (std::int64_t i = 0; i < kTile * kTile; ++i)

@@ -58,11 +58,20 @@ COPPICE_INLINE bool any_inside(const u32* keys, u32 low, u32 width, u32 bits = ~
 
 inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* below) {
   u32 less = 0;
-  for (i64 i = 0; i < n; ++i) less += keys[i] < low;
-  *below += less;
   constexpr i64 few = 16;
   i64 inside = 0, i = 0;
+#if defined(__AVX512F__)
+  const __m512i from = _mm512_set1_epi32(static_cast<int>(low)), span = _mm512_set1_epi32(static_cast<int>(width));
+  for (; i + few <= n; i += few) {
+    const __m512i v = _mm512_loadu_si512(keys + i);
+    less += static_cast<u32>(__builtin_popcount(_mm512_cmplt_epu32_mask(v, from)));
+    const __mmask16 hits = _mm512_cmple_epu32_mask(_mm512_sub_epi32(v, from), span);
+    _mm512_storeu_si512(out + inside, _mm512_maskz_compress_epi32(hits, v));
+    inside += __builtin_popcount(hits);
+  }
+#else
   for (; i + few <= n; i += few) {  // most groups have no member: look at all of them at once
+    for (i64 j = i; j < i + few; ++j) less += keys[j] < low;
     if (!any_inside(keys + i, low, width)) continue;
 #pragma GCC unroll 16
     for (i64 j = i; j < i + few; ++j) {
@@ -70,10 +79,13 @@ inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* be
       inside += keys[j] - low <= width;
     }
   }
+#endif
   for (; i < n; ++i) {
+    less += keys[i] < low;
     out[inside] = keys[i];
     inside += keys[i] - low <= width;
   }
+  *below += less;
   return inside;
 }
 
