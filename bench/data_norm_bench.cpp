@@ -1,23 +1,15 @@
-// Steps of DataNormSparsifier, against one reading of the bytes; and the published sweep of PyTorch's benchmark at 1/64
-// of its rows.
+// Steps of DataNormSparsifier, against one reading of the data; and the published sweep of PyTorch's benchmark at 1/64
+// of its rows. sparsifier_steps.h says how to call this; besides:
 //
-//     data_norm_bench             both tables
-//     data_norm_bench CASE        milliseconds of the first and of a repeated step, and extra megabytes of the first,
-//     of one
-//                                 case such as L1_1x4_4: our side of peers/data_norm_compare.py
-#include <cstdio>
-#include <fstream>
-#include <string>
+//     data_norm_bench sweep       the published sweep with all its 20 levels
+#include <libdeflate.h>
 
-#include "coppice/engine/version.h"
-#include "coppice/sparsity.h"
-#include "harness.h"
+#include "sparsifier_steps.h"
 
 namespace {
 
 using namespace coppice;
 using namespace coppice::sparsity;
-using Clock = std::chrono::steady_clock;
 
 struct Case {
   const char* name;
@@ -28,47 +20,12 @@ struct Case {
 const std::vector<Case> kCases{{"L1_1x1_1", "L1", {1, 1}, 1},   {"L1_1x4_4", "L1", {1, 4}, 4},
                                {"L1_4x1_4", "L1", {4, 1}, 4},   {"L1_16x1_16", "L1", {16, 1}, 16},
                                {"L1_4x4_16", "L1", {4, 4}, 16}, {"L1_1x4_2", "L1", {1, 4}, 2},
-                               {"L2_1x4_4", "L2", {1, 4}, 4}};
+                               {"L2_1x1_1", "L2", {1, 1}, 1},   {"L2_1x4_4", "L2", {1, 4}, 4}};
 
-/// A line of /proc/self/status in MB.
-double status(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(key)) return std::stod(line.substr(key.size() + 1)) / 1024;
-  return 0;
-}
-
-double milliseconds(const std::function<void()>& call) {
-  const auto start = Clock::now();
-  call();
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-struct Result {
-  double first = 0, again = 0;  // ms, medians
-  double extra = 0;             // peak memory during the first step, MB
-};
-
-Result steps(const Case& c, int rounds = 9) {
-  const Tensor data = randn({4096, 1024});
-  std::vector<double> first, again;
-  Result out;
-  for (int i = 0; i <= rounds; ++i) {
-    DataNormSparsifier s({{"data", data}}, {.sparse_block_shape = c.block, .zeros_per_block = c.zeros, .norm = c.norm});
-    std::ofstream("/proc/self/clear_refs") << 5;  // the peak counts from here
-    const double before = status("VmRSS");
-    const double one = milliseconds([&] { s.step(); });
-    out.extra = std::max(out.extra, status("VmHWM") - before);
-    const double two = milliseconds([&] { s.step(); });
-    if (i == 0) continue;
-    first.push_back(one);
-    again.push_back(two);
-  }
-  std::ranges::sort(first);
-  std::ranges::sort(again);
-  out.first = first[first.size() / 2];
-  out.again = again[again.size() / 2];
-  return out;
+std::unique_ptr<DataNormSparsifier> make(const Case& c, const Tensor& weight) {
+  return std::make_unique<DataNormSparsifier>(
+      DataList{{"data", weight}},
+      DataNormOptions{.sparse_block_shape = c.block, .zeros_per_block = c.zeros, .norm = c.norm});
 }
 
 /// The 26 tables of the DLRM model of the Criteo data: rows of width 16.
@@ -81,55 +38,56 @@ DataList tables() {
   return out;
 }
 
-void sweep() {
+std::size_t deflated(std::span<const std::byte> bytes, std::vector<char>& room) {
+  static libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);  // as zip files have it
+  room.resize(libdeflate_deflate_compress_bound(compressor, bytes.size()));
+  return libdeflate_deflate_compress(compressor, bytes.data(), bytes.size(), room.data(), room.size());
+}
+
+/// One model of the benchmark: a step on all tables, and what they take afterwards. `raw` are the masked tables as they
+/// are, `bitmap` one bit per value and the values that are left; deflate also of the tables with every -0 as +0, which
+/// a product with 0 makes of negative numbers.
+void model(const DataList& data, const std::string& norm, std::int64_t width, double level) {
+  DataNormSparsifier s(data, {.sparsity_level = level, .sparse_block_shape = {1, width}, .norm = norm});
+  const double ms = bench::call([&] { s.step(); }).ms;
+  double kept = 0, all = 0, with_signs = 0, without = 0;
+  std::vector<char> room;
+  for (const auto& [name, table] : data) {
+    const Tensor mask = s.get_mask(name);
+    kept += static_cast<double>(count_nonzero(mask));
+    all += static_cast<double>(mask.numel());
+    Tensor values = mul(table.tensor(), mask);
+    with_signs += static_cast<double>(deflated(std::as_bytes(values.data<float>()), room));
+    for (float& x : values.mutable_data<float>()) x += 0.0f;
+    without += static_cast<double>(deflated(std::as_bytes(values.data<float>()), room));
+  }
+  std::printf("%-4s 1x%-4d %6.2f %9.2f %8.2f%% %9.2f %9.2f %9.2f %9.2f\n", norm.c_str(), static_cast<int>(width), level,
+              ms, 100 * (1 - kept / all), 4 * all / 1e6, (4 * kept + all / 8) / 1e6, with_signs / 1e6, without / 1e6);
+}
+
+void sweep(bool full) {
   const DataList data = tables();
-  double bytes = 0;
-  for (const auto& [name, table] : data) bytes += static_cast<double>(table.tensor().nbytes());
-  std::printf("\n26 embedding tables, %.1f MB\n%-6s %-6s %6s %9s %9s %14s\n", bytes / 1e6, "norm", "block", "level",
-              "step ms", "zeros", "values + bits");
+  std::vector<double> levels{0, 0.5, 0.9, 0.95, 0.99, 1};
+  if (full) {
+    levels.clear();
+    for (int i = 0; i < 20; ++i) levels.push_back(i < 10 ? i / 10.0 : i < 19 ? 0.9 + (i - 9) / 100.0 : 1.0);
+  }
+  std::printf("\n26 embedding tables of PyTorch's benchmark at 1/64 of their rows, in MB%s\n",
+              full ? "" : " (all levels: sweep)");
+  std::printf("%-4s %-6s %6s %9s %9s %9s %9s %9s %9s\n", "norm", "block", "level", "step ms", "zeros", "raw", "bitmap",
+              "deflate", "with +0");
   for (const auto& [norm, width] : {std::pair{"L1", 1}, {"L1", 4}, {"L2", 4}})
-    for (int i = 0; i < 20; ++i) {
-      const double level = i < 10 ? i / 10.0 : i < 19 ? 0.9 + (i - 9) / 100.0 : 1.0;
-      DataNormSparsifier s(data, {.sparsity_level = level, .sparse_block_shape = {1, width}, .norm = norm});
-      const double ms = milliseconds([&] { s.step(); });
-      double kept = 0, all = 0;
-      for (const auto& [name, table] : data) {
-        kept += static_cast<double>(count_nonzero(s.get_mask(name)));
-        all += static_cast<double>(table.tensor().numel());
-      }
-      std::printf("%-6s 1x%-4d %6.2f %9.2f %8.2f%% %11.2f MB\n", norm, width, level, ms, 100 * (1 - kept / all),
-                  (4 * kept + all / 8) / 1e6);
-    }
+    for (const double level : levels) model(data, norm, width, level);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  set_num_threads(1);
-  manual_seed(0);
-  const std::string task = argc < 2 ? "" : argv[1];
-  if (task == "version") {
-    std::printf("coppice %s\n", std::string(kVersion).c_str());
+  if (argc == 2 && std::string(argv[1]) == "sweep") {
+    set_num_threads(1);
+    manual_seed(0);
+    sweep(true);
     return 0;
   }
-  if (!task.empty()) {
-    for (const Case& c : kCases)
-      if (task == c.name) {
-        const Result r = steps(c);
-        std::printf("%.6f %.6f %.1f\n", r.first, r.again, r.extra);
-        return 0;
-      }
-    std::fprintf(stderr, "no case '%s'\n", task.c_str());
-    return 1;
-  }
-  const double read = bench::read_bandwidth(std::size_t{256} << 20);
-  const double once = 4.0 * 4096 * 1024 / read / 1e6;
-  std::printf("one thread; 4096x1024 floats, read once at %.1f GB/s: %.2f ms\n", read, once);
-  std::printf("%-12s %10s %10s %10s %12s\n", "case", "first ms", "again ms", "extra MB", "/ read once");
-  for (const Case& c : kCases) {
-    const Result r = steps(c);
-    std::printf("%-12s %10.2f %10.2f %10.1f %12.2f\n", c.name, r.first, r.again, r.extra, r.first / once);
-  }
-  sweep();
-  return 0;
+  return bench::run(argc, argv, kCases, [] { sweep(false); });
 }

@@ -11,6 +11,7 @@
 #include "coppice/engine/version.h"
 #include "coppice/sparsity.h"
 #include "harness.h"
+#include "process.h"
 
 namespace {
 
@@ -33,14 +34,6 @@ struct Result {
   double extra = 0;  // peak memory during the call, MB
 };
 
-/// A line of /proc/self/status in MB.
-double status(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(key)) return std::stod(line.substr(key.size() + 1)) / 1024;
-  return 0;
-}
-
 using Call = std::function<void(std::vector<Holder>&)>;
 
 /// Median of `rounds` calls on fresh modules around `weights`; making, preparing and freeing them is not counted.
@@ -52,11 +45,11 @@ Result time(const TensorList& weights, int rounds, const Call& call, const Call&
     for (const Tensor& w : weights) modules.emplace_back(w);
     if (prepare) prepare(modules);
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak counts from here
-    const double before = status("VmRSS");
+    const double before = bench::status("VmRSS");
     const auto start = Clock::now();
     call(modules);
     if (i > 0) samples.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-    out.extra = std::max(out.extra, status("VmHWM") - before);
+    out.extra = std::max(out.extra, bench::status("VmHWM") - before);
   }
   std::ranges::sort(samples);
   out.ms = samples[samples.size() / 2];

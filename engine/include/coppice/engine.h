@@ -38,6 +38,7 @@
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/race.h"
 #include "coppice/engine/random.h"
+#include "coppice/engine/score_stream.h"
 #include "coppice/engine/shape.h"
 #include "coppice/engine/sparse/coo.h"
 #include "coppice/engine/sparse/packed_format.h"

@@ -2,12 +2,14 @@
 /// Scores as unsigned keys whose order is the rank order: 32 bits where that is exact, else 64.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
 #include <type_traits>
 
 #include "coppice/engine/error.h"
+#include "coppice/engine/parallel.h"
 #include "kernels/levels.h"
 #include "select/select.h"
 
@@ -83,10 +85,18 @@ void exclude(const std::byte* __restrict mask, std::int64_t n, Word number, Key 
   }
 }
 
-/// Keys of elements begin .. begin + n of one span.
+inline constexpr std::int64_t kKeyBlock = 1024;  // keys that are made at a time, in the first-level cache
+
+/// Keys of elements begin .. begin + n of one span; of a stream kKeyBlock at most.
 template <class Key>
 void load_keys(const Scores& s, std::int64_t begin, std::int64_t n, Ranking ranking, KeyKind kind, Key* keys) {
   const Key none = no_key<Key>(ranking);
+  if (s.stream != nullptr) {
+    std::array<float, kKeyBlock> buffer;
+    if constexpr (sizeof(Key) == 4)
+      kernels::in_use().select.keys_f32(s.stream->read(begin, n, buffer.data()), keys, n, ranking.magnitude);
+    return;
+  }
   dispatch(s.dtype, [&]<class T>() {
     const T* data = static_cast<const T*>(s.data) + begin;
     if constexpr (std::is_same_v<T, float> && sizeof(Key) == 4)
@@ -111,7 +121,6 @@ void load_keys(const Scores& s, std::int64_t begin, std::int64_t n, Ranking rank
     });
 }
 
-inline constexpr std::int64_t kKeyBlock = 1024;     // keys that are made at a time, in the first-level cache
 inline constexpr std::int64_t kMinRange = 1 << 18;  // of one task: 100 µs
 inline constexpr std::int64_t kMaxRanges = 64;      // bounds the memory for histograms
 
@@ -130,8 +139,12 @@ struct Sequence {
       total += one.size;
     }
     starts.push_back(total);
-    range = std::max(kMinRange, (total / kMaxRanges + kKeyBlock) / kKeyBlock * kKeyBlock);
+    const auto whole = [](std::int64_t n) { return (n + kKeyBlock) / kKeyBlock * kKeyBlock; };
+    range = std::max(stream() ? whole(kMinRange / cost()) : kMinRange, whole(total / kMaxRanges));
   }
+  /// The scores are those of a stream.
+  [[nodiscard]] const ScoreStream* stream() const { return scores.size() == 1 ? scores[0].stream : nullptr; }
+  [[nodiscard]] std::int64_t cost() const { return stream() ? std::max<std::int64_t>(1, stream()->cost()) : 1; }
   [[nodiscard]] std::int64_t ranges() const { return (total + range - 1) / range; }
 
   /// Span of the element at position `at` of the sequence.
@@ -173,7 +186,12 @@ struct Sequence {
   void blocks(std::int64_t index, Allowed allowed, F f, G g) const {
     each_block(index, [&](const Scores& s, std::int64_t n, std::size_t span, std::int64_t first) {
       if constexpr (sizeof(Key) == 4)
-        if (plain(s) && allowed(span)) return g(static_cast<const float*>(s.data) + first, n, span, first);
+        if (plain(s) && allowed(span)) {
+          std::array<float, kKeyBlock> buffer;
+          const float* const x =
+              s.stream ? s.stream->read(first, n, buffer.data()) : static_cast<const float*>(s.data) + first;
+          return g(x, n, span, first);
+        }
       alignas(64) Key keys[kKeyBlock];
       load_keys<Key>(s, first, n, ranking, kind, keys);
       f(static_cast<const Key*>(keys), n, span, first);
@@ -194,6 +212,30 @@ struct Sequence {
     }
   }
 };
+
+template <class Key>
+std::int64_t count_equal(const Key* keys, std::int64_t n, Key key) {
+  if constexpr (sizeof(Key) == 4)
+    return kernels::in_use().select.count_equal(keys, n, key);
+  else
+    return std::count(keys, keys + n, key);
+}
+
+/// How many are equal to the cut before each range.
+template <class Key>
+std::vector<std::int64_t> count_before(const Sequence& seq, Key key) {
+  std::vector<std::int64_t> before(static_cast<std::size_t>(seq.ranges()) + 1);
+  parallel_for(seq.ranges(), 1, [&](Rows rows) {
+    for (auto r = rows.begin; r < rows.end; ++r) {
+      std::int64_t equal = 0;
+      seq.blocks<Key>(
+          r, [&](const Key* keys, std::int64_t n, std::size_t, std::int64_t) { equal += count_equal(keys, n, key); });
+      before[static_cast<std::size_t>(r) + 1] = equal;
+    }
+  });
+  for (std::size_t r = 1; r < before.size(); ++r) before[r] += before[r - 1];
+  return before;
+}
 
 /// @throws ValueError  unless k is in 0..eligible
 inline void check_count(std::int64_t k, std::int64_t eligible) {

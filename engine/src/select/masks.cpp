@@ -53,30 +53,6 @@ void zero(const MaskOut& mask, std::int64_t index) {
 }
 
 template <class Key>
-std::int64_t count_equal(const Key* keys, std::int64_t n, Key key) {
-  if constexpr (sizeof(Key) == 4)
-    return kernels::in_use().select.count_equal(keys, n, key);
-  else
-    return std::count(keys, keys + n, key);
-}
-
-/// How many are equal to the cut before each range.
-template <class Key>
-std::vector<std::int64_t> count_before(const Sequence& seq, Key key) {
-  std::vector<std::int64_t> before(static_cast<std::size_t>(seq.ranges()) + 1);
-  parallel_for(seq.ranges(), 1, [&](Rows rows) {
-    for (auto r = rows.begin; r < rows.end; ++r) {
-      std::int64_t equal = 0;
-      seq.blocks<Key>(
-          r, [&](const Key* keys, std::int64_t n, std::size_t, std::int64_t) { equal += count_equal(keys, n, key); });
-      before[static_cast<std::size_t>(r) + 1] = equal;
-    }
-  });
-  for (std::size_t r = 1; r < before.size(); ++r) before[r] += before[r - 1];
-  return before;
-}
-
-template <class Key>
 void write(const Sequence& seq, const Cut& cut, std::span<const MaskOut> masks) {
   const Key none = no_key<Key>(seq.ranking), key = static_cast<Key>(cut.key);
   const bool with_equal = cut.take == cut.equal && cut.take > 0;

@@ -1,25 +1,14 @@
 // Finding the cut: by a sample that brackets it, or by histograms of the keys' bits.
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
 #include <memory>
 #include <numeric>
 #include <optional>
 
 #include "coppice/engine/parallel.h"
-#include "select/keys.h"
+#include "select/sample.h"
 
 namespace coppice::selection {
 namespace {
-
-constexpr int kBinBits = 12;  // 8 bits of exponent, 4 of mantissa
-constexpr std::size_t kBins = std::size_t{1} << kBinBits;
-constexpr std::int64_t kCollect = 25;  // a bin of at most 1/25 of the scores is copied and searched
-
-constexpr std::size_t kFew = 4096;  // keys that std::nth_element may have
-
-using Bins = std::array<std::uint32_t, kBins>;
 
 /// Histograms of the ranges: the first one, over the leading bits of all keys.
 template <class Key, int kShift>
@@ -97,35 +86,6 @@ std::vector<Key> collect(const Sequence& seq, int shift, Key prefix, const std::
   return out;
 }
 
-/// Rank of the cut among the keys in hand, and the hand: finishes a search.
-template <class Key>
-Cut cut_of(Ranking ranking, std::span<Key> keys, std::int64_t wanted) {
-  // Many keys: a histogram between their ends leaves those of one bin.
-  while (keys.size() > kFew) {
-    Key low = keys[0], high = keys[0];
-    for (const Key key : keys) low = std::min(low, key), high = std::max(high, key);
-    const int shift = std::max(0, static_cast<int>(std::bit_width(static_cast<Key>(high - low))) - kBinBits);
-    Bins bins{};
-    for (const Key key : keys) ++bins[static_cast<std::size_t>((key - low) >> shift)];
-    std::size_t bin = 0;
-    for (; bins[bin] < wanted; ++bin) wanted -= bins[bin];
-    if (shift == 0) return {.key = low + bin, .take = wanted, .equal = bins[bin], .ranking = ranking};
-    std::size_t kept = 0;
-    for (const Key key : keys) {
-      keys[kept] = key;
-      kept += static_cast<std::size_t>((key - low) >> shift) == bin;
-    }
-    keys = keys.first(kept);
-  }
-  std::nth_element(keys.begin(), keys.begin() + (wanted - 1), keys.end());
-  Cut cut{.key = keys[static_cast<std::size_t>(wanted - 1)], .take = wanted, .ranking = ranking};
-  for (const Key other : keys) {
-    if (other < cut.key) --cut.take;
-    cut.equal += other == cut.key;
-  }
-  return cut;
-}
-
 /// Copies the keys in low .. low + width to `out`, and counts those below.
 template <class Key>
 std::int64_t bracket(const Key* keys, std::int64_t n, Key low, Key width, Key* out, std::int64_t& below) {
@@ -139,76 +99,62 @@ std::int64_t bracket(const Key* keys, std::int64_t n, Key low, Key width, Key* o
   return inside;
 }
 
-constexpr std::int64_t kSample = 1 << 16;
-constexpr std::int64_t kAhead = 64;  // samples whose memory is fetched at the same time
-
 /// A random sample brackets the cut so narrowly that one pass can count what is below and copy what is inside.
-/// Nothing when the bracket missed, or caught too much because of many equal scores. About twice as fast as a
-/// histogram (bench/prune_bench).
+/// Nothing when the bracket missed, or caught too much. About twice as fast as a histogram (bench/prune_bench).
 template <class Key>
 std::optional<Cut> find_by_sample(const Sequence& seq, std::int64_t k, std::int64_t eligible) {
-  const Key none = no_key<Key>(seq.ranking);
-  std::vector<Key> sample;
-  std::uint64_t state = 1;  // fixed, so that time does not vary; the result never depends on the sample
-  sample.reserve(kSample);
-  for (std::int64_t i = 0; i < kSample; i += kAhead) {
-    std::array<std::int64_t, kAhead> places;
-    for (std::int64_t& at : places) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      at = static_cast<std::int64_t>((state >> 33) * static_cast<std::uint64_t>(seq.total) >> 31);
-      seq.prefetch(at);
-    }
-    for (const std::int64_t at : places)
-      if (const Key key = seq.key<Key>(at); key != none) sample.push_back(key);
-  }
-  if (sample.size() < static_cast<std::size_t>(kSample / 16)) return std::nullopt;
-  const auto size = static_cast<double>(sample.size());
-  const double share = static_cast<double>(k) / static_cast<double>(eligible);
-  const double middle = share * size, spread = 4 * std::sqrt(size * share * (1 - share)) + 8;
-  const auto nth = [&](double rank) {
-    const auto at = sample.begin() + static_cast<std::ptrdiff_t>(rank);
-    std::nth_element(sample.begin(), at, sample.end());
-    return *at;
-  };
-  const Key low = middle - spread < 0 ? Key{0} : nth(middle - spread);
-  const Key high = middle + spread >= size ? static_cast<Key>(none - 1) : nth(middle + spread);
+  std::vector<Key> sample = sample_of<Key>(seq);
+  if (seq.stream() == nullptr && sample.size() < static_cast<std::size_t>(kSample / 16)) return std::nullopt;
+  const Bracket<Key> ends(std::move(sample), static_cast<double>(k) / static_cast<double>(eligible),
+                          no_key<Key>(seq.ranking), seq.stream() ? 3 : 4);
+  const Key first = ends.first(), width = ends.width();
 
-  const std::int64_t room = seq.range / kCollect;  // for each range
+  const std::int64_t room = seq.range / kCollect + 2 * kKeyBlock;  // for each range
   const auto keys = std::make_unique_for_overwrite<Key[]>(static_cast<std::size_t>(room * seq.ranges()));
-  std::vector<std::int64_t> below(static_cast<std::size_t>(seq.ranges())), inside(below);
+  std::vector<Found> found(static_cast<std::size_t>(seq.ranges()));
   parallel_for(seq.ranges(), 1, [&](Rows rows) {
     for (auto r = rows.begin; r < rows.end; ++r) {
-      std::int64_t less = 0, n_inside = 0;
+      Found f;
       Key* const out = keys.get() + r * room;
-      const auto width = static_cast<Key>(high - low);
       const auto take = [&](auto&& copy, std::int64_t n) {
-        if (n_inside + n > room)
-          n_inside = room + 1;  // too many: given up below
+        if (f.inside + n > room)
+          f.inside = room + 1;  // too many: given up below
         else
-          n_inside += copy(out + n_inside);
+          f.inside += copy(out + f.inside);
       };
       seq.blocks<Key>(
-          r, [](std::size_t) { return true; },
+          r, [&](std::size_t) { return !ends.count_low && !ends.count_high; },
           [&](const Key* block, std::int64_t n, std::size_t, std::int64_t) {
-            take([&](Key* to) { return bracket(block, n, low, width, to, less); }, n);
+            if (ends.count_low) f.low += count_equal(block, n, ends.low);
+            if (ends.count_high) f.high += count_equal(block, n, ends.high);
+            take([&](Key* to) { return bracket(block, n, first, width, to, f.below); }, n);
           },
           [&](const float* block, std::int64_t n, std::size_t, std::int64_t) {
             if constexpr (sizeof(Key) == 4)
-              take([&](Key* to) { return kernels::in_use().select.bracket_f32(block, n, low, width, to, &less); }, n);
+              take([&](Key* to) { return kernels::in_use().select.bracket_f32(block, n, first, width, to, &f.below); },
+                   n);
           });
-      below[static_cast<std::size_t>(r)] = less;
-      inside[static_cast<std::size_t>(r)] = n_inside;
+      f.below -= f.low;
+      found[static_cast<std::size_t>(r)] = f;
     }
   });
-  std::int64_t wanted = k, members = 0;
-  for (std::size_t r = 0; r < below.size(); ++r) {
-    if (inside[r] > room) return std::nullopt;
-    wanted -= below[r];
-    std::copy_n(keys.get() + static_cast<std::int64_t>(r) * room, inside[r], keys.get() + members);
-    members += inside[r];
+  Found sum;
+  for (std::size_t r = 0; r < found.size(); ++r) {
+    if (found[r].inside > room) return std::nullopt;
+    std::copy_n(keys.get() + static_cast<std::int64_t>(r) * room, found[r].inside, keys.get() + sum.inside);
+    sum.below += found[r].below;
+    sum.low += found[r].low;
+    sum.inside += found[r].inside;
+    sum.high += found[r].high;
   }
-  if (wanted < 1 || wanted > members) return std::nullopt;
-  return cut_of<Key>(seq.ranking, {keys.get(), static_cast<std::size_t>(members)}, wanted);
+  std::int64_t wanted = k - sum.below;
+  if (wanted < 1) return std::nullopt;
+  if (wanted <= sum.low) return Cut{.key = ends.low, .take = wanted, .equal = sum.low, .ranking = seq.ranking};
+  wanted -= sum.low;
+  if (wanted <= sum.inside) return cut_of<Key>(seq.ranking, {keys.get(), static_cast<std::size_t>(sum.inside)}, wanted);
+  wanted -= sum.inside;
+  if (wanted <= sum.high) return Cut{.key = ends.high, .take = wanted, .equal = sum.high, .ranking = seq.ranking};
+  return std::nullopt;
 }
 
 template <class Key>
@@ -258,7 +204,7 @@ Cut find(const Sequence& seq, std::int64_t k) {
   const std::int64_t eligible = count_eligible<Key>(seq);
   check_count(k, eligible);
   if (k == 0) return {.ranking = seq.ranking};
-  if (seq.total >= kMinRange)
+  if (seq.total >= (seq.stream() ? kSample : kMinRange))
     if (const auto cut = find_by_sample<Key>(seq, k, eligible)) return *cut;
   return find_by_histogram<Key>(seq, k);
 }

@@ -6,10 +6,12 @@
 /// among integers, and otherwise in double.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "coppice/engine/dtype.h"
+#include "coppice/engine/score_stream.h"
 #include "coppice/engine/tie_rule.h"
 
 namespace coppice::selection {
@@ -20,6 +22,7 @@ struct Scores {
   std::int64_t size = 0;
   const void* eligible = nullptr;  ///< `size` mask elements, 0 = takes no part; null: all take part
   Dtype eligible_dtype = Dtype::f32;
+  const ScoreStream* stream = nullptr;  ///< in the place of `data`: float32, all take part; for find_cut, alone
 };
 
 /// Mask to be written: as long as its scores, in any type.
@@ -35,6 +38,14 @@ struct Ranking {
   bool largest = false;   ///< selects the largest instead of the smallest
 };
 
+/// The scores of a stream.
+[[nodiscard]] inline Scores scores_of(const ScoreStream& stream) {
+  Scores out;
+  out.size = stream.size();
+  out.stream = &stream;
+  return out;
+}
+
 /// Result of a selection with TieRule::lowest_index: everything ranked before `key` is selected, and of those equal
 /// to it the first `take` in index order.
 struct Cut {
@@ -48,6 +59,10 @@ struct Cut {
 /// Extra memory: at most 1/25 of the scores, and 16 KB for each of at most 64 ranges. Equal for any thread count.
 /// @throws ValueError  if `k` is negative or above the number of elements that take part
 [[nodiscard]] Cut find_cut(std::span<const Scores> scores, std::int64_t k, Ranking ranking);
+
+/// Selects of a stream in one reading, by a sample: what is near the cut is written as kept, and pruned when the cut is
+/// known. Nothing, with some of the scores written, where that takes more memory than it may.
+[[nodiscard]] std::optional<Cut> select_at_once(ScoreStream& stream, std::int64_t k, Ranking ranking);
 
 /// 0 for what the cut selects and for what takes no part, 1 elsewhere. A mask may be its own `eligible`.
 /// @param masks  one per span of scores, the same scores as were given to find_cut

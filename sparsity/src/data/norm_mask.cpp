@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "block_cells.h"
+#include "blocks/block_mask.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/select.h"
@@ -12,8 +12,12 @@
 namespace coppice::sparsity {
 namespace {
 
+struct Sizes {
+  std::int64_t rows, cols;
+};
+
 /// Sizes without those that are 1. @throws ShapeError
-BlockGrid grid_of(const Tensor& data, const NormMaskRequest& request, const std::string& what) {
+Sizes sizes_of(const Tensor& data, const std::string& what) {
   std::vector<std::int64_t> sizes;
   for (const std::int64_t size : data.shape())
     if (size != 1) sizes.push_back(size);
@@ -23,7 +27,7 @@ BlockGrid grid_of(const Tensor& data, const NormMaskRequest& request, const std:
                          "of size 1; got shape ",
                          data.shape()));
   while (sizes.size() < 2) sizes.insert(sizes.begin(), 1);
-  return {sizes[0], sizes[1], request.height, request.width};
+  return {sizes[0], sizes[1]};
 }
 
 /// How many of `blocks` are pruned.
@@ -61,30 +65,29 @@ void check_norm_mask(const Tensor& data, const NormMaskRequest& request, const s
                          request.height, "x", request.width, "); got ", request.zeros));
   if (data.dtype() == Dtype::boolean)
     throw DtypeError(cat("[DataNormSparsifier] ", what, " is of bool, which has no norm"));
-  (void)grid_of(data, request, what);
+  (void)sizes_of(data, what);
 }
 
 Tensor norm_mask(const Tensor& data, const NormMaskRequest& request, const std::string& what) {
   check_norm_mask(data, request, what);
-  const BlockGrid grid = grid_of(data, request, what);
-  const std::int64_t count = data.numel() == 0 ? 0 : count_of(request, grid.blocks());
+  const auto [rows, cols] = sizes_of(data, what);
+  const Block block{request.height, request.width};
+  const std::int64_t count = count_of(request, count_blocks(rows, cols, block));
   if (count == 0 || request.zeros == 0) return ones(data.shape(), Dtype::i8);
-  if (grid.area() == 1 && request.norm == BlockNorm::l1)  // cells are their own scores
+  if (block.size() == 1 && request.norm == BlockNorm::l1 && data.dtype() != Dtype::f32)  // exact, integers as well
     return select_masks({data.detach()}, {.count = count, .ties = TieRule::lowest_index}, {}, Dtype::i8)[0];
 
-  const Tensor numbers = ranked(data);
-  const Dtype rounding = request.compat ? data.dtype() : numbers.dtype();
-  Tensor keep;
-  if (count == grid.blocks())
-    keep = zeros({count}, Dtype::i8);
-  else
-    keep = lowest_blocks(numbers, block_scores(numbers, grid, request.norm, rounding), grid, request.norm, count,
-                         !request.compat);
-  Tensor mask = ones(data.shape(), Dtype::i8);
-  if (request.zeros == grid.area())
-    spread_blocks(keep, mask, grid);
-  else
-    prune_cells(numbers, mask, keep, grid, {request.zeros, request.norm, rounding, !request.compat});
+  const Tensor numbers = request.compat && is_floating(data.dtype()) ? data.detach() : ranked(data);
+  const Importance importance(numbers.reshape({rows, cols}), Tensor(),
+                              request.norm == BlockNorm::l1 ? Importance::Of::magnitude : Importance::Of::square);
+  Tensor mask = Tensor::empty(data.shape(), Dtype::i8);
+  write_block_mask(importance,
+                   {.block = block,
+                    .count = count,
+                    .zeros = request.zeros,
+                    .ties = TieRule::lowest_index,
+                    .by_size = !request.compat && request.norm == BlockNorm::l2},
+                   mask);
   return mask;
 }
 

@@ -2,11 +2,14 @@
 // The mask of DataNormSparsifier, from numbers alone. Private to sparsity.
 
 #include <cstdint>
+#include <string>
 
-#include "block_scores.h"
 #include "coppice/engine/tensor.h"
 
 namespace coppice::sparsity {
+
+/// |x|, or x * x: what the norm of a block is the mean of.
+enum class BlockNorm : std::uint8_t { l1, l2 };
 
 struct NormMaskRequest {
   double level = 0.5;  ///< share of the blocks that are pruned; beyond 0 .. 1 as the nearer end
@@ -23,7 +26,7 @@ struct NormMaskRequest {
 /// Ties: the lower block, and in a block the lower cell row by row, goes first; NaN is never taken before a number.
 /// @param what  the datum in messages: its name in quotes
 /// @throws ValueError  for a request out of range; ShapeError  if more than two axes remain; DtypeError  for bool
-/// Cost: one pass over the data and a selection among the blocks, no sort. Equal for any number of threads.
+/// Cost: as write_block_mask(). Equal for any number of threads.
 [[nodiscard]] Tensor norm_mask(const Tensor& data, const NormMaskRequest& request, const std::string& what);
 
 /// The same checks alone.

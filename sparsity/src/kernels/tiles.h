@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/blocks.h"
+#include "kernels/block_cells.h"
 
 namespace coppice::sparsity::kernels {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "blocks/block_mask.h"
 #include "coppice/engine/ops/select.h"
-#include "sparsifier/block_mask.h"
-#include "sparsifier/importance_of.h"
+#include "sparsifier/group_importance.h"
 #include "sparsifier/placed.h"
 
 namespace coppice::sparsity {

@@ -2,19 +2,20 @@
 
 #include <charconv>
 
+#include "blocks/block_mask.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/parallel.h"
 #include "kernels/tiles.h"
-#include "sparsifier/block_mask.h"
+#include "sparsifier/group_importance.h"
 
 namespace coppice::sparsity {
 namespace {
 
 constexpr std::int64_t kTilesPerTask = 256;  // 20 µs
 
-BlockRule rule_of(const Pattern& pattern, TieRule ties, double level = 1) {
-  return {{1, pattern.m}, level, pattern.m - pattern.n, ties, true};
+BlockRule rule_of(const Pattern& pattern, TieRule ties) {
+  return {.block = {1, pattern.m}, .zeros = pattern.m - pattern.n, .ties = ties, .by_argsort = true};
 }
 
 Pattern pattern_of(const Group& group) { return Pattern::parse(group.config.text("pattern")); }
@@ -24,7 +25,7 @@ double level_of(const Group& group) {
 }
 
 Importance importance(const Group& group) {
-  return {group, group.config.boolean("score_dense", false), Importance::Of::magnitude};
+  return importance_of(group, group.config.boolean("score_dense", false), Importance::Of::magnitude);
 }
 
 template <class Real>
@@ -37,8 +38,8 @@ void write_tiles(const Importance& scores, Tensor& mask) {
       std::vector<Real> rows(static_cast<std::size_t>(kTile * cols));
       for (std::int64_t down = tiles.begin; down < tiles.end; ++down) {
         for (std::int64_t r = 0; r < kTile; ++r)
-          scores.row(kTile * down + r,
-                     std::span<Real>(rows).subspan(static_cast<std::size_t>(r * cols), static_cast<std::size_t>(cols)));
+          scores.read((kTile * down + r) * cols, std::span<Real>(rows).subspan(static_cast<std::size_t>(r * cols),
+                                                                               static_cast<std::size_t>(cols)));
         for (std::int64_t left = 0; left < cols; left += kTile) {
           std::array<Real, kTile * kTile> tile;
           for (std::int64_t i = 0; i < kTile * kTile; ++i)
@@ -122,7 +123,10 @@ void NmSparsifier::update_mask(Group& group) {
     group.mask().fill_(1);
     return;
   }
-  write_block_mask(importance(group), rule_of(pattern_of(group), ties_, level), group.mask());
+  const Importance scores = importance(group);
+  BlockRule rule = rule_of(pattern_of(group), ties_);
+  rule.count = count_at_level(level, count_blocks(scores.rows(), scores.cols(), rule.block));
+  write_block_mask(scores, rule, group.mask());
 }
 
 }  // namespace coppice::sparsity

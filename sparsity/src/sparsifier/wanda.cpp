@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "blocks/block_mask.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
@@ -10,7 +11,6 @@
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/engine/ops/select.h"
 #include "coppice/engine/warn.h"
-#include "sparsifier/block_mask.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -44,7 +44,7 @@ Tensor keep_in_runs(const Tensor& scores, std::int64_t run, std::int64_t zeros, 
   Tensor out = Tensor::empty(scores.shape(), Dtype::boolean);
   if (out.numel() == 0) return out;
   const Importance importance(scores.reshape({scores.numel() / run, run}), Tensor(), Importance::Of::value);
-  write_block_mask(importance, {{1, run}, 1, zeros, ties, true}, out);
+  write_block_mask(importance, {.block = {1, run}, .zeros = zeros, .ties = ties, .by_argsort = true}, out);
   return out;
 }
 

@@ -1,23 +1,31 @@
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 
+#include "blocks/block_mask.h"
 #include "coppice/engine/ops/elementwise.h"
-#include "sparsifier/block_mask.h"
-#include "sparsifier/importance_of.h"
+#include "sparsifier/group_importance.h"
 
 namespace coppice::sparsity {
 namespace {
 
 struct Config {
+  double level;
   BlockRule rule;
   bool dense;
   /// Nothing has to be chosen: no entry goes, or all do.
-  [[nodiscard]] bool nothing() const { return rule.level <= 0 || rule.zeros == 0; }
-  [[nodiscard]] bool everything() const { return rule.level >= 1 && rule.zeros == rule.block.size(); }
+  [[nodiscard]] bool nothing() const { return level <= 0 || rule.zeros == 0; }
+  [[nodiscard]] bool everything() const { return level >= 1 && rule.zeros == rule.block.size(); }
+  /// The rule for a tensor.
+  [[nodiscard]] BlockRule rule_for(const Importance& scores) const {
+    BlockRule out = rule;
+    out.count = count_at_level(level, count_blocks(scores.rows(), scores.cols(), rule.block));
+    return out;
+  }
 };
 
 Config read(const Arguments& settings, TieRule ties) {
   const Config out{
-      {read_sparse_block_shape(settings), read_sparsity_level(settings), settings.integer("zeros_per_block"), ties},
+      read_sparsity_level(settings),
+      {.block = read_sparse_block_shape(settings), .zeros = settings.integer("zeros_per_block"), .ties = ties},
       settings.boolean("score_dense", false)};
   if (out.rule.zeros < 0 || out.rule.zeros > out.rule.block.size())
     throw ValueError(cat("[WeightNormSparsifier] zeros_per_block must be in 0..", out.rule.block.size(), " (block ",
@@ -38,7 +46,8 @@ Arguments settings_of(double level, Block block, std::optional<std::int64_t> zer
 }  // namespace
 
 Importance importance_of(const Group& group, bool dense, const ScoreNorm& norm) {
-  if (norm.order() != 0) return {group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square};
+  if (norm.order() != 0)
+    return importance_of(group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square);
   return {norm(dense ? group.original() : group.weight()), Tensor(), Importance::Of::value};
 }
 
@@ -79,12 +88,14 @@ void WeightNormSparsifier::check_tensor(const Group& group) const {
 void WeightNormSparsifier::update_mask(Group& group) {
   const Config config = read(group.config, ties_);
   Tensor mask = group.mask();
-  if (config.nothing())
+  if (config.nothing()) {
     mask.fill_(1);
-  else if (config.everything())
+  } else if (config.everything()) {
     mask.zero_();
-  else
-    write_block_mask(importance_of(group, config.dense, norm_), config.rule, mask);
+  } else {
+    const Importance scores = importance_of(group, config.dense, norm_);
+    write_block_mask(scores, config.rule_for(scores), mask);
+  }
 }
 
 }  // namespace coppice::sparsity

@@ -58,11 +58,20 @@ COPPICE_INLINE bool any_inside(const u32* keys, u32 low, u32 width, u32 bits = ~
 
 inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* below) {
   u32 less = 0;
-  for (i64 i = 0; i < n; ++i) less += keys[i] < low;
-  *below += less;
   constexpr i64 few = 16;
   i64 inside = 0, i = 0;
+#if defined(__AVX512F__)
+  const __m512i from = _mm512_set1_epi32(static_cast<int>(low)), span = _mm512_set1_epi32(static_cast<int>(width));
+  for (; i + few <= n; i += few) {
+    const __m512i v = _mm512_loadu_si512(keys + i);
+    less += static_cast<u32>(__builtin_popcount(_mm512_cmplt_epu32_mask(v, from)));
+    const __mmask16 hits = _mm512_cmple_epu32_mask(_mm512_sub_epi32(v, from), span);
+    _mm512_storeu_si512(out + inside, _mm512_maskz_compress_epi32(hits, v));
+    inside += __builtin_popcount(hits);
+  }
+#else
   for (; i + few <= n; i += few) {  // most groups have no member: look at all of them at once
+    for (i64 j = i; j < i + few; ++j) less += keys[j] < low;
     if (!any_inside(keys + i, low, width)) continue;
 #pragma GCC unroll 16
     for (i64 j = i; j < i + few; ++j) {
@@ -70,11 +79,41 @@ inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* be
       inside += keys[j] - low <= width;
     }
   }
+#endif
   for (; i < n; ++i) {
+    less += keys[i] < low;
     out[inside] = keys[i];
     inside += keys[i] - low <= width;
   }
+  *below += less;
   return inside;
+}
+
+inline void places(const u32* keys, i64 n, u32 low, u32 width, u32 place, u32* out) {
+  constexpr i64 few = 16;
+  i64 inside = 0, i = 0;
+#if defined(__AVX512F__)
+  const __m512i from = _mm512_set1_epi32(static_cast<int>(low)), span = _mm512_set1_epi32(static_cast<int>(width));
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (; i + few <= n; i += few) {
+    const __mmask16 hits = _mm512_cmple_epu32_mask(_mm512_sub_epi32(_mm512_loadu_si512(keys + i), from), span);
+    if (hits == 0) continue;
+    const __m512i at = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(place + static_cast<u32>(i))));
+    _mm512_mask_compressstoreu_epi32(out + inside, hits, at);
+    inside += __builtin_popcount(hits);
+  }
+#else
+  for (; i + few <= n; i += few) {
+    if (!any_inside(keys + i, low, width)) continue;
+#pragma GCC unroll 16
+    for (i64 j = i; j < i + few; ++j) {
+      out[inside] = place + static_cast<u32>(j);
+      inside += keys[j] - low <= width;
+    }
+  }
+#endif
+  for (; i < n; ++i)
+    if (keys[i] - low <= width) out[inside++] = place + static_cast<u32>(i);
 }
 
 constexpr u32 kSize = 0x7fffffffu;  // all but the sign of a float
@@ -134,6 +173,11 @@ inline i64 mask_f32(const float* x, i64 n, u32 first_kept, u32 key, u32 one, u32
 inline void mask_words(const u32* keys, i64 n, u32 first_kept, u32 none, u32 one, u32* out) {
   COPPICE_VECTOR_LOOP
   for (i64 i = 0; i < n; ++i) out[i] = ((keys[i] >= first_kept) & (keys[i] != none)) ? one : 0u;
+}
+
+inline void keep_bytes(const u32* keys, i64 n, u32 first_kept, std::uint8_t* out) {
+  COPPICE_VECTOR_LOOP
+  for (i64 i = 0; i < n; ++i) out[i] = keys[i] >= first_kept;
 }
 
 }  // namespace coppice::kernels::COPPICE_LEVEL

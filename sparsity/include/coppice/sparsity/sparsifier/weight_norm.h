@@ -44,7 +44,8 @@ class ScoreNorm {
 /// others]: PyTorch refuses them. A tensor of one axis is refused where blocks are to be chosen.
 ///
 /// Masks keep their types. Ties: the lower block and the lower entry go first; TieRule::pytorch follows topk.
-/// Cost of a step: one pass over weight and mask, and one number per block; one pass more for zeros_per_block.
+/// Cost of a step: one reading of weight and mask where nothing is pruned yet, two afterwards; extra memory below 1/20
+/// of the weight. A function as norm makes its tensor, float64 one number per block; TieRule::pytorch takes far more.
 /// Source: torch/ao/pruning/sparsifier/weight_norm_sparsifier.py, WeightNormSparsifier
 class WeightNormSparsifier : public BaseSparsifier {
  public:
