@@ -87,7 +87,7 @@ TEST_SUITE("sparsity/cli/results") {
     const TempDir dir;
     const std::string out = (dir / "out.safetensors").string();
     const Json report = json_of({"finetune", models().lenet, "-o", out, "--data", "digits", "--sparsity", "0.9",
-                                 "--block", "16x1", "--epochs", "10"});
+                                 "--block", "16x1", "--epochs", "5"});
     CHECK(report.at("layers") == demo().report.at("blocks").at("16x1"));
     CHECK(run({"verify", out, "--against", demo().file("sparse_16x1.safetensors")}).code == 0);
   }

@@ -10,6 +10,7 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "coppice/nn/parametrize.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/sparsifier/global_norm.h"
@@ -34,10 +35,16 @@ std::string unfit(const Tensor& weight, const FinetuneOptions& o) {
   return "";
 }
 
-/// Of all parameters, how often each tensor stands in the model.
+/// The memory of a parameter itself, not of what its mask leaves.
+const void* memory_of(const Prunable& p) {
+  const std::string original = nn::original_of(p.slot);
+  return p.module->tensor(nn::is_masked(*p.module, p.slot) ? original : p.slot).bytes();
+}
+
+/// How often each tensor stands in the model.
 std::map<const void*, int> places_of(const std::vector<Prunable>& all) {
   std::map<const void*, int> out;
-  for (const Prunable& p : all) ++out[p.value().bytes()];
+  for (const Prunable& p : all) ++out[memory_of(p)];
   return out;
 }
 
@@ -110,7 +117,7 @@ LayerPlan plan_layers(nn::Module& model, const FinetuneOptions& o, const WeightF
     if (!taken && !is_prunable(p.name, weight)) continue;
     if (dynamic_cast<const nn::parametrize::ParametrizationList*>(p.module) != nullptr) continue;
     std::string reason = taken ? unfit(weight, o) : "not selected";
-    if (reason.empty() && places.at(weight.bytes()) > 1) reason = "its tensor stands in several places";
+    if (reason.empty() && places.at(memory_of(p)) > 1) reason = "its tensor stands in several places";
     if (taken) chosen += weight.numel();
     if (reason.empty()) {
       fit += weight.numel();

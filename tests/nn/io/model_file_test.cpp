@@ -174,4 +174,18 @@ TEST_SUITE("nn/io/model_file") {
     CHECK(back->parameters().size() == 4);
     CHECK((*back)(ones({1, 2})) == net(ones({1, 2})));
   }
+
+  TEST_CASE("a model as tensors is what a file of it holds, and comes back without one") {
+    const TempDir dir;
+    const ModulePtr model = big_tree();
+    save_model(*model, dir / "m.safetensors", {{"note", "a"}});
+    const NamedTensors file = read_safetensors(dir / "m.safetensors"),
+                       tensors = nn::model_to_tensors(*model, {{"note", "a"}});
+    REQUIRE(tensors.names() == file.names());
+    for (const auto& [name, tensor] : tensors) CHECK(tensor == file.at(name));
+    CHECK(tensors.metadata().at("note") == "a");
+    CHECK(tensors.metadata().at(nn::kModelKey) == file.metadata().at(nn::kModelKey));
+    check_same_bits(nn::state_dict(*nn::model_from_tensors(tensors, "here")), nn::state_dict(*model));
+    CHECK_THROWS_AS((void)nn::model_to_tensors(Unknown()), KeyError);
+  }
 }

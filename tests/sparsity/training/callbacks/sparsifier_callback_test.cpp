@@ -10,6 +10,7 @@
 #include "coppice/sparsity/scheduler/cubic.h"
 #include "coppice/sparsity/scheduler/lambda.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
+#include "coppice/sparsity/training/callbacks/best_epoch.h"
 #include "coppice/sparsity/training/trainer.h"
 #include "engine/io/io_support.h"
 
@@ -144,6 +145,40 @@ TEST_SUITE("sparsity/training/callbacks/sparsifier_callback") {
       callback.on_train_epoch_end(context);
       CHECK(zeros_of(callback) == (keep ? 0.5 : 0.25));
     }
+  }
+
+  TEST_CASE("zeros that were there before stay, if what is pruned is kept; no step after the last") {
+    const auto model = net();
+    {
+      const NoGrad guard;
+      model->at(0)->tensor("weight").set_({3, 3}, 0);
+    }
+    TrainContext context{.model = model.get()};
+    SparsifierCallback callback(blocks(0.5), quarters(),
+                                {.moment = Moment::batch_start, .last = 3, .keep_pruned = true});
+    callback.on_fit_start(context);
+    CHECK(callback.sparsifier()->groups()[0].mask().at({3, 3}) == 0);
+    CHECK(count_nonzero(callback.sparsifier()->groups()[0].mask()) == 127);
+    for (context.step = 0; context.step < 6; ++context.step) callback.on_train_batch_start(context);
+    CHECK(callback.sparsifier()->step_count() == 4);
+    CHECK(callback.sparsifier()->groups()[0].mask().at({3, 3}) == 0);
+    CHECK(zeros_of(callback) < 0.4);
+  }
+
+  TEST_CASE("behind BestEpoch it squashes what the best epoch left") {
+    const auto model = net();
+    nn::SGD optimizer(model->parameters(), {.lr = 0.1});
+    const auto callback = std::make_shared<SparsifierCallback>(
+        blocks(0.5), SchedulerFactory(), SparsifierCallbackOptions{.moment = Moment::batch_start});
+    std::int64_t epochs = 0;
+    const auto best = std::make_shared<BestEpoch>([&](nn::Module&) {
+      return Evaluation{.correct = ++epochs == 2 ? 1 : 0, .count = 1, .loss = 0};  // the second is best
+    });
+    Trainer({.epochs = 4}).add(best).add(callback).fit(*model, optimizer, points());
+    REQUIRE(best->best_epoch() == 2);
+    const Tensor original = best->best()->at("0.parametrizations.weight.original");
+    const Tensor mask = best->best()->at("0.parametrizations.weight.0.mask").to(Dtype::f32);
+    CHECK(model->at(0)->tensor("weight").detach() == mul(original, mask));
   }
 
   TEST_CASE("a training that was interrupted ends with the bytes of one that was not") {

@@ -72,19 +72,18 @@ struct FinetuneReport {
 /// Trains `model` with cross-entropy and leaves the best epoch in it, in eval mode.
 ///
 /// Weights chosen by `filter` are masked (nn/masks/masked.h): existing masks, FakeSparsity's too, are kept, existing
-/// zeros become masks, and
-/// with `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta until `ramp` of the
-/// epochs; or a sparsifier prunes in blocks or patterns along any curve. Pruned entries stay at zero; nothing that is
-/// masked returns. The best model is chosen by the validation part among the epochs at the final sparsity: most
-/// correct, then lowest loss. Equal options and seed give equal bytes for any number of threads.
+/// zeros become masks, and with `options.sparsity` global magnitude pruning follows the cubic schedule of Zhu and Gupta
+/// until `ramp` of the epochs; or a sparsifier prunes in blocks or patterns along any curve. Pruned entries stay at
+/// zero; nothing that is masked returns. The best model is chosen by the validation part among the epochs at the final
+/// sparsity: most correct, then lowest loss. Equal options and seed give equal bytes for any number of threads.
 ///
 /// Where a sparsifier chooses, its weights train densely behind their masks, and every FakeSparsity of the model comes
 /// back as X_orig and X_mask. Zeros and masks that were there stay beside what it prunes.
 /// @param progress  called after every epoch; returning false stops as an early stop would
 /// @throws ValueError  for options out of range or that exclude each other, a sparsity that the weights which take
 ///         blocks cannot give, or a loss that is not finite; KeyError  for a group whose tensor is no weight of the
-///         model; ShapeError  for one without a second axis; FormatError  for a checkpoint that is
-///         damaged or of another model, data or recipe; IoError; the model is then as before the call
+///         model; ShapeError  for one without a second axis; FormatError  for a checkpoint that is damaged or of
+///         another model, data or recipe; IoError; the model is then as before the call
 FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& options,
                         const WeightFilter& filter = is_prunable,
                         const std::function<bool(const EpochReport&)>& progress = {});
