@@ -142,6 +142,8 @@ void add_activations(std::vector<Hostile>& out) {
   add("a feature beyond its axis", {"layers", "1", "options", "features"}, Sizes{0, 1 << 30}, "IndexError", "");
   add("an axis beyond the input", {"layers", "1", "options", "feature_dim"}, INT64_MIN, "IndexError", "");
   add("three parts of two features", {"layers", "1", "options", "features"}, Sizes{0, 1, 2}, "ValueError", "features");
+  add("a part of what was collected that holds nothing", {"layers", "0", "data", "0"}, Arguments(), "ValueError",
+      "of 0 tensors");
   add("a setting that the function has not", {"layers", "0", "options", "sparse_config"}, Arguments{{"k", true}},
       "TypeError", "'k'");
 }

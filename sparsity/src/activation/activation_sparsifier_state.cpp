@@ -60,6 +60,8 @@ void check_kinds(const std::string& name, const State::Group& group, const Mask&
   if (group.data && group.data->size() != parts)
     throw ValueError(
         cat("[load_state_dict] ", quote(name), " has collected ", group.data->size(), " parts of ", parts));
+  if (group.data)  // which the aggregate must be able to read
+    for (const TensorList& state : *group.data) (void)(*group.options.aggregate_fn)->value(state);
 }
 
 std::string listed(const std::optional<std::vector<std::int64_t>>& features) {

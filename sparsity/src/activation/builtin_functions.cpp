@@ -19,7 +19,7 @@ class MaxOf final : public Aggregator {
   [[nodiscard]] TensorList add(const TensorList& state, const Tensor& x) const override {
     return {state.empty() ? x.clone() : maximum(state[0], x)};
   }
-  [[nodiscard]] Tensor value(const TensorList& state) const override { return state.at(0); }
+  [[nodiscard]] Tensor value(const TensorList& state) const override { return part_of(state, 0); }
 };
 
 Tensor as_it_is(const Tensor& x) { return x; }
@@ -30,10 +30,10 @@ class MeanOf final : public Aggregator {
   explicit MeanOf(Tensor (*each)(const Tensor&)) : each_(each) {}
   [[nodiscard]] TensorList begin(const Tensor& x) const override { return {zeros_like(x), zeros({}, Dtype::f64)}; }
   [[nodiscard]] TensorList add(const TensorList& state, const Tensor& x) const override {
-    return {coppice::add(state.at(0), each_(x)), coppice::add(state.at(1), 1)};
+    return {coppice::add(part_of(state, 0), each_(x)), coppice::add(part_of(state, 1), 1)};
   }
   [[nodiscard]] Tensor value(const TensorList& state) const override {
-    return div(state.at(0), state.at(1).to(state.at(0).dtype()));
+    return div(part_of(state, 0), part_of(state, 1).to(part_of(state, 0).dtype()));
   }
 
  private:

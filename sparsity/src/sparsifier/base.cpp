@@ -143,8 +143,10 @@ void BaseSparsifier::prepare(const nn::ModulePtr& model, const SparsifierConfig&
 }
 
 void BaseSparsifier::step() {
-  ++step_count_;
-  if (!enable_mask_update) return;
+  if (!enable_mask_update) {
+    ++step_count_;
+    return;
+  }
   const NoGrad guard;
   for (const Group& group : groups_) {
     if (!group.attached())
@@ -155,6 +157,7 @@ void BaseSparsifier::step() {
       check_tensor(group);
     });
   }
+  ++step_count_;
   update_masks(groups_);
 }
 

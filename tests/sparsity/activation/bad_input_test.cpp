@@ -153,6 +153,8 @@ TEST_SUITE("sparsity/activation/bad_input") {
     c.refuses<ValueError>("parts of data that are no features", loads([](auto& state) {
                             state.data_groups.find("0")->data->push_back({ones({2, 3})});
                           }));
+    c.refuses<ValueError>("a part of data without its tensors",
+                          loads([](auto& state) { state.data_groups.find("0")->data->at(0).clear(); }));
     c.refuses<IndexError>("a mask with an index outside it", loads([](auto& state) {
                             CooTensor mask = to_coo(ones({2, 3}));
                             mask.indices = full({2, 6}, 9, Dtype::i64);

@@ -83,8 +83,8 @@ class ActivationSparsifier {
   [[nodiscard]] ActivationSparsifierState state_dict() const;
   /// Takes layers by their paths, settings, masks, and what was collected, and sets the hooks; what was here goes.
   /// @throws ValueError  for a layer that the model has not, a function that is missing, a mask that is missing where
-  /// it
-  ///         is applied; KeyError  for settings without a mask entry; and as to_dense()
+  ///         it is applied, collected tensors that the built-in aggregates and plain functions cannot read; KeyError
+  ///         for settings without a mask entry; and as to_dense()
   void load_state_dict(const ActivationSparsifierState& from);
 
  private:
