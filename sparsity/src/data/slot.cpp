@@ -40,7 +40,7 @@ void DataSlot::drop_signs_of_zeros(const Tensor& mask) {
       const std::span<const M> kept = mask.data<M>();
       const std::span<T> values = data.mutable_data<T>();
       for (std::size_t i = 0; i < values.size(); ++i)
-        if (static_cast<float>(kept[i]) == 0 && static_cast<float>(values[i]) == 0) values[i] = T{};
+        if (convert<double>(kept[i]) == 0 && convert<double>(values[i]) == 0) values[i] = T{};
     });
   });
 }

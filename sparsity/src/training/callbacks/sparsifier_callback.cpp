@@ -60,9 +60,9 @@ void SparsifierCallback::on_fit_start(TrainContext& context) {
     sparsifier->prepare(model, *options_.config);
   else
     sparsifier->prepare(model);
-  if (options_.keep_pruned) mask_zeros(*sparsifier);
   std::shared_ptr<BaseScheduler> scheduler;
   try {
+    if (options_.keep_pruned) mask_zeros(*sparsifier);
     if (make_scheduler_) scheduler = made(kWho, "scheduler", make_scheduler_, *sparsifier);
   } catch (...) {
     sparsifier->load_state_dict({{"state", Arguments()}, {"groups", Arguments()}});  // the weights are dense again
