@@ -3,9 +3,8 @@
 /// of both families.
 //
 //     PROGRAM                     the table, against one reading of the weight
-//     PROGRAM CASE                processor milliseconds of the first and of a repeated step, and extra megabytes of
-//     the first
-//                                 step: our side of peers/sparsifier_compare.py
+//     PROGRAM CASE                processor milliseconds of the first and of a repeated step, and extra megabytes
+//                                 of the first: our side of peers/sparsifier_compare.py
 //     PROGRAM version
 
 #include <cstdio>

@@ -5,7 +5,7 @@
 
 namespace coppice {
 
-/// Scores in a fixed order. They are read two or three times, in pieces, by several threads at once.
+/// Scores in a fixed order. They are read once or several times, in pieces, by several threads at once.
 class ScoreStream {
  public:
   ScoreStream() = default;
