@@ -41,7 +41,8 @@ class ScoreNorm {
 /// Settings of a group: "sparsity_level", "sparse_block_shape", "zeros_per_block" (0 .. block size), and "score_dense",
 /// false by default: importance is that of the masked weight, so that what is pruned ranks last and stays pruned; true
 /// ranks the dense weight, so that entries may come back. Tensors of more than two axes are seen as [first, all
-/// others]: PyTorch refuses them. A tensor of one axis is refused where blocks are to be chosen.
+/// others]: PyTorch refuses them. A tensor of one axis is refused where blocks are to be chosen (ShapeError), and some
+/// zeros of blocks that have far more cells than the tensor (LimitError), both by a step.
 ///
 /// Masks keep their types. Ties: the lower block and the lower entry go first; TieRule::pytorch follows topk.
 /// Cost of a step: one reading of weight and mask where nothing is pruned yet, two afterwards; extra memory below 1/20
