@@ -95,6 +95,9 @@ void BaseScheduler::load_state_dict(const Arguments& state) {
   if (base.size() != base_sl_.size())
     throw ValueError(
         cat("[load_state_dict] base_sl is of ", base.size(), " groups; the scheduler has ", base_sl_.size()));
+  // Groups that were prepared after its last step are not in its own states.
+  if (const std::size_t groups = sparsifier_->groups().size(); last.size() != groups && last.size() != last_sl_.size())
+    throw ValueError(cat("[load_state_dict] _last_sl is of ", last.size(), " groups; the sparsifier has ", groups));
   check_epoch(epoch);
   check_step_count(count);
   load(state);

@@ -194,6 +194,22 @@ TEST_SUITE("sparsity/scheduler/base") {
     CHECK(from.last_epoch() == 1);
   }
 
+  TEST_CASE("its own state comes back although a group was prepared since") {
+    nn::ModulePtr model = simple_linear();
+    WeightNormSparsifier sparsifier(0.5, {1, 1});
+    sparsifier.prepare(model, {at("linear1.weight", {})});
+    ImplementedScheduler s(sparsifier);
+    const Arguments before = s.state_dict();
+    sparsifier.prepare(model, {at("linear2.weight", {})});
+    REQUIRE(sparsifier.groups().size() == 2);
+    s.load_state_dict(before);
+    s.step();
+    CHECK(s.get_last_sl().size() == 2);
+    const Arguments later = s.state_dict();
+    s.load_state_dict(later);
+    CHECK(s.state_dict() == later);
+  }
+
   TEST_CASE("states that are not its own are refused, and nothing changes") {
     TwoGroups f;
     ImplementedScheduler s(f.sparsifier);
@@ -210,6 +226,9 @@ TEST_SUITE("sparsity/scheduler/base") {
     CHECK_THROWS_AS(s.load_state_dict(with("_step_count", std::int64_t{0})), ValueError);
     CHECK_THROWS_AS(s.load_state_dict(with("base_sl", Levels{0.5})), ValueError);
     CHECK_THROWS_AS(s.load_state_dict(with("_last_sl", std::string("none"))), TypeError);
+    for (const Levels& last : {Levels{}, Levels{0.5}, Levels{0.5, 0.5, 0.5}})
+      CHECK_THROWS_WITH_AS(s.load_state_dict(with("_last_sl", last)), doctest::Contains("groups; the sparsifier has 2"),
+                           ValueError);
     CHECK(s.state_dict() == good);
     CHECK_THROWS_AS(CubicSL(f.sparsifier, {}, INT64_MAX), ValueError);
   }

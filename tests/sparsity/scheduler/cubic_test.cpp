@@ -149,8 +149,12 @@ TEST_SUITE("sparsity/scheduler/cubic") {
     CHECK(a.levels() == b.levels());
 
     const Arguments before = to.state_dict();
-    for (const auto& [key, value] : std::initializer_list<std::pair<const char*, Argument>>{
-             {"init_t", Levels{3}}, {"delta_t", Levels{0, 0}}, {"total_t", Levels{std::nan(""), 1}}}) {
+    for (const auto& [key, value] :
+         std::initializer_list<std::pair<const char*, Argument>>{{"init_t", Levels{3}},
+                                                                 {"_last_sl", Levels{0.5}},
+                                                                 {"base_sl", Levels{1, 1, 1}},
+                                                                 {"delta_t", Levels{0, 0}},
+                                                                 {"total_t", Levels{std::nan(""), 1}}}) {
       Arguments bad = saved.clone();
       bad.set(key, value);
       CHECK_THROWS_AS(to.load_state_dict(bad), ValueError);
