@@ -19,6 +19,13 @@ Arguments param_of(const BaseDataSparsifier& sparsifier, const std::string& key)
   return out;
 }
 
+/// @throws ValueError  if there are data and none of them has the setting
+void check_known(const Arguments& values, const std::string& key) {
+  bool known = values.empty();
+  for (const auto& [name, value] : values) known = known || values.has(name);
+  if (!known) throw ValueError(cat("[BaseDataScheduler] none of the data has the setting ", quote(key)));
+}
+
 /// Sets back what throwing would leave.
 class Restore {
  public:
@@ -48,9 +55,7 @@ BaseDataScheduler::BaseDataScheduler(BaseDataSparsifier& data_sparsifier, std::s
       log_(log),
       base_param_(param_of(data_sparsifier, schedule_param_)) {
   check_epoch(last_epoch);
-  bool known = base_param_.empty();
-  for (const auto& [name, value] : base_param_) known = known || base_param_.has(name);
-  if (!known) throw ValueError(cat("[BaseDataScheduler] none of the data has the setting ", quote(schedule_param_)));
+  check_known(base_param_, schedule_param_);
 }
 
 void BaseDataScheduler::start() {
@@ -124,6 +129,11 @@ void BaseDataScheduler::load_state_dict(const Arguments& from) {
   const std::int64_t epoch = state.integer("last_epoch"), count = state.integer("_step_count");
   check_epoch(epoch);
   check_step_count(count);
+  check_known(param_of(*sparsifier_, schedule_param), schedule_param);
+  for (const Arguments* values : {&base, &last})
+    for (const auto& [name, value] : *values)  // what it was made or stepped with may have been deleted since
+      if (!sparsifier_->contains(name) && base_param_.find(name) == nullptr && last_param_.find(name) == nullptr)
+        throw KeyError(cat("[load_state_dict] ", type_name(), ": ", quote(name), " is no datum of the sparsifier"));
   for (const auto& [key, value] : own_state()) (void)state.has(key);
   state.reject_unread(type_name());
   load_own_state(state);

@@ -8,6 +8,7 @@
 #include "coppice/engine.h"
 #include "coppice/nn.h"
 #include "coppice/sparsity/data/data_norm_sparsifier.h"
+#include "coppice/sparsity/data/step_sl_scheduler.h"
 #include "sparsity/data/half_scheduler.h"
 #include "sparsity/data/row_sparsifier.h"
 
@@ -223,5 +224,39 @@ TEST_SUITE("sparsity/data/base_data_scheduler") {
     negative.set("_step_count", std::int64_t{0});
     CHECK_THROWS_AS(scheduler.load_state_dict(negative), ValueError);
     CHECK(scheduler.state_dict() == before);
+  }
+
+  TEST_CASE("a state of other data or of a setting that nobody has is refused, and nothing changes") {
+    RowSparsifier s({{"a", ones({2, 2})}}, level(0.5));
+    StepSLScheduler scheduler(s);
+    const Arguments before = scheduler.state_dict();
+    const auto with = [&](const char* key, const Argument& value) {
+      Arguments out = before.clone();
+      out.set(key, value);
+      out.set("step_size", std::int64_t{7});
+      return out;
+    };
+    CHECK_THROWS_WITH_AS(scheduler.load_state_dict(with("schedule_param", "other")),
+                         "[BaseDataScheduler] none of the data has the setting 'other'", ValueError);
+    for (const char* key : {"base_param", "_last_param"})
+      CHECK_THROWS_WITH_AS(scheduler.load_state_dict(with(key, Arguments{{"a", 0.5}, {"b", 0.5}})),
+                           "[load_state_dict] StepSLScheduler: 'b' is no datum of the sparsifier", KeyError);
+    CHECK(scheduler.state_dict() == before);
+    CHECK(scheduler.step_size() == 1);
+    s.step();
+    scheduler.step();
+    CHECK(s.group("a").number(kLevel) == 1);
+  }
+
+  TEST_CASE("a state with the names of data that were deleted since comes back") {
+    const auto s = sparsifier();
+    HalfScheduler scheduler(*s);
+    s->delete_data("emb");
+    const Arguments before = scheduler.state_dict();
+    s->step();
+    scheduler.step();
+    scheduler.load_state_dict(before);
+    CHECK(scheduler.state_dict() == before);
+    CHECK(scheduler.get_last_param().has("emb"));
   }
 }

@@ -45,8 +45,10 @@ class BaseDataScheduler {
 
   /// Under PyTorch's names, with those of own_state(). The sparsifier's state is not in it: load that first.
   [[nodiscard]] Arguments state_dict() const;
-  /// Writes nothing into the sparsifier. @throws KeyError  for a value that is missing or unknown; TypeError  for one
-  /// of another kind; ValueError  for an epoch or count beyond 2^53; and what load_own_state() throws
+  /// Writes nothing into the sparsifier.
+  /// @throws KeyError  for a value that is missing or unknown, and for a name that neither is a datum of the sparsifier
+  ///         nor was one of this scheduler; TypeError  for a value of another kind; ValueError  for a setting that none
+  ///         of the data has, an epoch or count beyond 2^53; and what load_own_state() throws
   void load_state_dict(const Arguments& from);
 
   /// The name of the class in texts.
