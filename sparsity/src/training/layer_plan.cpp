@@ -41,11 +41,22 @@ const void* memory_of(const Prunable& p) {
   return p.module->tensor(nn::is_masked(*p.module, p.slot) ? original : p.slot).bytes();
 }
 
-/// How often each tensor stands in the model.
-std::map<const void*, int> places_of(const std::vector<Prunable>& all) {
-  std::map<const void*, int> out;
-  for (const Prunable& p : all) ++out[memory_of(p)];
+/// Where each tensor stands in the model.
+using Places = std::map<const void*, std::vector<const Prunable*>>;
+
+Places places_of(const std::vector<Prunable>& all) {
+  Places out;
+  for (const Prunable& p : all) out[memory_of(p)].push_back(&p);
   return out;
+}
+
+/// @throws ValueError  if it stands elsewhere too: it would get a mask for each place, or miss one there
+void check_alone(const Prunable& p, const Places& places) {
+  if (p.value().numel() == 0) return;  // all of them have no memory
+  for (const Prunable* const other : places.at(memory_of(p)))
+    if (other->name != p.name)
+      throw ValueError(cat("[finetune] groups: the tensor of ", quote(p.name), " is that of ", quote(other->name),
+                           " too; a tensor that stands in several places cannot be pruned"));
 }
 
 SparsifierFactory global_norm(double level, const Block& block) {
@@ -62,6 +73,7 @@ Arguments completed(Arguments group) {
 
 LayerPlan plan_groups(const std::vector<Prunable>& all, const FinetuneOptions& o) {
   LayerPlan out;
+  const Places places = places_of(all);
   for (const Arguments& group : o.groups) {
     const std::string name = group.text("tensor_fqn");
     const auto found = std::ranges::find(all, name, &Prunable::name);
@@ -69,6 +81,7 @@ LayerPlan plan_groups(const std::vector<Prunable>& all, const FinetuneOptions& o
     if (found->value().dim() < 2)
       throw ShapeError(cat("[finetune] groups: ", quote(name), " of shape ", found->value().shape(),
                            " has no blocks: they need two axes"));
+    check_alone(*found, places);
     out.config.push_back(completed(group));
   }
   for (const Prunable& p : all) {
@@ -108,7 +121,7 @@ bool LayerPlan::prunes(const std::string& name) const {
 LayerPlan plan_layers(nn::Module& model, const FinetuneOptions& o, const WeightFilter& filter) {
   const std::vector<Prunable> all = prunables_of(model);
   if (!o.groups.empty()) return plan_groups(all, o);
-  const std::map<const void*, int> places = places_of(all);
+  const Places places = places_of(all);
   LayerPlan out;
   std::int64_t chosen = 0, fit = 0;
   for (const Prunable& p : all) {
@@ -117,7 +130,7 @@ LayerPlan plan_layers(nn::Module& model, const FinetuneOptions& o, const WeightF
     if (!taken && !is_prunable(p.name, weight)) continue;
     if (dynamic_cast<const nn::parametrize::ParametrizationList*>(p.module) != nullptr) continue;
     std::string reason = taken ? unfit(weight, o) : "not selected";
-    if (reason.empty() && places.at(memory_of(p)) > 1) reason = "its tensor stands in several places";
+    if (reason.empty() && places.at(memory_of(p)).size() > 1) reason = "its tensor stands in several places";
     if (taken) chosen += weight.numel();
     if (reason.empty()) {
       fit += weight.numel();

@@ -21,7 +21,8 @@ struct LayerPlan {
 };
 
 /// @param model  without FakeSparsity
-/// @throws ValueError  if nothing can be pruned, or not enough; KeyError, ShapeError  for groups that do not fit
+/// @throws ValueError  if nothing can be pruned, or not enough, or a group's tensor stands in several places; KeyError,
+///         ShapeError  for groups that do not fit
 [[nodiscard]] LayerPlan plan_layers(nn::Module& model, const FinetuneOptions& options, const WeightFilter& filter);
 
 /// Makes plain parameters of those that are planned: their masks are burnt in, and found again as zeros.

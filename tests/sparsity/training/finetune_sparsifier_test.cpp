@@ -189,6 +189,32 @@ TEST_SUITE("sparsity/training/finetune/sparsifier") {
     CHECK(report.layers[3].dense_because == "not selected");
   }
 
+  TEST_CASE("a group whose tensor stands in two places is refused under both names, masked or not") {
+    for (const bool masked : {false, true}) {
+      const auto tied = [&] {
+        auto model = net();
+        model->add_module("3", std::make_shared<SameWeight>(model->at(2)->tensor("weight")));
+        if (masked) nn::attach_mask(*model->at(2), "weight", ones({64, 64}));
+        return model;
+      };
+      const auto model = tied(), before = tied();
+      const auto refused = [&](const SparsifierConfig& groups, const auto& message) {
+        FinetuneOptions o = options();
+        o.groups = groups;
+        CHECK_THROWS_WITH_AS(finetune(*model, points(), o), message, ValueError);
+        check_same_bits(nn::state_dict(*model), nn::state_dict(*before));
+        CHECK_FALSE(nn::is_masked(*model->at(3), "weight"));
+      };
+      const Arguments fits{{"tensor_fqn", "0.weight"}}, first{{"tensor_fqn", "2.weight"}},
+          second{{"tensor_fqn", "3.weight"}};
+      refused({fits, first},
+              "[finetune] groups: the tensor of '2.weight' is that of '3.weight' too; a tensor that stands in several "
+              "places cannot be pruned");
+      refused({second}, doctest::Contains("the tensor of '3.weight' is that of '2.weight' too"));
+      refused({first, second}, doctest::Contains("the tensor of '2.weight' is that of '3.weight' too"));
+    }
+  }
+
   TEST_CASE("without block, pattern, groups and curve the bytes are those of global magnitude pruning") {
     FinetuneOptions o = options();
     o.sparsity = 0.5;

@@ -83,9 +83,10 @@ struct FinetuneReport {
 /// back as X_orig and X_mask. Zeros and masks that were there stay beside what it prunes.
 /// @param progress  called after every epoch; returning false stops as an early stop would
 /// @throws ValueError  for options out of range or that exclude each other, a sparsity that the weights which take
-///         blocks cannot give, or a loss that is not finite; KeyError  for a group whose tensor is no weight of the
-///         model; ShapeError  for one without a second axis; FormatError  for a checkpoint that is damaged or of
-///         another model, data or recipe; IoError; the model is then as before the call
+///         blocks cannot give, a group whose tensor stands in several places of the model, or a loss that is not
+///         finite; KeyError  for a group whose tensor is no weight of the model; ShapeError  for one without a second
+///         axis; FormatError  for a checkpoint that is damaged or of another model, data or recipe; IoError; the model
+///         is then as before the call
 FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& options,
                         const WeightFilter& filter = is_prunable,
                         const std::function<bool(const EpochReport&)>& progress = {});
