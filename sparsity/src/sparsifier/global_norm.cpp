@@ -34,7 +34,7 @@ struct Blocks {
   }
 };
 
-/// Nested choices: the `count` blocks of least score, of all tensors together.
+/// The `count` blocks of least score, of all tensors together.
 class Choice {
  public:
   explicit Choice(const std::vector<Blocks>& all) : all_(all) {
@@ -47,12 +47,12 @@ class Choice {
   }
   [[nodiscard]] std::int64_t blocks() const { return blocks_; }
   /// Of bool, one per tensor.
-  [[nodiscard]] TensorList keep(std::int64_t count) const {
-    return select_masks(scores_, {.count = count, .magnitude = magnitude_, .ties = TieRule::lowest_index}, {},
-                        Dtype::boolean);
+  [[nodiscard]] TensorList keep(std::int64_t count, TieRule ties) const {
+    return select_masks(scores_, {.count = count, .magnitude = magnitude_, .ties = ties}, {}, Dtype::boolean);
   }
+  /// Of the lowest indices: choices of topk are not nested.
   [[nodiscard]] std::int64_t pruned(std::int64_t count) const {
-    const TensorList kept = keep(count);
+    const TensorList kept = keep(count, TieRule::lowest_index);
     std::int64_t out = 0;
     for (std::size_t i = 0; i < kept.size(); ++i) out += all_[i].pruned(kept[i]);
     return out;
@@ -87,11 +87,13 @@ std::int64_t count_for(const Choice& choice, std::int64_t smallest, std::int64_t
 
 }  // namespace
 
-GlobalNormSparsifier::GlobalNormSparsifier(double sparsity_level, Block sparse_block_shape, ScoreNorm norm)
+GlobalNormSparsifier::GlobalNormSparsifier(double sparsity_level, Block sparse_block_shape, ScoreNorm norm,
+                                           TieRule ties)
     : BaseSparsifier(
           {{"sparsity_level", sparsity_level},
            {"sparse_block_shape", std::vector<std::int64_t>{sparse_block_shape.rows, sparse_block_shape.cols}}}),
-      norm_(std::move(norm)) {
+      norm_(std::move(norm)),
+      ties_(ties) {
   (void)read_sparsity_level(defaults());
   (void)read_sparse_block_shape(defaults());
 }
@@ -136,7 +138,7 @@ void GlobalNormSparsifier::choose(const std::vector<Group*>& groups) const {
   }
   if (all.empty()) return;
   const Choice choice(all);
-  const TensorList keep = choice.keep(count_for(choice, smallest, largest, wanted));
+  const TensorList keep = choice.keep(count_for(choice, smallest, largest, wanted), ties_);
   for (std::size_t i = 0; i < all.size(); ++i)
     write_blocks(all[i].importance, all[i].block, keep[i], all[i].group->mask());
 }

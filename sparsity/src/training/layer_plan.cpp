@@ -59,8 +59,8 @@ void check_alone(const Prunable& p, const Places& places) {
                            " too; a tensor that stands in several places cannot be pruned"));
 }
 
-SparsifierFactory global_norm(double level, const Block& block) {
-  return [=] { return std::make_unique<GlobalNormSparsifier>(level, block); };
+SparsifierFactory global_norm(double level, const Block& block, TieRule ties) {
+  return [=] { return std::make_unique<GlobalNormSparsifier>(level, block, 2, ties); };
 }
 
 /// The settings of a group, all of them, so that the sparsifier's own defaults do not matter.
@@ -152,7 +152,7 @@ LayerPlan plan_layers(nn::Module& model, const FinetuneOptions& o, const WeightF
   if (level > 1 + kSameLevel)
     throw ValueError(cat("[finetune] sparsity ", *o.sparsity, " of ", chosen,
                          " weights cannot be reached: those that take blocks of ", block_of(o), " have ", fit));
-  out.sparsifier = global_norm(std::min(level, 1.0), block_of(o));
+  out.sparsifier = global_norm(std::min(level, 1.0), block_of(o), o.ties);
   return out;
 }
 

@@ -94,6 +94,45 @@ TEST_SUITE("sparsity/sparsifier/global_norm") {
     CHECK(got[1] == Tensor::of({{0, 1}, {1, 1}}));
   }
 
+  TEST_CASE("ties under PyTorch's rule: topk among the blocks of all tensors") {
+    // torch.topk(torch.ones(8), 5, largest=False) takes 4, 7, 6, 5 and 2.
+    const Tensor first = Tensor::of({{1, 1, 0, 1}}), second = zeros({1, 4});
+    for (const std::int64_t width : {1, 2}) {
+      CAPTURE(width);
+      const auto wide = [&](const Tensor& mask) {
+        return stack(TensorList(static_cast<std::size_t>(width), mask.reshape({2, 2})), 2).reshape({2, 2 * width});
+      };
+      const Tensor weight = full({2, 2 * width}, 0.5F);
+      const auto model = layers({weight, weight});
+      GlobalNormSparsifier sparsifier(0.625, {1, width}, 2, TieRule::pytorch);
+      sparsifier.prepare(model);
+      sparsifier.step();
+      CHECK(masks(sparsifier)[0] == wide(first));
+      CHECK(masks(sparsifier)[1] == wide(second));
+      const TensorList lowest = step({weight, weight}, 0.625, {1, width});
+      CHECK(lowest[0] == wide(zeros({1, 4})));
+      CHECK(lowest[1] == wide(Tensor::of({{0, 1, 1, 1}})));
+      const TieRuleScope scope(TieRule::pytorch);
+      CHECK(step({weight, weight}, 0.625, {1, width})[0] == wide(first));
+    }
+  }
+
+  TEST_CASE("equal blocks of several sizes: as many under either rule") {
+    const Tensor weight = full({3, 5}, 0.5F);
+    const auto blocks = [&](TieRule ties) {
+      GlobalNormSparsifier sparsifier(0.4, {1, 2}, 2, ties);
+      sparsifier.prepare(layers({weight, weight}));
+      sparsifier.step();
+      std::int64_t out = 0;
+      for (const Tensor& mask : masks(sparsifier))
+        for (std::int64_t r = 0; r < 3; ++r)
+          for (std::int64_t c = 0; c < 5; c += 2) out += mask.at({r, c}) == 0 ? 1 : 0;
+      return out;
+    };
+    CHECK(blocks(TieRule::lowest_index) == 7);  // 2, 2 and 1 of each row: 12 of 30 entries are 7 blocks
+    CHECK(blocks(TieRule::pytorch) == 7);
+  }
+
   TEST_CASE("blocks at the edges count with the entries that they have; the total is off by half a block at most") {
     manual_seed(1);
     const TensorList weights{randn({10, 7}), randn({33, 5}), randn({3, 50})};

@@ -11,15 +11,18 @@ namespace coppice::sparsity {
 ///
 /// Settings of a group: "sparsity_level" (groups of other levels add their share of their own entries to what goes),
 /// "sparse_block_shape" and "score_dense", as WeightNormSparsifier has them; blocks at the edges, tensors of more than
-/// two axes and NaN are as there. Blocks of several shapes compete by their means. Ties: the block of the earlier group
-/// goes first, and in it the lower one.
+/// two axes and NaN are as there. Blocks of several shapes compete by their means.
+///
+/// Ties: the block of the earlier group goes first, and in it the lower one; with TieRule::pytorch as many go, those
+/// that topk takes of all blocks in this order, so that equal blocks of several sizes may miss the share by more.
 /// Cost of a step: one pass over weights and masks, and one number per block; where blocks have several sizes, a
-/// selection among these numbers for each bit of their count. Same result for any number of threads.
-/// Beside what torch.ao.pruning has: torch.nn.utils.prune.global_unstructured, for blocks.
+/// selection among these numbers for each bit of their count; TieRule::pytorch adds a slower one. Same result for any
+/// number of threads. Beside what torch.ao.pruning has: torch.nn.utils.prune.global_unstructured, for blocks.
 class GlobalNormSparsifier : public BaseSparsifier {
  public:
   /// @throws ValueError  for a level that is NaN, a block without entries
-  explicit GlobalNormSparsifier(double sparsity_level = 0.5, Block sparse_block_shape = {}, ScoreNorm norm = 2);
+  explicit GlobalNormSparsifier(double sparsity_level = 0.5, Block sparse_block_shape = {}, ScoreNorm norm = 2,
+                                TieRule ties = default_tie_rule());
   [[nodiscard]] std::string_view type_name() const override { return "GlobalNormSparsifier"; }
 
  protected:
@@ -34,6 +37,7 @@ class GlobalNormSparsifier : public BaseSparsifier {
   void choose(const std::vector<Group*>& groups) const;
 
   ScoreNorm norm_;
+  TieRule ties_;
 };
 
 }  // namespace coppice::sparsity

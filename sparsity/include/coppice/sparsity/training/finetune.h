@@ -36,8 +36,7 @@ struct FinetuneOptions {
   std::optional<double> sparsity;
   double ramp = 0.5;                   ///< share of the epochs after which the final sparsity is reached, in (0, 1]
   std::int64_t updates_per_epoch = 4;  ///< how often the masks are chosen anew inside the ramp
-  /// Which of several equal weights goes. Blocks that are chosen among all weights together, and single weights along
-  /// another curve than the cubic one: always the lowest index.
+  /// Which of several equal weights or blocks goes.
   TieRule ties = default_tie_rule();
 
   // With one of the next three, or another curve than the cubic one, a sparsifier chooses what goes.
