@@ -16,11 +16,15 @@ for name in $(grep -o '`\(engine\|nn\|sparsity\|ops\|io\|prune\)/[a-z_/]*\.h`' d
     sparsity/include/coppice/$name sparsity/include/coppice/sparsity/$name 2>/dev/null | grep -q . ||
     { echo "docs/parity.md names $name, which is not there"; status=1; }
 done
-# The sparsifier in CONTRIBUTING.md is the one that a test compiles.
-shown() { sed 's/^   //' "$1" | sed -n '/^class RowNormSparsifier/,/^};/p'; }
-compiled() { sed -n '/^class RowNormSparsifier/,/^};/p' "$1"; }
-own=tests/sparsity/sparsifier/own_sparsifier_test.cpp
-[ -n "$(compiled $own)" ] && [ "$(shown CONTRIBUTING.md)" = "$(compiled $own)" ] ||
-  { echo "CONTRIBUTING.md shows another sparsifier than $own compiles"; status=1; }
+# The sparsifiers in CONTRIBUTING.md are those that tests compile. $1: the class, $2: its test, $3: what the page indents
+# it by
+compiled() { sed "s/^$3//" "$2" | sed -n "/^class $1 /,/^};/p"; }
+same() {
+  own=$(compiled "$1" "$2" "")
+  [ -n "$own" ] && [ "$(compiled "$1" CONTRIBUTING.md "$3")" = "$own" ] ||
+    { echo "CONTRIBUTING.md shows another $1 than $2 compiles"; status=1; }
+}
+same RowNormSparsifier tests/sparsity/sparsifier/own_sparsifier_test.cpp '   '
+same LowestRows tests/sparsity/data/base_data_sparsifier_test.cpp ''
 [ "$status" = 0 ] && echo "all files that the pages name are there"
 exit "$status"

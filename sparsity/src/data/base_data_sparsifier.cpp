@@ -30,8 +30,17 @@ BaseDataSparsifier::BaseDataSparsifier(const DataList& data_list, Arguments defa
   add_all(data_list);
 }
 
-void BaseDataSparsifier::add_all(const DataList& data_list) {
-  for (const auto& [name, data] : data_list) add_data(name, data);
+void BaseDataSparsifier::add_all(const DataList& data_list, const OrderedMap<Arguments>& config) {
+  OrderedMap<Entry> before = entries_;
+  try {
+    for (const auto& [name, data] : data_list) {
+      const Arguments* own = config.find(name);
+      add_data(name, data, own == nullptr ? Arguments() : *own);
+    }
+  } catch (...) {
+    entries_ = std::move(before);
+    throw;
+  }
 }
 
 BaseDataSparsifier::Entry BaseDataSparsifier::masked(const Tensor& data, Tensor mask, Arguments config) const {

@@ -34,6 +34,17 @@ void check_prunable(const Group& group) {
     throw KeyError(cat("[prepare] ", quote(group.tensor_fqn()), " is no parameter or buffer"));
 }
 
+/// The mask that a group begins with: the one that its settings bring, or ones. What another of `groups` masks with
+/// already is copied, since masks are written in place.
+Tensor first_mask(Group& group, const std::vector<const Group*>& groups) {
+  if (!group.config.has("mask")) return ones(group.weight().shape(), Dtype::boolean);
+  const Tensor given = group.config.tensor("mask");
+  if (std::ranges::none_of(groups, [&](const Group* other) { return other->mask().shares_storage(given); }))
+    return given;
+  group.config.set("mask", given.detach().clone());
+  return group.config.tensor("mask");
+}
+
 }  // namespace
 
 void check_mask(const char* op, const Group& group, const Tensor& mask) {
@@ -120,20 +131,24 @@ void BaseSparsifier::prepare(const nn::ModulePtr& model, const SparsifierConfig&
       if (!taken.contains({&group.module(), group.tensor_name()})) groups.push_back(group);
   }
   groups.reserve(groups.size() + fresh.size());
-  std::size_t done = 0;
+  std::vector<const Group*> masked;
+  for (const Group& group : groups)
+    if (group.attached()) masked.push_back(&group);
+  std::size_t done = 0, told = 0;
   try {
     for (; done < fresh.size(); ++done) {
       Group& group = fresh[done];
-      const Tensor mask =
-          group.config.has("mask") ? group.config.tensor("mask") : ones(group.weight().shape(), Dtype::boolean);
+      const Tensor mask = first_mask(group, masked);
       Arguments known;
       known.set("mask", mask);
       state.set(group.tensor_fqn(), std::move(known));
       group.attach(mask);
+      masked.push_back(&group);
     }
-    for (Group& group : fresh) on_prepared(group);
+    for (; told < fresh.size(); ++told) on_prepared(fresh[told]);
   } catch (...) {
     for (std::size_t i = 0; i < done; ++i) fresh[i].release();
+    for (std::size_t i = 0; i < told; ++i) on_squashed(fresh[i]);
     throw;
   }
   for (Group& group : fresh) groups.push_back(std::move(group));

@@ -59,7 +59,8 @@ Checkpoint::Part part_of(std::shared_ptr<BestEpoch> best, std::int64_t steps, st
     if (best->best()) all.add_all("best.", *best->best());
     all.add("report", table(best->rows()));
   };
-  const auto load = [=, source = Source{"finetune", path.string()}](const NamedTensors& all, const TrainContext& at) {
+  const auto load = [=, source = Source{"finetune", path.string()}](const NamedTensors& all, const TrainContext& at,
+                                                                    const Limits&) {
     const Tensor& t = all.at("report");
     if (t.dtype() != Dtype::f64 || t.dim() != 2 || t.size(1) != kColumns || t.size(0) < 1 || t.size(0) > epochs)
       source.reject("the report of ", t.dtype(), " and shape ", t.shape(), " does not fit ", epochs, " epochs of ",
@@ -70,7 +71,10 @@ Checkpoint::Part part_of(std::shared_ptr<BestEpoch> best, std::int64_t steps, st
     const bool has_best = std::ranges::any_of(rows, &EpochReport::best);
     best->resume(std::move(rows), has_best ? std::optional(best_of(all, *at.model, source)) : std::nullopt);
   };
-  return {save, load};
+  const auto keep = [best] {
+    return [best, rows = best->rows(), tensors = best->best()] { best->resume(rows, tensors); };
+  };
+  return {save, load, keep};
 }
 
 }  // namespace coppice::sparsity

@@ -36,6 +36,20 @@ class FirstColumn final : public BaseSparsifier {
   }
 };
 
+/// Writes down which groups come and go, and fails for linear2.
+class Told final : public BaseSparsifier {
+ public:
+  Names told;
+
+ private:
+  void update_mask(Group&) override {}
+  void on_prepared(Group& group) override {
+    if (group.module_fqn() == "linear2") throw StateError("[Told] no linear2");
+    told.push_back("+" + group.module_fqn());
+  }
+  void on_squashed(Group& group) override { told.push_back("-" + group.module_fqn()); }
+};
+
 Names masked(const nn::Module& model) {
   Names out;
   for (const auto& [path, module] : model.named_modules())
@@ -108,6 +122,38 @@ TEST_SUITE("sparsity/sparsifier/base") {
     s.step();
     CHECK(given == Tensor::of({{0, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}));
     CHECK(model->find_module("linear1")->tensor("weight").dtype() == Dtype::f32);
+  }
+
+  TEST_CASE("one mask given for several tensors, or among the defaults, is no mask that they share") {
+    const auto square = [] { return std::make_shared<nn::Linear>(4, 4, false); };
+    const auto model = std::make_shared<nn::Sequential>(
+        std::initializer_list<ModulePtr>{square(), square(), square(), square(), square()});
+    const Tensor given = eye(4), all = ones({4, 4});
+    ImplementedSparsifier s(Arguments{{"mask", all}});
+    const Arguments own{{"mask", given}};
+    s.prepare(model, {at("0.weight", own), at("1.weight", own), at("2.weight"), at("3.weight")});
+    s.prepare(model, {at("4.weight", own)});  // by another call, too
+    CHECK(s.groups()[0].mask().is(given));
+    for (Group& group : s.groups()) CHECK(group.config.tensor("mask").is(group.mask()));
+    s.groups()[0].mask().zero_();
+    CHECK(s.groups()[1].mask() == eye(4));
+    CHECK(s.groups()[4].mask() == eye(4));
+    s.groups()[1].mask().fill_(1);
+    s.groups()[2].mask().zero_();
+    CHECK(s.groups()[0].mask() == zeros({4, 4}));
+    CHECK(s.groups()[3].mask() == ones({4, 4}));
+    CHECK(s.groups()[4].mask() == eye(4));
+    CHECK(all == ones({4, 4}));
+    CHECK(s.state("1.weight").tensor("mask").is(s.groups()[1].mask()));
+  }
+
+  TEST_CASE("where preparing fails for a later tensor, earlier ones are told that they lost their masks") {
+    const ModulePtr model = simple_linear();
+    Told s;
+    CHECK_THROWS_AS(s.prepare(model, {at("seq.0.weight"), at("linear1.weight"), at("linear2.weight")}), StateError);
+    CHECK(s.told == Names{"+seq.0", "+linear1", "-seq.0", "-linear1"});
+    CHECK(masked(*model).empty());
+    CHECK(s.groups().empty());
   }
 
   TEST_CASE("what cannot be prepared is refused before anything changes") {

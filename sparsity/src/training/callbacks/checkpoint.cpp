@@ -82,7 +82,7 @@ void Checkpoint::on_fit_start(TrainContext& context) {
   const NamedTensors all = read_safetensors(path_, read_);
   check_recipe(all, recipe_, source);
   try {
-    load_training(all, context, parts_);
+    load_training(all, context, parts_, read_.limits);
   } catch (const FormatError&) {
     throw;
   } catch (const LimitError&) {  // memory that runs out is no fault of the file

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <utility>
 
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/warn.h"
 #include "training_state.h"
 
 namespace coppice::sparsity {
@@ -50,7 +52,14 @@ void LastGoodState::on_train_epoch_end(TrainContext& context) {
 
 void LastGoodState::on_exception(TrainContext& context, const std::exception_ptr&) {
   if (!kept_) return;
-  load_training(*kept_, context, parts_);
+  try {
+    load_training(*kept_, context, parts_);
+  } catch (const std::exception& e) {  // who fires the hook hears of the first error alone
+    warn(cat("[LastGoodState] the last good state is not restored: ", e.what()));
+    kept_.reset();
+    epochs_ = -1;
+    throw;
+  }
   context.epoch = epochs_;
 }
 

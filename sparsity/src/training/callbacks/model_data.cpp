@@ -32,11 +32,9 @@ OrderedMap<Tensor> data_of(const nn::Module& model, const WeightFilter& select) 
 
 void attach_model(BaseDataSparsifier& sparsifier, const nn::Module& model, const WeightFilter& select,
                   const OrderedMap<Arguments>& config) {
-  const OrderedMap<Tensor> all = data_of(model, select);
-  for (const auto& [name, tensor] : all) {
-    const Arguments* own = config.find(name);
-    sparsifier.add_data(name, tensor, own == nullptr ? Arguments() : *own);
-  }
+  DataList all;
+  for (const auto& [name, tensor] : data_of(model, select)) all.emplace_back(name, tensor);
+  sparsifier.add_all(all, config);
 }
 
 void log_sparsified_level(std::ostream& log, const BaseDataSparsifier& sparsifier) {

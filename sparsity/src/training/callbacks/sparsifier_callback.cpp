@@ -118,16 +118,31 @@ Checkpoint::Part SparsifierCallback::checkpoint_part() {
         if (scheduler_ != nullptr) out.set("scheduler", scheduler_->state_dict());
         return out;
       },
-      [this](const Arguments& from, const TrainContext&) {
+      [this](const Arguments& from, const TrainContext&, const Limits&) {
         check_started("loading a checkpoint");
         const std::size_t groups = sparsifier_->groups().size(), given = from.map("sparsifier").map("groups").size();
         if (groups != given)
           throw ValueError(cat("[", kWho, "] the state is of ", given, " groups; the sparsifier has ", groups));
         if ((scheduler_ != nullptr) != from.has("scheduler"))
           throw ValueError(cat("[", kWho, "] the state ", scheduler_ != nullptr ? "lacks" : "has", " a scheduler"));
-        sparsifier_->load_state_dict(from.map("sparsifier"));
-        if (scheduler_ != nullptr) scheduler_->load_state_dict(from.map("scheduler"));
+        const Arguments* schedule = scheduler_ != nullptr ? &from.map("scheduler") : nullptr;
         from.reject_unread("a checkpoint's sparsifier");
+        const Arguments before = sparsifier_->state_dict();
+        sparsifier_->load_state_dict(from.map("sparsifier"));
+        try {
+          if (schedule != nullptr) scheduler_->load_state_dict(*schedule);
+        } catch (...) {
+          sparsifier_->load_state_dict(before);
+          throw;
+        }
+      },
+      [this]() -> std::function<void()> {
+        if (sparsifier_ == nullptr) return {};
+        const Arguments schedule = scheduler_ != nullptr ? scheduler_->state_dict() : Arguments();
+        return [this, state = sparsifier_->state_dict(), schedule] {
+          sparsifier_->load_state_dict(state);
+          if (scheduler_ != nullptr) scheduler_->load_state_dict(schedule);
+        };
       });
 }
 

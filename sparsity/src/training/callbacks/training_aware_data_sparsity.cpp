@@ -38,14 +38,14 @@ void TrainingAwareDataSparsity::check_started(const char* hook) const {
   if (data_sparsifier_ == nullptr) throw StateError(cat("[", kWho, "] ", hook, " before on_train_start"));
 }
 
-void TrainingAwareDataSparsity::start(const nn::Module& model, const Arguments* from) {
+void TrainingAwareDataSparsity::start(const nn::Module& model, const Arguments* from, const Limits& limits) {
   const nn::ModulePtr copy = model.clone();
   const std::shared_ptr<BaseDataSparsifier> sparsifier = made(kWho, "sparsifier", make_sparsifier_);
   attach_model(*sparsifier, *copy, select_);  // so that the scheduler finds the levels to start from
   std::shared_ptr<BaseDataScheduler> scheduler = made(kWho, "scheduler", make_scheduler_, *sparsifier);
   std::optional<DataSparsifierState> state;
   if (from != nullptr) {
-    state = data_sparsifier_state(from->map("sparsifier"));
+    state = data_sparsifier_state(from->map("sparsifier"), limits);
     sparsifier->load_state_dict(*state);
     check_data(*sparsifier, data_of(*copy, select_));
     scheduler->load_state_dict(from->map("scheduler"));
@@ -101,9 +101,19 @@ Checkpoint::Part TrainingAwareDataSparsity::checkpoint_part() {
         return {{"sparsifier", to_arguments(data_sparsifier_->state_dict())},
                 {"scheduler", data_scheduler_->state_dict()}};
       },
-      [this](const Arguments& from, const TrainContext& context) {
-        start(model_of(kWho, context), &from);
+      [this](const Arguments& from, const TrainContext& context, const Limits& limits) {
+        start(model_of(kWho, context), &from, limits);
         resumed_ = true;
+      },
+      [this] {  // what start() replaces is not changed
+        return [this, sparsifier = data_sparsifier_, scheduler = data_scheduler_, copy = sparsified_, state = state_,
+                resumed = resumed_] {
+          data_scheduler_ = scheduler;  // first: the present one refers to the present sparsifier
+          data_sparsifier_ = sparsifier;
+          sparsified_ = copy;
+          state_ = state;
+          resumed_ = resumed;
+        };
       });
 }
 

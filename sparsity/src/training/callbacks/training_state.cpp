@@ -1,7 +1,12 @@
 #include "training_state.h"
 
 #include <cstdint>
+#include <exception>
+#include <functional>
+#include <string>
+#include <utility>
 
+#include "coppice/engine/checked.h"
 #include "coppice/nn/state_dict.h"
 
 namespace coppice::sparsity {
@@ -20,6 +25,25 @@ Generator generator_from(const Tensor& t) {
   return out;
 }
 
+using Undo = std::function<void()>;
+
+NamedTensors copy_of(const NamedTensors& live) {
+  NamedTensors out;
+  for (const auto& [name, tensor] : live) out.add(name, tensor.clone());
+  return out;
+}
+
+/// The last first. @throws StateError  where one of them throws, after the others were called
+void put_back(const std::vector<Undo>& undo) {
+  std::string failed;
+  for (auto one = undo.rbegin(); one != undo.rend(); ++one) try {
+      (*one)();
+    } catch (const std::exception& e) {
+      failed = e.what();
+    }
+  if (!failed.empty()) throw StateError(cat("[load_training] the training is left half replaced: ", failed));
+}
+
 }  // namespace
 
 NamedTensors save_training(const TrainContext& context, const std::vector<Checkpoint::Part>& parts) {
@@ -33,13 +57,28 @@ NamedTensors save_training(const TrainContext& context, const std::vector<Checkp
   return all;
 }
 
-void load_training(const NamedTensors& all, TrainContext& context, const std::vector<Checkpoint::Part>& parts) {
-  context.step = all.at("step").item<std::int64_t>();
+void load_training(const NamedTensors& all, TrainContext& context, const std::vector<Checkpoint::Part>& parts,
+                   const Limits& limits) {
+  const auto step = all.at("step").item<std::int64_t>();
   const Generator order = generator_from(all.at("random.order"));
   const Generator other = generator_from(all.at("random.default"));
-  for (const Checkpoint::Part& part : parts) part.load(all, context);
-  context.optimizer->load_state_dict(all.below("optimizer."));
-  nn::load_state_dict(*context.model, all.below("model."));
+  const NamedTensors optimizer = copy_of(context.optimizer->state_dict());
+  std::vector<Undo> undo{[&context, before = context.step] { context.step = before; }};
+  undo.reserve(parts.size() + 2);
+  try {
+    context.step = step;
+    for (const Checkpoint::Part& part : parts) {
+      Undo back = part.keep ? part.keep() : Undo();
+      part.load(all, context, limits);
+      if (back) undo.push_back(std::move(back));
+    }
+    context.optimizer->load_state_dict(all.below("optimizer."));
+    undo.emplace_back([&] { context.optimizer->load_state_dict(optimizer); });
+    nn::load_state_dict(*context.model, all.below("model."));  // last: it changes nothing where it throws
+  } catch (...) {
+    put_back(undo);
+    throw;
+  }
   *context.generator = order;
   default_generator() = other;
 }

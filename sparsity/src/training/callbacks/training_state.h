@@ -9,8 +9,11 @@ namespace coppice::sparsity {
 
 /// The model's tensors, the parts, the optimiser, both random states and the step. Values share the live storage.
 [[nodiscard]] NamedTensors save_training(const TrainContext& context, const std::vector<Checkpoint::Part>& parts);
-/// Puts a training where `all` was saved. The model and the optimiser may have changed when it throws.
-/// @throws KeyError, ShapeError, DtypeError, ValueError  for what does not fit; and what parts throw
-void load_training(const NamedTensors& all, TrainContext& context, const std::vector<Checkpoint::Part>& parts);
+/// Puts a training where `all` was saved, or leaves it as it was, but for parts without `keep`.
+/// @param limits  what parts may spend on what they read
+/// @throws KeyError, ShapeError, DtypeError, ValueError  for what does not fit; and what parts throw; StateError  where
+///         the present state could not be put back
+void load_training(const NamedTensors& all, TrainContext& context, const std::vector<Checkpoint::Part>& parts,
+                   const Limits& limits = {});
 
 }  // namespace coppice::sparsity

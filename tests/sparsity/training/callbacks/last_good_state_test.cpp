@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "coppice/engine.h"
+#include "coppice/engine/warn.h"
 #include "coppice/nn.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/scheduler/lambda.h"
@@ -58,11 +59,13 @@ struct Run {
       });
   std::shared_ptr<LastGoodState> good = std::make_shared<LastGoodState>();
   std::shared_ptr<Watch> watch;
+  std::vector<Checkpoint::Part> more;  // behind that of the pruning
 
   /// Two batches in an epoch; the loss of batch number `bad` is NaN. @return  what was said
   std::string fit(std::int64_t bad, std::int64_t spoil = -1) {
     watch = std::make_shared<Watch>(spoil);
     good->add(pruning->checkpoint_part());
+    for (const Checkpoint::Part& part : more) good->add(part);
     Generator g(1);
     const Tensor x = randn({32, 8}, Dtype::f32, &g);
     std::int64_t batches = 0;
@@ -102,6 +105,20 @@ TEST_SUITE("sparsity/training/callbacks/last_good_state") {
     CHECK(run.fit(0, 2) != "accepted");  // the third epoch ends with a NaN in the model
     CHECK(run.good->epochs() == 2);
     check_same_bits(nn::all_tensors(*run.model), run.watch->seen[2]);
+  }
+
+  TEST_CASE("a part that does not come back leaves the others as they are, and is warned of") {
+    Run run;
+    const CatchWarnings warned;
+    run.more.push_back({[](NamedTensors&) {}, [](const NamedTensors&, const TrainContext&,
+                                                 const Limits&) { throw ValueError("not this part"); }});
+    CHECK(run.fit(0, 2) != "accepted");
+    CHECK(run.good->epochs() == -1);
+    CHECK(run.pruning->scheduler()->last_epoch() == 3);  // the good state was of the second epoch
+    bool said = false;
+    for (const std::string& text : warned.texts())
+      said = said || text == "[LastGoodState] the last good state is not restored: not this part";
+    CHECK(said);
   }
 
   TEST_CASE("a training that ends well is left alone; parts need both functions") {

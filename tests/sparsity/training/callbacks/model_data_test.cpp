@@ -59,6 +59,25 @@ TEST_SUITE("sparsity/training/callbacks/model_data") {
     CHECK(sparsifier.names() == std::vector<std::string>{"a_weight", "a_bias"});
   }
 
+  TEST_CASE("where a later parameter is refused, none is added and none replaced") {
+    const CatchWarnings replaced;
+    const Linear model(4, 2);
+    const Tensor old = ones({2, 4});
+    DataNormSparsifier sparsifier({.sparsity_level = 0.5, .sparse_block_shape = {1, 1}});
+    sparsifier.add_data("weight", old, {{"sparsity_level", 0.25}});
+    sparsifier.add_data("other", ones({2}));
+    OrderedMap<Arguments> config;
+    config.set("weight", Arguments{{"sparsity_level", 0.75}});
+    config.set("bias", Arguments{{"mask", ones({3})}});
+    CHECK_THROWS_AS(attach_model(sparsifier, model, {}, config), ShapeError);
+    CHECK(sparsifier.names() == std::vector<std::string>{"weight", "other"});
+    CHECK(sparsifier.get_data("weight").is(old));
+    CHECK(sparsifier.group("weight").number("sparsity_level") == 0.25);
+    DataNormSparsifier fresh;
+    CHECK_THROWS_AS(attach_model(fresh, model, {}, config), ShapeError);
+    CHECK(fresh.size() == 0);
+  }
+
   TEST_CASE("settings of single data, and levels as lines") {
     Linear model(4, 2);
     DataNormSparsifier sparsifier({.sparsity_level = 0, .sparse_block_shape = {1, 1}});

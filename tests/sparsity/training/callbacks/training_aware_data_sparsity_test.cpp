@@ -89,6 +89,32 @@ Result train(const std::filesystem::path& file = {}, std::int64_t stop = 0, std:
 }  // namespace
 
 TEST_SUITE("sparsity/training/callbacks/training_aware_data_sparsity") {
+  TEST_CASE("a checkpoint that is refused behind this part, or is beyond the limits, starts nothing") {
+    const CatchWarnings replaced;
+    const TempDir dir;
+    const auto file = dir / "run.safetensors";
+    train(file, 2);
+    const NamedTensors good = read_safetensors(file, {.map = false});
+    const auto go_on = [&](const NamedTensors& all, const Limits& limits) {
+      write_safetensors(file, all);
+      const auto model = net();
+      nn::Adam optimizer(model->parameters(), {.lr = 0.01});
+      Generator generator(3);
+      TrainContext context{.model = model.get(), .optimizer = &optimizer, .generator = &generator};
+      const auto callback = aware(0.1, 1.5);
+      Checkpoint checkpoint(file, kRecipe, {.limits = limits});
+      checkpoint.add(callback->checkpoint_part());
+      const std::string said = outcome([&] { return checkpoint.on_fit_start(context), 0; });
+      CHECK((callback->data_sparsifier() != nullptr) == (said == "accepted"));
+      return said;
+    };
+    CHECK(go_on(good, {}) == "accepted");
+    CHECK(go_on(good, {.extra_bytes = 0}).starts_with("LimitError"));
+    NamedTensors bent = good;
+    REQUIRE(bent.erase("model.0.bias"));
+    CHECK(go_on(bent, {}).starts_with("FormatError"));
+  }
+
   TEST_CASE("levels, masks and the copy over three epochs; biases take part") {
     const CatchWarnings replaced;
     const auto model = net();

@@ -53,6 +53,10 @@ class BaseDataSparsifier {
   ///         the masked datum would be of another type; and what check() throws
   Tensor add_data(const std::string& name, const Datum& data, const Arguments& config = {}, bool reuse_mask = true);
 
+  /// add_data() of each, in their order; where one is refused, none of them is added or replaced.
+  /// @param config  own settings, by name
+  void add_all(const DataList& data_list, const OrderedMap<Arguments>& config = {});
+
   /// The tensor as it was given, or mask * data as it is now (the tensor itself once squashed).
   /// @throws ValueError  for an unknown name, and for the original of squashed data
   [[nodiscard]] Tensor get_data(std::string_view name, bool return_original = true) const;
@@ -107,8 +111,6 @@ class BaseDataSparsifier {
 
  protected:
   BaseDataSparsifier(const BaseDataSparsifier& other);
-
-  void add_all(const DataList& data_list);
 
   /// Gives the mask of a datum new contents: `get_mask(name).replace_(mask)`, or writes into it. Called without
   /// gradients.

@@ -30,8 +30,9 @@ class BaseSparsifier {
   [[nodiscard]] virtual std::string_view type_name() const { return "Sparsifier"; }
 
   /// Puts masks of ones on the weights that make_config_from_model() lists; or on the tensors of `config`, whose
-  /// masks begin as they say. Masks are of bool unless `config` brings one. Further calls add tensors of the same
-  /// model; a tensor that was squashed may be prepared again.
+  /// masks begin as they say. Masks are of bool unless `config` brings one: it becomes the mask, or a copy does where
+  /// another tensor has it already. Further calls add tensors of the same model; a tensor that was squashed may be
+  /// prepared again.
   /// @throws ValueError  if an element has no "tensor_fqn", or "module_fqn" or "tensor_name" that disagree with it, or
   ///         names a tensor that this sparsifier has already; ShapeError, ValueError  for a mask that does not fit;
   ///         KeyError  for an unknown or empty tensor; StateError  if masks stand on another model, or the tensor is
@@ -97,7 +98,8 @@ class BaseSparsifier {
   virtual void update_mask(Group& group) = 0;
   /// What a step does when all is checked: update_mask() of each group, unless their tensors are chosen together.
   virtual void update_masks(std::vector<Group>& groups);
-  /// Called for each group that has come to its mask, by prepare() or attach(), and for each that has lost it.
+  /// Called for each group that has come to its mask, by prepare() or attach(), and for each that has lost it, also
+  /// where prepare() fails later on.
   virtual void on_prepared(Group& /*group*/) {}
   virtual void on_squashed(Group& /*group*/) {}
 

@@ -21,8 +21,12 @@ class Checkpoint final : public Callback {
   /// The state of somebody else: how it joins the file's tensors, and comes back out of them.
   struct Part {
     std::function<void(NamedTensors& all)> save;
-    /// TrainContext::step is the file's. Whatever Error it throws becomes a FormatError about the file.
-    std::function<void(const NamedTensors& all, const TrainContext& context)> load;
+    /// TrainContext::step is the file's, `limits` are those of the Checkpoint. Whatever Error it throws becomes a
+    /// FormatError about the file, but for a LimitError; it leaves everything as it was then.
+    std::function<void(const NamedTensors& all, const TrainContext& context, const Limits& limits)> load;
+    /// Called before load(): gives what puts the present state back, should the file be refused after this part.
+    /// Without it that which load() took over stays.
+    std::function<std::function<void()>()> keep = {};
   };
 
   /// @param recipe  what the training depends on beside its state, as a JSON object of numbers and texts: a file of
@@ -33,7 +37,7 @@ class Checkpoint final : public Callback {
   /// Parts are written and read in the order in which they were added. @throws ValueError  if a function is missing
   void add(Part part);
 
-  /// Goes on from the file if there is one. The model and the optimiser may have changed when it throws.
+  /// Goes on from the file if there is one. Where it throws, everything is as before, but for parts without `keep`.
   /// @throws FormatError  for a damaged or incomplete file, one of a newer format, or one of another recipe;
   ///         LimitError, IoError
   void on_fit_start(TrainContext& context) override;

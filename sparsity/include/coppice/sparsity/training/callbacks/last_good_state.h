@@ -25,6 +25,8 @@ class LastGoodState final : public Callback {
 
   void on_train_start(TrainContext& context) override;
   void on_train_epoch_end(TrainContext& context) override;
+  /// Where the state cannot be restored, a warning says so, the training stays as it is, as far as parts keep it, and
+  /// epochs() is -1. @throws what parts throw
   void on_exception(TrainContext& context, const std::exception_ptr& error) override;
 
  private:

@@ -25,7 +25,7 @@ namespace coppice::sparsity {
 /// Adds data_of(model, select); those that are there already are replaced, keep their masks and settings, and are
 /// warned of.
 /// @param config  further settings of a datum, by its name
-/// @throws ValueError  as data_of(), before anything is added; and as BaseDataSparsifier::add_data
+/// @throws ValueError  as data_of(); and as BaseDataSparsifier::add_data; with nothing added or replaced
 void attach_model(BaseDataSparsifier& sparsifier, const nn::Module& model, const WeightFilter& select = {},
                   const OrderedMap<Arguments>& config = {});
 

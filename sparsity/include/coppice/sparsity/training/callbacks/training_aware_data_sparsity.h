@@ -51,7 +51,7 @@ class TrainingAwareDataSparsity final : public Callback {
   void on_train_end(TrainContext& context) override;
 
  private:
-  void start(const nn::Module& model, const Arguments* from);
+  void start(const nn::Module& model, const Arguments* from, const Limits& limits = {});
   void check_started(const char* hook) const;
 
   DataSparsifierFactory make_sparsifier_;
