@@ -13,10 +13,13 @@
 #include "coppice/sparsity/training/callbacks/best_epoch.h"
 #include "coppice/sparsity/training/trainer.h"
 #include "engine/io/io_support.h"
+#include "sparsity/training/callbacks/stop_after.h"
 
 using namespace coppice;
 using namespace coppice::test;
 using namespace coppice::sparsity;
+using coppice::testing::Stop;
+using coppice::testing::StopAfter;
 using nn::Linear;
 using Moment = SparsifierCallbackOptions::Moment;
 
@@ -58,18 +61,6 @@ class Zeros final : public Callback {
 
  private:
   const SparsifierCallback& of_;
-};
-
-struct Stop {};
-class StopAfter final : public Callback {
- public:
-  explicit StopAfter(std::int64_t epochs) : epochs_(epochs) {}
-  void on_train_epoch_end(TrainContext& context) override {
-    if (context.epoch + 1 == epochs_) throw Stop{};
-  }
-
- private:
-  std::int64_t epochs_;
 };
 
 }  // namespace

@@ -11,10 +11,13 @@
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/training/trainer.h"
 #include "engine/io/io_support.h"
+#include "sparsity/training/callbacks/stop_after.h"
 
 using namespace coppice;
 using namespace coppice::test;
 using namespace coppice::sparsity;
+using coppice::testing::Stop;
+using coppice::testing::StopAfter;
 using nn::Linear;
 
 namespace {
@@ -48,19 +51,6 @@ double level(const TrainingAwareDataSparsity& callback) {
 double zeros_in_mask(const TrainingAwareDataSparsity& callback) {
   return sparsity_of(callback.data_sparsifier()->get_mask("0_weight"));
 }
-
-struct Stop {};
-/// Ends a training in the middle of everything.
-class StopAfter final : public Callback {
- public:
-  explicit StopAfter(std::int64_t epochs) : epochs_(epochs) {}
-  void on_train_epoch_end(TrainContext& context) override {
-    if (context.epoch + 1 == epochs_) throw Stop{};
-  }
-
- private:
-  std::int64_t epochs_;
-};
 
 struct Result {
   nn::ModulePtr model;
