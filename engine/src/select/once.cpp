@@ -30,10 +30,9 @@ std::optional<Cut> select_at_once(ScoreStream& stream, std::int64_t k, Ranking r
       seq.blocks<Key>(r, [&](const Key* block, std::int64_t n, std::size_t, std::int64_t first) {
         if (full || f.inside + n > room) return full.store(true);
         Key* const to = keys.get() + r * room + f.inside;
-        steps.places(block, n, low, width, static_cast<Key>(first - r * seq.range), all.get() + (to - keys.get()));
-        f.inside += steps.bracket(block, n, low, width, to, &f.below);
         std::array<std::uint8_t, kKeyBlock> keep;
-        steps.keep_bytes(block, n, low, keep.data());
+        f.inside += steps.split(block, n, low, width, static_cast<Key>(first - r * seq.range), to,
+                                all.get() + (to - keys.get()), keep.data(), &f.below);
         stream.write(first, n, keep.data());
       });
       found[static_cast<std::size_t>(r)] = f;

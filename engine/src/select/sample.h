@@ -63,9 +63,15 @@ std::vector<Key> sample_of(const Sequence& seq) {
     return static_cast<std::int64_t>((state >> 33) * static_cast<std::uint64_t>(places) >> 31);
   };
   if (seq.stream() != nullptr) {
-    out.resize(static_cast<std::size_t>(std::min(kSample / 2, seq.total / 32) / kRun * kRun));
-    for (std::size_t i = 0; i < out.size(); i += kRun)
-      load_keys<Key>(seq.scores[0], draw(seq.total - kRun + 1), kRun, seq.ranking, seq.kind, &out[i]);
+    out.resize(static_cast<std::size_t>(std::min(kSample / 2, seq.total / 32) / kAhead * kAhead));
+    for (std::size_t i = 0; i < out.size();) {
+      std::array<std::int64_t, kAhead / kRun> runs;  // begin at multiples: each is in one line of the cache
+      for (std::int64_t& at : runs) seq.stream()->prefetch(at = draw(seq.total / kRun) * kRun, kRun);
+      for (const std::int64_t at : runs) {
+        load_keys<Key>(seq.scores[0], at, kRun, seq.ranking, seq.kind, &out[i]);
+        i += kRun;
+      }
+    }
     return out;
   }
   const Key none = no_key<Key>(seq.ranking);

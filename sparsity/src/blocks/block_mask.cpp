@@ -55,6 +55,13 @@ class BlockStream final : public ScoreStream {
     block_scores(importance_, grid_, first, n, buffer);
     return buffer;
   }
+  void prefetch(std::int64_t first, std::int64_t n) const override {
+    grid_.segments(first, n, [&](std::int64_t block_row, Rows blocks, std::int64_t) {
+      const Rows rows = grid_.rows_of(block_row), cols = grid_.cols_of(blocks);
+      for (std::int64_t r = rows.begin; r < rows.end; ++r)
+        importance_.prefetch(r * grid_.cols + cols.begin, cols.size());
+    });
+  }
   void write(std::int64_t first, std::int64_t n, const std::uint8_t* keep) override { writer_.write(first, n, keep); }
   void prune(std::int64_t block) override { writer_.prune(block); }
 

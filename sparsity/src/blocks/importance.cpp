@@ -75,6 +75,22 @@ void Importance::read(std::int64_t first, std::span<Real> to) const {
 template void Importance::read(std::int64_t, std::span<float>) const;
 template void Importance::read(std::int64_t, std::span<double>) const;
 
+bool Importance::add(std::int64_t first, std::int64_t n, std::int64_t width, float* sums) const {
+  if (values_.dtype() != Dtype::f32 || mask_.defined()) return false;
+  kernels::blocks_in_use().add_importance(values_.data<float>().data() + first, n, of_, width, sums);
+  return true;
+}
+
+void Importance::prefetch(std::int64_t first, std::int64_t n) const {
+  constexpr std::int64_t line = 64;
+  const auto lines = [](const Tensor& t, std::int64_t begin, std::int64_t count) {
+    const auto size = static_cast<std::int64_t>(itemsize(t.dtype()));
+    for (std::int64_t b = begin * size; b < (begin + count) * size; b += line) __builtin_prefetch(t.bytes() + b);
+  };
+  lines(values_, first, n);
+  if (mask_.defined()) lines(mask_, first, n);
+}
+
 template <class Real>
 void Importance::round(std::span<Real> scores) const {
   if (values_.dtype() != Dtype::f16 && values_.dtype() != Dtype::bf16) return;

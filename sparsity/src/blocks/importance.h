@@ -26,6 +26,11 @@ class Importance {
   /// Entries first, first + 1, …, each step rounded to the type of the values as PyTorch's operations round.
   template <class Real>
   void read(std::int64_t first, std::span<Real> out) const;
+  /// Adds entries first .. first + n, as read() gives them, to the sums of the blocks of `width` entries that they fall
+  /// in, if that needs no copy of them; else does nothing and returns false.
+  bool add(std::int64_t first, std::int64_t n, std::int64_t width, float* sums) const;
+  /// Fetches what read() of these will need into the cache.
+  void prefetch(std::int64_t first, std::int64_t n) const;
   /// Scores rounded to the type of the values.
   template <class Real>
   void round(std::span<Real> scores) const;

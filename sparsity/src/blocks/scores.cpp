@@ -22,6 +22,8 @@ void scores_of(const Importance& a, const Grid& grid, std::int64_t block_row, Ro
   const auto& kernels = kernels::blocks_in_use_for<Real>();
   for (std::int64_t r = inside.begin; r < inside.end; ++r)
     grid.pieces(blocks, kPiece, [&](Rows part, std::int64_t block) {
+      if constexpr (std::is_same_v<Real, float>)
+        if (a.add(r * grid.cols + part.begin, part.size(), width, out + (block - blocks.begin))) return;
       a.read(r * grid.cols + part.begin, std::span<Real>(piece).first(static_cast<std::size_t>(part.size())));
       kernels.add_row(piece.data(), part.size(), width, out + (block - blocks.begin));
     });

@@ -35,18 +35,62 @@ COPPICE_INLINE void with_width(i64 width, F f) {
   }
 }
 
-template <class Real>
-void add_row(const Real* row, i64 n, i64 width, Real* sums) {
+/// Calls f with the function from an entry to its importance.
+template <class F>
+COPPICE_INLINE void with_norm(Norm norm, F f) {
+  switch (norm) {
+    case Norm::value: return f([](float v) { return v; });
+    case Norm::magnitude: return f([](float v) { return __builtin_fabsf(v); });
+    case Norm::square: return f([](float v) { return v * v; });
+  }
+}
+
+/// Fetches what will be read after the next `n` entries. Rows are read in pieces with work between them, which the
+/// processor's own prefetching does not bridge.
+COPPICE_INLINE void fetch_ahead(const float* x, i64 n) {
+  constexpr i64 line = 16, ahead = 1024;
+  for (i64 i = 0; i < n; i += line) __builtin_prefetch(x + ahead + i, 0, 2);
+}
+
+/// Calls f(first, end) for 0 .. n in steps that fetch_ahead() goes along with.
+template <class F>
+COPPICE_INLINE void in_steps(const float* x, i64 n, i64 step, F f) {
+  for (i64 i = 0; i < n; i += step) {
+    const i64 end = i + step < n ? i + step : n;
+    fetch_ahead(x + i, end - i);
+    f(i, end);
+  }
+}
+
+inline constexpr i64 kStep = 64;
+
+template <class Real, class Of>
+COPPICE_INLINE void add_row_of(const Real* row, i64 n, i64 width, Real* sums, Of of) {
   with_width(width, [=](auto usual) {
     const i64 w = decltype(usual)::value != 0 ? decltype(usual)::value : width, whole = n / w;
-    COPPICE_APART
-    for (i64 b = 0; b < whole; ++b) {
-      Real sum = sums[b];
-      for (i64 i = 0; i < w; ++i) sum += row[b * w + i];
-      sums[b] = sum;
-    }
-    for (i64 i = whole * w; i < n; ++i) sums[whole] += row[i];
+    const auto add = [=](i64 begin, i64 end) {
+      COPPICE_APART
+      for (i64 b = begin; b < end; ++b) {
+        Real sum = sums[b];
+        for (i64 i = 0; i < w; ++i) sum += of(row[b * w + i]);
+        sums[b] = sum;
+      }
+    };
+    if constexpr (sizeof(Real) == 4 && decltype(usual)::value != 0)
+      in_steps(row, whole * w, kStep, [=](i64 begin, i64 end) { add(begin / w, end / w); });
+    else
+      add(0, whole);
+    for (i64 i = whole * w; i < n; ++i) sums[whole] += of(row[i]);
   });
+}
+
+template <class Real>
+void add_row(const Real* row, i64 n, i64 width, Real* sums) {
+  add_row_of(row, n, width, sums, [](Real v) { return v; });
+}
+
+inline void add_importance(const float* x, i64 n, Norm norm, i64 width, float* sums) {
+  with_norm(norm, [=](auto of) { add_row_of(x, n, width, sums, of); });
 }
 
 inline void spread_row(const u8* keep, i64 width, u8* out, i64 n) {
@@ -60,21 +104,17 @@ inline void spread_row(const u8* keep, i64 width, u8* out, i64 n) {
 }
 
 inline void importance(const float* x, const u8* mask, i64 n, Norm norm, float* out) {
-  const auto all = [=](auto of) {
-    if (mask == nullptr) {
-      COPPICE_APART
-      for (i64 i = 0; i < n; ++i) out[i] = of(x[i]);
-    } else {
-      COPPICE_APART
-      for (i64 i = 0; i < n; ++i) out[i] = of(x[i] * static_cast<float>(mask[i]));
-    }
-  };
-  if (norm == Norm::square)
-    all([](float v) { return v * v; });
-  else if (norm == Norm::magnitude)
-    all([](float v) { return __builtin_fabsf(v); });
-  else
-    all([](float v) { return v; });
+  with_norm(norm, [=](auto of) {
+    in_steps(x, n, kStep, [=](i64 begin, i64 end) {
+      if (mask == nullptr) {
+        COPPICE_APART
+        for (i64 i = begin; i < end; ++i) out[i] = of(x[i]);
+      } else {
+        COPPICE_APART
+        for (i64 i = begin; i < end; ++i) out[i] = of(x[i] * static_cast<float>(mask[i]));
+      }
+    });
+  });
 }
 
 template <class Real>

@@ -29,6 +29,8 @@ struct BlockKernels {
   BlockKernelsOf<double> f64;
   /// Importance of entries, which are multiplied first by their 0 or 1 in `mask`, unless that is null.
   void (*importance)(const float* x, const std::uint8_t* mask, std::int64_t n, Norm norm, float* out);
+  /// add_row() of the importance of entries, in one reading.
+  void (*add_importance)(const float* x, std::int64_t n, Norm norm, std::int64_t width, float* sums);
   /// What `keep` says of each block, for each cell of a row.
   void (*spread_row)(const std::uint8_t* keep, std::int64_t width, std::uint8_t* out, std::int64_t n);
 };

@@ -11,6 +11,7 @@
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 #include "engine/levels.h"
 #include "sparsity/sparsifier/masks.h"
+#include "support/repeats.h"
 
 using namespace coppice;
 using namespace coppice::sparsity;
@@ -98,28 +99,63 @@ const std::vector<Case> kCases{
     {97, 71, {4, 4}, 16, 0.5},     {97, 71, {5, 7}, 20, 0.5},    {4000, 130, {4000, 1}, 4000, 0.4},
     {3, 5000, {3, 2500}, 7000, 1}, {1, 300, {1, 300}, 100, 1.0}, {7, 9, {64, 64}, 40, 1.0}};
 
+/// Masks of both families against the reference, for 1, 2 and 7 threads.
+void check_masks(const Case& c, bool special, int norm) {
+  CAPTURE(c.rows);
+  CAPTURE(c.cols);
+  CAPTURE(c.block);
+  CAPTURE(c.zeros);
+  CAPTURE(c.level);
+  CAPTURE(special);
+  CAPTURE(norm);
+  const Tensor w = weight_of(c, special);
+  const Tensor of_weight = reference(w, c, norm, 1);
+  Case row = c;  // data norms see a column as a row, as PyTorch's do
+  if (c.cols == 1) row.rows = 1, row.cols = c.rows;
+  const Tensor of_data = reference(w.reshape({row.rows, row.cols}), row, norm, 0).reshape({c.rows, c.cols});
+  for (const int threads : {1, 2, 7}) {
+    set_num_threads(threads);
+    CHECK(mask_of(WeightNormSparsifier(c.level, c.block, c.zeros, norm, TieRule::lowest_index), w) == of_weight);
+    DataNormSparsifier s({{"data", w}}, {.sparsity_level = c.level,
+                                         .sparse_block_shape = {c.block.rows, c.block.cols},
+                                         .zeros_per_block = c.zeros,
+                                         .norm = norm == 1 ? "L1" : "L2"});
+    s.step();
+    CHECK(s.get_mask("data").to(Dtype::f32) == of_data);
+  }
+}
+
+/// Small tensors mostly, one in sixteen large enough to be streamed; blocks that need not divide them.
+Case random_case(Generator& g) {
+  const auto pick = [&](std::int64_t low, std::int64_t high) {  // low .. high
+    return low + static_cast<std::int64_t>(g.next64() % static_cast<std::uint64_t>(high - low + 1));
+  };
+  Case c{};
+  const bool large = pick(0, 15) == 0;
+  c.rows = large ? pick(260, 600) : pick(1, 40), c.cols = large ? pick(260, 600) : pick(1, 40);
+  c.block = large ? Block{pick(1, 2), pick(1, 2)} : Block{pick(1, 9), pick(1, 9)};
+  c.zeros = pick(0, 2) == 0 ? pick(0, c.block.size()) : c.block.size();
+  c.level = static_cast<double>(pick(0, 20)) / 20;
+  return c;
+}
+
 }  // namespace
 
 TEST_SUITE("sparsity/blocks/block_mask") {
-  TEST_CASE("weight norms: the rule as it is written down, for 1, 2 and 7 threads") {
+  TEST_CASE("both families: the rule as it is written down, for 1, 2 and 7 threads") {
     const test::Settings before;
     manual_seed(12);
     for (const Case& c : kCases)
       for (const bool special : {false, true})
-        for (const int norm : {1, 2}) {
-          CAPTURE(c.rows);
-          CAPTURE(c.cols);
-          CAPTURE(c.block);
-          CAPTURE(c.zeros);
-          CAPTURE(special);
-          CAPTURE(norm);
-          const Tensor w = weight_of(c, special);
-          const Tensor wanted = reference(w, c, norm, 1);
-          for (const int threads : {1, 2, 7}) {
-            set_num_threads(threads);
-            CHECK(mask_of(WeightNormSparsifier(c.level, c.block, c.zeros, norm, TieRule::lowest_index), w) == wanted);
-          }
-        }
+        for (const int norm : {1, 2}) check_masks(c, special, norm);
+  }
+
+  TEST_CASE("both families: random shapes, blocks, zeros per block and levels") {
+    const test::Settings before;
+    manual_seed(18);
+    Generator g(18);
+    for (int i = 0; i < test::repeats(200, 10'000); ++i)
+      check_masks(random_case(g), g.next64() % 2 == 0, g.next64() % 2 == 0 ? 1 : 2);
   }
 
   TEST_CASE("weight norms at every instruction-set level") {
@@ -174,31 +210,6 @@ TEST_SUITE("sparsity/blocks/block_mask") {
       }
       CHECK(most_pruned <= least_kept);
     }
-  }
-
-  TEST_CASE("data norms: the rule as it is written down, for 1, 2 and 7 threads") {
-    const test::Settings before;
-    manual_seed(16);
-    for (const Case& c : kCases)
-      for (const bool special : {false, true})
-        for (const char* norm : {"L1", "L2"}) {
-          CAPTURE(c.rows);
-          CAPTURE(c.cols);
-          CAPTURE(c.block);
-          CAPTURE(special);
-          CAPTURE(norm);
-          const Tensor w = weight_of(c, special);
-          const Tensor wanted = reference(w, c, norm[1] - '0', 0);
-          for (const int threads : {1, 2, 7}) {
-            set_num_threads(threads);
-            DataNormSparsifier s({{"data", w}}, {.sparsity_level = c.level,
-                                                 .sparse_block_shape = {c.block.rows, c.block.cols},
-                                                 .zeros_per_block = c.zeros,
-                                                 .norm = norm});
-            s.step();
-            CHECK(s.get_mask("data").to(Dtype::f32) == wanted);
-          }
-        }
   }
 
   TEST_CASE("data norms of many blocks rank squares that leave the range by the size of their numbers") {

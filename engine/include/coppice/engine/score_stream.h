@@ -18,6 +18,8 @@ class ScoreStream {
   [[nodiscard]] virtual std::int64_t cost() const { return 1; }
   /// Scores number first .. first + n: a pointer to where they stand, or to `buffer`, which has room for them.
   virtual const float* read(std::int64_t first, std::int64_t n, float* buffer) const = 0;
+  /// Fetches what read() of these will need into the cache, or does nothing.
+  virtual void prefetch(std::int64_t /*first*/, std::int64_t /*n*/) const {}
   /// Takes what became of these scores: 0 = selected, 1 = not. They may change through it; others may not.
   virtual void write(std::int64_t first, std::int64_t n, const std::uint8_t* keep) = 0;
   /// The score that write() was told to keep is selected after all; by default through write().

@@ -6,7 +6,7 @@
 namespace coppice::kernels {
 
 extern const SelectKernels COPPICE_TABLE(kSelect_) = {
-    COPPICE_LEVEL::keys_f32,   COPPICE_LEVEL::count_equal, COPPICE_LEVEL::bracket,     COPPICE_LEVEL::places,
-    COPPICE_LEVEL::mask_words, COPPICE_LEVEL::keep_bytes,  COPPICE_LEVEL::bracket_f32, COPPICE_LEVEL::mask_f32};
+    COPPICE_LEVEL::keys_f32,   COPPICE_LEVEL::count_equal, COPPICE_LEVEL::bracket,     COPPICE_LEVEL::mask_words,
+    COPPICE_LEVEL::keep_bytes, COPPICE_LEVEL::split,       COPPICE_LEVEL::bracket_f32, COPPICE_LEVEL::mask_f32};
 
 }  // namespace coppice::kernels

@@ -89,33 +89,6 @@ inline i64 bracket(const u32* keys, i64 n, u32 low, u32 width, u32* out, i64* be
   return inside;
 }
 
-inline void places(const u32* keys, i64 n, u32 low, u32 width, u32 place, u32* out) {
-  constexpr i64 few = 16;
-  i64 inside = 0, i = 0;
-#if defined(__AVX512F__)
-  const __m512i from = _mm512_set1_epi32(static_cast<int>(low)), span = _mm512_set1_epi32(static_cast<int>(width));
-  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  for (; i + few <= n; i += few) {
-    const __mmask16 hits = _mm512_cmple_epu32_mask(_mm512_sub_epi32(_mm512_loadu_si512(keys + i), from), span);
-    if (hits == 0) continue;
-    const __m512i at = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(place + static_cast<u32>(i))));
-    _mm512_mask_compressstoreu_epi32(out + inside, hits, at);
-    inside += __builtin_popcount(hits);
-  }
-#else
-  for (; i + few <= n; i += few) {
-    if (!any_inside(keys + i, low, width)) continue;
-#pragma GCC unroll 16
-    for (i64 j = i; j < i + few; ++j) {
-      out[inside] = place + static_cast<u32>(j);
-      inside += keys[j] - low <= width;
-    }
-  }
-#endif
-  for (; i < n; ++i)
-    if (keys[i] - low <= width) out[inside++] = place + static_cast<u32>(i);
-}
-
 constexpr u32 kSize = 0x7fffffffu;  // all but the sign of a float
 constexpr u32 kNanKey = 0x7f800001u;
 
@@ -178,6 +151,51 @@ inline void mask_words(const u32* keys, i64 n, u32 first_kept, u32 none, u32 one
 inline void keep_bytes(const u32* keys, i64 n, u32 first_kept, std::uint8_t* out) {
   COPPICE_VECTOR_LOOP
   for (i64 i = 0; i < n; ++i) out[i] = keys[i] >= first_kept;
+}
+
+inline i64 split(const u32* keys, i64 n, u32 low, u32 width, u32 place, u32* out, u32* at, std::uint8_t* keep,
+                 i64* below) {
+  i64 inside = 0, i = 0;
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+  constexpr i64 few = 16;
+  u32 kept = 0;
+  const __m512i from = _mm512_set1_epi32(static_cast<int>(low)), span = _mm512_set1_epi32(static_cast<int>(width));
+  __m512i places = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                                    _mm512_set1_epi32(static_cast<int>(place)));
+  for (; i + few <= n; i += few) {
+    const __m512i v = _mm512_loadu_si512(keys + i);
+    const __mmask16 stays = _mm512_cmpge_epu32_mask(v, from);
+    const __mmask16 hits = _mm512_cmple_epu32_mask(_mm512_sub_epi32(v, from), span);
+    kept += static_cast<u32>(__builtin_popcount(stays));
+    _mm512_storeu_si512(out + inside, _mm512_maskz_compress_epi32(hits, v));
+    _mm512_storeu_si512(at + inside, _mm512_maskz_compress_epi32(hits, places));
+    inside += __builtin_popcount(hits);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(keep + i), _mm_maskz_set1_epi8(stays, 1));
+    places = _mm512_add_epi32(places, _mm512_set1_epi32(few));
+  }
+  *below += i - kept;
+#else
+  constexpr i64 few = 16;
+  for (i64 j = 0; j + few <= n; j += few) {
+    if (!any_inside(keys + j, low, width)) continue;
+#pragma GCC unroll 16
+    for (i64 k = j; k < j + few; ++k) {
+      at[inside] = place + static_cast<u32>(k);
+      inside += keys[k] - low <= width;
+    }
+  }
+  i = n / few * few;
+  keep_bytes(keys, i, low, keep);
+  inside = bracket(keys, i, low, width, out, below);
+#endif
+  for (; i < n; ++i) {
+    *below += keys[i] < low;
+    keep[i] = keys[i] >= low;
+    if (keys[i] - low > width) continue;
+    out[inside] = keys[i];
+    at[inside++] = place + static_cast<u32>(i);
+  }
+  return inside;
 }
 
 }  // namespace coppice::kernels::COPPICE_LEVEL

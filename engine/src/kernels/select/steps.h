@@ -12,14 +12,16 @@ struct SelectKernels {
   /// Copies keys in low .. low + width to `out` (room for n more), returns how many; adds those below to `below`.
   std::int64_t (*bracket)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low, std::uint32_t width,
                           std::uint32_t* out, std::int64_t* below);
-  /// Places of the keys that bracket() copies, counted from `place`, into `out` (room for n more).
-  void (*places)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low, std::uint32_t width, std::uint32_t place,
-                 std::uint32_t* out);
   /// `one` where first_kept <= key != none, else 0.
   void (*mask_words)(const std::uint32_t* keys, std::int64_t n, std::uint32_t first_kept, std::uint32_t none,
                      std::uint32_t one, std::uint32_t* out);
   /// 1 where first_kept <= key, else 0.
   void (*keep_bytes)(const std::uint32_t* keys, std::int64_t n, std::uint32_t first_kept, std::uint8_t* out);
+  /// bracket(), with the places of what it copies, counted from `place`, in `at` (room for n more), and keep_bytes() of
+  /// what is not below.
+  std::int64_t (*split)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low, std::uint32_t width,
+                        std::uint32_t place, std::uint32_t* out, std::uint32_t* at, std::uint8_t* keep,
+                        std::int64_t* below);
   /// bracket() of the keys of magnitudes, which are not stored.
   std::int64_t (*bracket_f32)(const float* x, std::int64_t n, std::uint32_t low, std::uint32_t width,
                               std::uint32_t* out, std::int64_t* below);
