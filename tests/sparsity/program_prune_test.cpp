@@ -8,7 +8,7 @@
 #include "coppice/engine/random.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/masked.h"
-#include "program.h"
+#include "program_prune.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -18,19 +18,6 @@ namespace {
 const std::string kMlp = (kData / "mlp_digits.pt").string();
 
 std::int64_t zeros_in(const Tensor& t) { return t.numel() - count_nonzero(t); }
-
-/// Refused with `code` and `fragment` on stderr, and nothing written.
-void check_refused(const TempDir& dir, Words words, int code, const std::string& fragment) {
-  const std::size_t files = dir.size();
-  words.insert(words.begin(), "prune");
-  words.insert(words.end(), {"-o", (dir / "refused.safetensors").string()});
-  const Said said = run(words);
-  CAPTURE(said.err);
-  CHECK(said.code == code);
-  CHECK(holds(said.err, fragment));
-  CHECK(said.out.empty());
-  CHECK(dir.size() == files);
-}
 
 }  // namespace
 

@@ -63,7 +63,11 @@ TEST_SUITE("sparsity/program_resume") {
     import_mlp(dir);
     const Words checkpoint{"--checkpoint", dir / "run.safetensors"};
     Child child(finetune(dir, "out.safetensors", checkpoint));
-    while (!std::filesystem::exists(dir / "run.safetensors")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const auto begun = std::chrono::steady_clock::now();
+    while (!std::filesystem::exists(dir / "run.safetensors")) {
+      REQUIRE_MESSAGE(std::chrono::steady_clock::now() - begun < std::chrono::minutes(5), "no checkpoint was written");
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     ::kill(child.pid(), SIGINT);
     const Said said = child.wait();
     CHECK(said.code == 130);

@@ -2,7 +2,7 @@
 
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
-#include "program.h"
+#include "program_prune.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -10,19 +10,6 @@ using namespace coppice::test;
 namespace {
 
 const std::string kMlp = (kData / "mlp_digits.pt").string();
-
-/// Refused with `code` and `fragment` on stderr, and nothing written.
-void check_refused(Words words, int code, const std::string& fragment) {
-  const TempDir dir;
-  words.insert(words.begin(), "prune");
-  words.insert(words.end(), {"-o", (dir / "refused.safetensors").string()});
-  const Said said = run(words);
-  CAPTURE(said.err);
-  CHECK(said.code == code);
-  CHECK(holds(said.err, fragment));
-  CHECK(said.out.empty());
-  CHECK(dir.size() == 0);
-}
 
 }  // namespace
 

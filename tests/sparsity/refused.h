@@ -26,4 +26,14 @@ bool refused(const F& call) {
   return false;
 }
 
+/// Checks that `call` is refused with an E, and that seen() of `watched` is the same before and after.
+template <class E, class Watched, class F>
+void check_refused_whole(const char* what, const Watched& watched, const F& call) {
+  const std::string case_name = what;
+  CAPTURE(case_name);
+  const auto before = watched.seen();
+  CHECK(refused<E>(call));
+  CHECK(watched.seen() == before);
+}
+
 }  // namespace coppice::testing

@@ -1,5 +1,6 @@
 #include "coppice/sparsity/data/base_data_scheduler.h"
 
+#include <cmath>
 #include <ostream>
 
 #include "coppice/engine/checked.h"
@@ -131,9 +132,13 @@ void BaseDataScheduler::load_state_dict(const Arguments& from) {
   check_step_count(count);
   check_known(param_of(*sparsifier_, schedule_param), schedule_param);
   for (const Arguments* values : {&base, &last})
-    for (const auto& [name, value] : *values)  // what it was made or stepped with may have been deleted since
+    for (const auto& [name, value] : *values) {
+      if (const auto* number = std::get_if<double>(&value); number != nullptr && std::isnan(*number))
+        throw ValueError(cat("[load_state_dict] ", type_name(), ": the value of ", quote(name), " is nan"));
+      // What it was made or stepped with may have been deleted since.
       if (!sparsifier_->contains(name) && base_param_.find(name) == nullptr && last_param_.find(name) == nullptr)
         throw KeyError(cat("[load_state_dict] ", type_name(), ": ", quote(name), " is no datum of the sparsifier"));
+    }
   for (const auto& [key, value] : own_state()) (void)state.has(key);
   state.reject_unread(type_name());
   load_own_state(state);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <ostream>
 
 #include "coppice/engine/checked.h"
@@ -98,6 +99,9 @@ void BaseScheduler::load_state_dict(const Arguments& state) {
   // Groups that were prepared after its last step are not in its own states.
   if (const std::size_t groups = sparsifier_->groups().size(); last.size() != groups && last.size() != last_sl_.size())
     throw ValueError(cat("[load_state_dict] _last_sl is of ", last.size(), " groups; the sparsifier has ", groups));
+  for (const auto* levels : {&base, &last})
+    if (std::ranges::any_of(*levels, [](double level) { return std::isnan(level); }))
+      throw ValueError("[load_state_dict] base_sl and _last_sl must be numbers; got nan");
   check_epoch(epoch);
   check_step_count(count);
   load(state);

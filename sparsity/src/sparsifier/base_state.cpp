@@ -110,7 +110,13 @@ void BaseSparsifier::attach(const nn::ModulePtr& model) {
     if (known != nullptr) known->set("mask", group.mask());
     groups.push_back(std::move(group));
   }
-  for (Group& group : groups) on_prepared(group);
+  std::size_t told = 0;
+  try {
+    for (; told < groups.size(); ++told) on_prepared(groups[told]);
+  } catch (...) {
+    for (std::size_t i = 0; i < told; ++i) on_squashed(groups[i]);
+    throw;
+  }
   groups_ = std::move(groups);
   state_ = std::move(states);
   model_ = model;

@@ -42,11 +42,7 @@ struct Stepped {
   }
   template <class E>
   void refuses(const char* what, const std::function<void()>& call) const {
-    const std::string case_name = what;
-    CAPTURE(case_name);
-    const Arguments before = seen();
-    CHECK(refused<E>(call));
-    CHECK(seen() == before);
+    coppice::testing::check_refused_whole<E>(what, *this, call);
   }
 };
 
@@ -188,6 +184,8 @@ TEST_SUITE("sparsity/data/bad_input") {
     refuses(static_cast<KeyError*>(nullptr), "more", true);
     refuses(static_cast<KeyError*>(nullptr), "gamma", {});
     refuses(static_cast<TypeError*>(nullptr), "base_param", "half");
+    for (const char* key : {"base_param", "_last_param"})
+      refuses(static_cast<ValueError*>(nullptr), key, Arguments{{"a", kNan}, {"b", 0.5}});
     refuses(static_cast<ValueError*>(nullptr), "step_size", std::int64_t{0});
     refuses(static_cast<ValueError*>(nullptr), "last_epoch", INT64_MAX);
     refuses(static_cast<ValueError*>(nullptr), "_step_count", std::int64_t{0});

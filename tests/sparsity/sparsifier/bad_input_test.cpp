@@ -52,11 +52,7 @@ struct Prepared {
   /// `call` is refused with an error of category E and changes nothing.
   template <class E>
   void refuses(const char* what, const std::function<void()>& call) const {
-    const std::string case_name = what;
-    CAPTURE(case_name);
-    const Arguments before = seen();
-    CHECK(refused<E>(call));
-    CHECK(seen() == before);
+    coppice::testing::check_refused_whole<E>(what, *this, call);
   }
 };
 
@@ -256,6 +252,8 @@ TEST_SUITE("sparsity/sparsifier/bad_input") {
     refuses(static_cast<KeyError*>(nullptr), "base_sl", {});
     refuses(static_cast<TypeError*>(nullptr), "base_sl", "half");
     refuses(static_cast<ValueError*>(nullptr), "base_sl", std::vector<double>{0.5});
+    for (const char* key : {"base_sl", "_last_sl"})
+      refuses(static_cast<ValueError*>(nullptr), key, std::vector<double>(p.sparsifier.groups().size(), std::nan("")));
     refuses(static_cast<ValueError*>(nullptr), "last_epoch", INT64_MAX);
     refuses(static_cast<ValueError*>(nullptr), "_step_count", std::int64_t{0});
     refuses(static_cast<ValueError*>(nullptr), "_step_count", INT64_MAX);

@@ -17,7 +17,7 @@ Tensor band(std::int64_t rows, std::int64_t cols, std::int64_t nearliness) {
 }  // namespace
 
 TEST_SUITE("sparsity/sparsifier/nearly_diagonal") {
-  TEST_CASE("a band around the diagonal, in matrices of any form (W15)") {
+  TEST_CASE("a band around the diagonal, in matrices of any form") {
     CHECK(band(2, 5, 3) == Tensor::of({{1, 1, 0, 0, 0}, {1, 1, 1, 0, 0}}));
     CHECK(band(5, 2, 3) == Tensor::of({{1, 1}, {1, 1}, {0, 1}, {0, 0}, {0, 0}}));
     CHECK(band(3, 5, 5) == Tensor::of({{1, 1, 1, 0, 0}, {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1}}));
@@ -34,7 +34,7 @@ TEST_SUITE("sparsity/sparsifier/nearly_diagonal") {
     CHECK(p.sparsifier.groups()[0].mask().dtype() == Dtype::f32);
   }
 
-  TEST_CASE("a width that does not fit is refused at the step, and leaves every mask as it was (T11)") {
+  TEST_CASE("a width that does not fit is refused at the step, and leaves every mask as it was") {
     CHECK_THROWS_AS(NearlyDiagonalSparsifier(2), ValueError);
     const nn::ModulePtr model = simple_linear();
     NearlyDiagonalSparsifier s;

@@ -62,7 +62,7 @@ TEST_SUITE("sparsity/sparsifier/nm") {
     CHECK(mask_of(NmSparsifier({16, 32}), even) == torch);
   }
 
-  TEST_CASE("4x4 tiles: at most two of four in both directions (W22, W23)") {
+  TEST_CASE("4x4 tiles: at most two of four in both directions") {
     const Tensor seven = Tensor::of({{2, -1, -2, -3}, {-1, 8, -1, 6}, {-1, -1, 4, 5}, {-1, 3, 7, -1}});
     const Tensor mask = Tensor::of({{1, 0, 0, 0}, {0, 1, 0, 1}, {0, 0, 1, 1}, {0, 1, 1, 0}});
     CHECK(mask_two_of_four_tiles(seven) == mask);

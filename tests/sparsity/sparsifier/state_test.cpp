@@ -57,7 +57,7 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK(a.sparsifier.groups()[0].mask() == eye(4));
   }
 
-  TEST_CASE("loading leaves the source and its masks alone (T1)") {
+  TEST_CASE("loading leaves the source and its masks alone") {
     Stepped a, b;
     const Arguments saved = a.sparsifier.state_dict();
     b.sparsifier.load_state_dict(saved);
@@ -67,7 +67,7 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK(b.sparsifier.state_dict() == saved);
   }
 
-  TEST_CASE("after loading nothing is shared (T2)") {
+  TEST_CASE("after loading nothing is shared") {
     Stepped a;
     Stepped b({at("linear1.weight"), at("seq.0.weight")});
     const Tensor before = b.sparsifier.groups()[0].mask();
@@ -82,7 +82,7 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK(b.sparsifier.groups()[0].config.integer("test") == 3);
   }
 
-  TEST_CASE("layers that the state does not list are dense again (T3)") {
+  TEST_CASE("layers that the state does not list are dense again") {
     Stepped a({at("linear1.weight")});
     ImplementedSparsifier s;
     const ModulePtr model = simple_linear();
@@ -98,7 +98,7 @@ TEST_SUITE("sparsity/sparsifier/state") {
     CHECK(nn::masks_in(*model).empty());
   }
 
-  TEST_CASE("a mask of another shape or type is refused, strict or not, and nothing changes (T4)") {
+  TEST_CASE("a mask of another shape or type is refused, strict or not, and nothing changes") {
     Stepped a, b;
     b.sparsifier.groups()[0].mask().fill_(1);
     b.sparsifier.groups()[1].mask().fill_(1);

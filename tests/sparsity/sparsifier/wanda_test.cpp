@@ -42,7 +42,7 @@ std::size_t hooks(const nn::Module& model, const char* path) {
 }  // namespace
 
 TEST_SUITE("sparsity/sparsifier/wanda") {
-  TEST_CASE("channel norms are sums of squares over all that was seen (W32)") {
+  TEST_CASE("channel norms are sums of squares over all that was seen") {
     ChannelNorms norms;
     CHECK_FALSE(norms.norm().defined());
     norms.see(zeros({0, 2}));
@@ -60,7 +60,7 @@ TEST_SUITE("sparsity/sparsifier/wanda") {
     CHECK(wide.norm().dtype() == Dtype::f64);
   }
 
-  TEST_CASE("weights rank by |w| times the squared norm of their channel (W31), over the whole layer (W33)") {
+  TEST_CASE("weights rank by |w| times the squared norm of their channel, over the whole layer") {
     CHECK(Calibrated(Tensor::of({{3, 1}})).see(Tensor::of({{1, 2}})).step() == Tensor::of({{0, 1}}));
     const Tensor w = Tensor::of({{1, 2, 3, 4}, {10, 20, 30, 40}});
     CHECK(Calibrated(w).see(ones({1, 4})).step() == Tensor::of({{0, 0, 0, 0}, {1, 1, 1, 1}}));
@@ -76,7 +76,7 @@ TEST_SUITE("sparsity/sparsifier/wanda") {
     CHECK(Calibrated(w, {}, 3).see(ones({1, 5})).step() == zeros({1, 5}));
   }
 
-  TEST_CASE("half of each block of the flattened tensor, across rows where m divides only that (W30)") {
+  TEST_CASE("half of each block of the flattened tensor, across rows where m divides only that") {
     CHECK(Calibrated(ones({1, 8}), blocks_of(4)).see(ones({1, 8})).step() == Tensor::of({{0, 0, 1, 1, 0, 0, 1, 1}}));
     CHECK(Calibrated(Tensor::of({{4, 3, 2, 1}, {1, 2, 3, 4}}), blocks_of(4)).see(ones({1, 4})).step() ==
           Tensor::of({{1, 1, 0, 0}, {0, 0, 1, 1}}));
@@ -84,7 +84,7 @@ TEST_SUITE("sparsity/sparsifier/wanda") {
           Tensor::of({{0, 0, 1, 1, 0, 1}, {1, 0, 1, 1, 0, 0}}));
   }
 
-  TEST_CASE("activations add up, and masks only lose entries (T12, W19)") {
+  TEST_CASE("activations add up, and masks only lose entries") {
     Calibrated c(Tensor::of({{1, 2, 3, 4}}));
     CHECK(c.see(ones({1, 4})).step() == Tensor::of({{0, 0, 1, 1}}));
     CHECK(c.see(Tensor::of({{100, 100, 0, 0}})).step() == Tensor::of({{0, 0, 0, 0}}));

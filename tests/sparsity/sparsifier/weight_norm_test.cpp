@@ -22,7 +22,7 @@ Tensor signed_values(const Tensor& t) { return t; }
 }  // namespace
 
 TEST_SUITE("sparsity/sparsifier/weight_norm") {
-  TEST_CASE("the share of smallest blocks goes, entry by entry or block by block (W1 to W4)") {
+  TEST_CASE("the share of smallest blocks goes, entry by entry or block by block") {
     CHECK(mask_of(Norm(0.375, {1, 1}, 1), Tensor::of({{8, 1, 6, 3}, {2, 7, 4, 5}})) ==
           Tensor::of({{1, 0, 1, 0}, {0, 1, 1, 1}}));
     CHECK(mask_of(Norm(0.5), Tensor::of({{1, 2, 3, 4, 5, 6, 7, 8}, {8, 7, 6, 5, 4, 3, 2, 1}})) ==
@@ -33,7 +33,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
           Tensor::of({{0, 1, 1, 1}, {0, 1, 1, 1}, {0, 1, 1, 1}, {0, 1, 1, 1}}));
   }
 
-  TEST_CASE("zeros per block: the smallest entries of the chosen blocks (W5 to W7)") {
+  TEST_CASE("zeros per block: the smallest entries of the chosen blocks") {
     CHECK(mask_of(Norm(1, {1, 4}, 2), Tensor::of({{-4, 3, -2, 1}, {1, -2, 3, -4}})) ==
           Tensor::of({{1, 1, 0, 0}, {0, 0, 1, 1}}));
     CHECK(mask_of(Norm(0.5, {1, 4}, 2), Tensor::of({{4, 3, 2, 1, 9, 8, 7, 6}})) ==
@@ -43,7 +43,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(mask_of(Norm(0.5, {2, 2}, 2), two) == Tensor::of({{0, 0, 1, 1}, {1, 1, 1, 1}}));
   }
 
-  TEST_CASE("L2 is the mean of squares, L1 that of magnitudes, a function's that of signed values (W8, W9)") {
+  TEST_CASE("L2 is the mean of squares, L1 that of magnitudes, a function's that of signed values") {
     const Tensor w = Tensor::of({{3, 0, 2, 2}}), s = Tensor::of({{-3, 1, 2, -2}});
     CHECK(mask_of(Norm(0.5, {1, 2}), w) == Tensor::of({{1, 1, 0, 0}}));
     CHECK(mask_of(Norm(0.5, {1, 2}, 2, 1), w) == Tensor::of({{0, 0, 1, 1}}));
@@ -52,7 +52,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(mask_of(Norm(0.5, {1, 1}, 1, ScoreNorm(signed_values)), s) == Tensor::of({{0, 1, 1, 0}}));
   }
 
-  TEST_CASE("blocks that do not divide the tensor (W10, W14)") {
+  TEST_CASE("blocks that do not divide the tensor") {
     CHECK(mask_of(Norm(0.5), Tensor::of({{1.5, 1.5, 1.5, 1.5, 2, 1}})) == Tensor::of({{0, 0, 0, 0, 1, 1}}));
     CHECK(mask_of(Norm(0.5, {2, 2}), Tensor::of({{2, 2}, {2, 2}, {1, 2}})) == Tensor::of({{1, 1}, {1, 1}, {0, 0}}));
     CHECK(mask_of(Norm(0.5, {2, 2}), Tensor::of({{1, 2, 3, 4}, {5, 6, 7, 8}, {2, 2, 9, 9}})) ==
@@ -94,7 +94,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(mask_of(Norm(3, {1, 4}, 1), w) == Tensor::of({{0, 1, 1, 1}}));
   }
 
-  TEST_CASE("ties: the lower block and the lower entry, or those of topk (W12, W13)") {
+  TEST_CASE("ties: the lower block and the lower entry, or those of topk") {
     const Tensor even = ones({4, 4}), wide = ones({4, 8});
     const auto half = [](Tensor like, bool first) {
       Tensor out = zeros(like.shape());
@@ -135,7 +135,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(mask_of(Norm(0.5, {1, 2}), w) == Tensor::of({{1, 1, 0, 0}}));
   }
 
-  TEST_CASE("masks are sticky: what is pruned ranks last, unless dense weights are ranked (T5)") {
+  TEST_CASE("masks are sticky: what is pruned ranks last, unless dense weights are ranked") {
     Prepared<Norm> sticky(Norm(0.5, {1, 1}), Tensor::of({{4, 3, 2, 1}}));
     Prepared<Norm> dense(Norm(0.5, {1, 1}), Tensor::of({{4, 3, 2, 1}}), {{"score_dense", true}});
     for (Prepared<Norm>* p : {&sticky, &dense}) {
@@ -151,7 +151,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(sticky.step() == Tensor::of({{0, 0, 1, 1}}));
   }
 
-  TEST_CASE("a lower level revives by position, not by magnitude (T6, W11)") {
+  TEST_CASE("a lower level revives by position, not by magnitude") {
     const double levels[] = {0.5, 0.75, 0.5, 0.25, 0, 0.25};
     const Tensor torch[] = {Tensor::of({{1, 1, 0, 0}}), Tensor::of({{1, 0, 0, 0}}), Tensor::of({{1, 1, 0, 0}}),
                             Tensor::of({{1, 1, 0, 1}}), Tensor::of({{1, 1, 1, 1}}), Tensor::of({{1, 1, 1, 0}})};
@@ -168,7 +168,7 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     }
   }
 
-  TEST_CASE("zeros per block are those of the constructor's shape, also for a group's own shape (T10)") {
+  TEST_CASE("zeros per block are those of the constructor's shape, also for a group's own shape") {
     const Tensor w = Tensor::of({{1, 2, 3, 4}, {5, 6, 7, 8}});
     using Sides = std::vector<std::int64_t>;
     CHECK(Norm().defaults().integer("zeros_per_block") == 4);

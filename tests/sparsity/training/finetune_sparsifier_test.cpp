@@ -8,6 +8,7 @@
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/training/finetune.h"
 #include "engine/io/io_support.h"
+#include "sparsity/training/points.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -25,11 +26,7 @@ std::shared_ptr<nn::Sequential> net() {
 }
 constexpr std::int64_t kAll = 64 * 4 + 64 * 64 + 3 * 64;
 
-Dataset points(std::int64_t n = 100) {
-  Generator g(1);
-  const Tensor x = randn({n, 4}, Dtype::f32, &g);
-  return make_dataset(x, argmax(narrow(x, 1, 0, 3), 1));
-}
+Dataset points(std::int64_t n = 100) { return test::points(n, 4, 3); }
 
 FinetuneOptions options() {
   FinetuneOptions o;

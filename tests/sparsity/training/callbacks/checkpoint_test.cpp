@@ -6,6 +6,7 @@
 #include "coppice/sparsity/training/callbacks/checkpoint.h"
 #include "coppice/sparsity/training/finetune.h"
 #include "engine/io/io_support.h"
+#include "sparsity/training/points.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -23,11 +24,7 @@ nn::ModulePtr net(double dropout = 0.25, nn::ModulePtr activation = std::make_sh
       std::make_shared<nn::Dropout>(dropout), std::make_shared<Linear>(12, 3)});
 }
 
-Dataset points(std::int64_t n = 100) {
-  Generator g(1);
-  const Tensor x = randn({n, 4}, Dtype::f32, &g);
-  return make_dataset(x, argmax(narrow(x, 1, 0, 3), 1));
-}
+Dataset points(std::int64_t n = 100) { return test::points(n, 4, 3); }
 
 FinetuneOptions options() {
   FinetuneOptions o;

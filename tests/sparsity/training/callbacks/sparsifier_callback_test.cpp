@@ -14,6 +14,7 @@
 #include "coppice/sparsity/training/trainer.h"
 #include "engine/io/io_support.h"
 #include "sparsity/training/callbacks/stop_after.h"
+#include "sparsity/training/points.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -33,11 +34,7 @@ std::shared_ptr<nn::Sequential> net() {
       std::make_shared<Linear>(8, 16), std::make_shared<nn::ReLU>(), std::make_shared<Linear>(16, 2)});
 }
 
-Dataset points(std::int64_t n = 48) {
-  Generator g(1);
-  const Tensor x = randn({n, 8}, Dtype::f32, &g);
-  return make_dataset(x, argmax(narrow(x, 1, 0, 2), 1));
-}
+Dataset points(std::int64_t n = 48) { return test::points(n, 8, 2); }
 
 SparsifierFactory blocks(double level, Block block = {1, 4}) {
   return [=] { return std::make_unique<WeightNormSparsifier>(level, block); };

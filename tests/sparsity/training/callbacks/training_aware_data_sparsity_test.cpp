@@ -12,6 +12,7 @@
 #include "coppice/sparsity/training/trainer.h"
 #include "engine/io/io_support.h"
 #include "sparsity/training/callbacks/stop_after.h"
+#include "sparsity/training/points.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -30,11 +31,7 @@ std::shared_ptr<nn::Sequential> net() {
       std::make_shared<Linear>(8, 4), std::make_shared<nn::ReLU>(), std::make_shared<Linear>(4, 2)});
 }
 
-Dataset points() {
-  Generator g(1);
-  const Tensor x = randn({40, 8}, Dtype::f32, &g);
-  return make_dataset(x, argmax(narrow(x, 1, 0, 2), 1));
-}
+Dataset points() { return test::points(40, 8, 2); }
 
 std::shared_ptr<TrainingAwareDataSparsity> aware(double level = 0.5, double gamma = 2) {
   return std::make_shared<TrainingAwareDataSparsity>(
