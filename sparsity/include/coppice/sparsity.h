@@ -16,6 +16,7 @@
 #include "coppice/sparsity/drawn.h"
 #include "coppice/sparsity/mask_ops.h"
 #include "coppice/sparsity/pack/pack.h"
+#include "coppice/sparsity/pack/sparse_members.h"
 #include "coppice/sparsity/prunable.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/by_sparsifier.h"

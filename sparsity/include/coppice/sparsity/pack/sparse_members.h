@@ -1,0 +1,53 @@
+#pragma once
+/// Checkpoints whose zeros are not stored: bare tensors, without a model.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coppice/engine/io/limits.h"
+#include "coppice/engine/io/named_tensors.h"
+
+namespace coppice::sparsity {
+
+/// Metadata key under which a file names the tensors that are stored as sparse members, a JSON list in their order.
+inline constexpr const char* kSparseMembersKey = "coppice.sparse_members";
+
+/// How one tensor is stored.
+struct StoredTensor {
+  std::string name;
+  std::int64_t elements = 0;
+  std::int64_t zeros = 0;  ///< of either sign
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes = 0;
+  bool sparse = false;
+};
+
+/// The tensors with each that becomes smaller so, names and header of a file counted, replaced, where it stands, by
+/// members:
+///
+///   X.shape       int64 [rank]
+///   X.bitmask     uint8 [ceil(n / 8)]: bit i % 8 of byte i / 8 is set where element i, row-major, is not zero
+///   X.compressed  [count of set bits], type of X: the elements that are not zero, in order; one where all have the
+///   same
+///                 bits, as those of a mask
+///   X.signs       uint8 [ceil(zeros / 8)]: one bit for each zero in order, set where it is -0; absent where none is
+///
+/// expand() brings back every bit: -0, and NaN with its payload. A tensor for whose members a name is taken stays as it
+/// is, and so do empty ones. Metadata is kept. Masks times weights leave -0 in half of the places: at 90 % zeros a
+/// float32 tensor takes 16 % of its bytes, 13 % without them.
+/// @param rows  if given, gets a row for each tensor, in order
+/// @throws ValueError  if the tensors are the result of this already
+[[nodiscard]] NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* rows = nullptr);
+
+/// Whether the metadata says that there are sparse members.
+[[nodiscard]] bool is_compact(const NamedTensors& tensors);
+
+/// What compact() was given, bit for bit and in its order.
+/// @param file  for messages
+/// @throws FormatError  if a member is missing, of another type or shape than the others say, or a spare bit is set;
+///         LimitError  beyond Limits::extra_bytes, tensors and rank; before memory is taken
+[[nodiscard]] NamedTensors expand(const NamedTensors& tensors, const std::string& file = "checkpoint",
+                                  const Limits& limits = {});
+
+}  // namespace coppice::sparsity

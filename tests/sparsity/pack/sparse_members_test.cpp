@@ -1,0 +1,201 @@
+#include "coppice/sparsity/pack/sparse_members.h"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "coppice/engine.h"
+#include "coppice/engine/io/safetensors.h"
+#include "coppice/engine/ops/elementwise.h"
+#include "engine/io/io_support.h"
+#include "sparsity/refused.h"
+#include "support/repeats.h"
+
+using namespace coppice;
+using namespace coppice::sparsity;
+using coppice::test::TempDir;
+using coppice::testing::refused;
+
+namespace {
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         (a.nbytes() == 0 || std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0);
+}
+
+/// Equal in names, order, every bit and metadata.
+void check_same(const NamedTensors& a, const NamedTensors& b) {
+  REQUIRE(a.names() == b.names());
+  for (const auto& [name, tensor] : a) {
+    CAPTURE(name);
+    CHECK(same_bits(tensor, b.at(name)));
+  }
+  CHECK(a.metadata() == b.metadata());
+}
+
+/// Normal numbers of which a share is zero, as pruning leaves them: half of these are -0.
+Tensor pruned(const Shape& shape, double share, Dtype dtype = Dtype::f32) {
+  const Tensor values = randn(shape), keep = ge(rand(shape), full(shape, share)).to(Dtype::f32);
+  return mul(values, keep).to(dtype);
+}
+
+NamedTensors small() {
+  Tensor x = zeros({40, 30});  // five numbers, and 1195 zeros, one of them -0
+  for (std::int64_t i = 0; i < 5; ++i) x.set_({i, 2 * i}, 0.5 + static_cast<double>(i));
+  x.set_({39, 0}, -0.0);
+  return {{"x", x}, {"y", ones({3})}};
+}
+
+}  // namespace
+
+TEST_SUITE("sparsity/pack/sparse_members") {
+  TEST_CASE("of a tensor with zeros its bits, the rest and the signs of zeros are stored") {
+    std::vector<float> values(1200);
+    values[1] = 1, values[2] = -0.0f, values[3] = 2, values[10] = -3;
+    std::vector<std::uint8_t> bits(150), signs(150);
+    bits[0] = 0b1010, bits[1] = 0b100, signs[0] = 0b10;
+    NamedTensors given{{"w", Tensor::from(values, {3, 400})}, {"b", Tensor::of({1, 2})}};
+    given.metadata()["of"] = "a test";
+    std::vector<StoredTensor> rows;
+    const NamedTensors stored = compact(given, &rows);
+    CHECK(stored.names() == std::vector<std::string>{"w.shape", "w.bitmask", "w.compressed", "w.signs", "b"});
+    CHECK(stored.at("w.shape") == Tensor::from(std::vector<std::int64_t>{3, 400}, {2}));
+    CHECK(stored.at("w.bitmask") == Tensor::from(bits, {150}));
+    CHECK(stored.at("w.compressed") == Tensor::of({1, 2, -3}));
+    CHECK(stored.at("w.signs") == Tensor::from(signs, {150}));
+    CHECK(stored.metadata().at(kSparseMembersKey) == "[\"w\"]");
+    CHECK(stored.metadata().at("of") == "a test");
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].sparse);
+    CHECK(rows[0].zeros == 1197);
+    CHECK(rows[0].bytes_before == 4800);
+    CHECK(rows[0].bytes == 16 + 150 + 12 + 150);
+    CHECK_FALSE(rows[1].sparse);
+    CHECK(rows[1].bytes == rows[1].bytes_before);
+    check_same(expand(stored), given);
+  }
+
+  TEST_CASE("every bit comes back: random shapes, types and shares of zeros") {
+    manual_seed(3);
+    Generator g(3);
+    constexpr std::array types{Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16,   Dtype::i8,
+                               Dtype::u8,  Dtype::i32, Dtype::i64, Dtype::boolean};
+    for (int i = 0; i < test::repeats(200, 10'000); ++i) {
+      CAPTURE(i);
+      NamedTensors given;
+      for (int j = 0; j < 3; ++j) {
+        std::vector<std::int64_t> sizes(g.next32() % 4);
+        for (std::int64_t& size : sizes) size = g.next32() % 40;
+        given.add(cat("t", j), pruned(Shape(sizes), g.next32() % 11 / 10.0, types[g.next32() % types.size()]));
+      }
+      const NamedTensors stored = compact(given);
+      CHECK(stored.nbytes() <= given.nbytes());
+      check_same(expand(stored), given);
+    }
+  }
+
+  TEST_CASE("NaN with a payload, infinities, subnormals and -0 in every floating type") {
+    constexpr float inf = std::numeric_limits<float>::infinity(), tiny = std::numeric_limits<float>::denorm_min();
+    std::vector<float> values(2000, -0.0f);
+    const std::uint32_t payload = 0xffc12345;
+    std::memcpy(&values[7], &payload, 4);
+    values[8] = inf, values[9] = -inf, values[10] = tiny, values[11] = 0;
+    const Tensor x = Tensor::from(values, {2000});
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) {
+      CAPTURE(dtype);
+      const NamedTensors given{{"x", x.to(dtype)}};
+      const NamedTensors stored = compact(given);
+      CHECK(is_compact(stored));
+      check_same(expand(stored), given);
+    }
+  }
+
+  TEST_CASE("at 90 % zeros at most 17 % of the bytes; masks take a bit per entry") {
+    manual_seed(4);
+    const NamedTensors given{{"w", pruned({256, 300}, 0.9)}};
+    CHECK(static_cast<double>(compact(given).nbytes()) < 0.17 * static_cast<double>(given.nbytes()));
+    const NamedTensors masks{{"w_mask", ge(rand({256, 300}), full({256, 300}, 0.9)).to(Dtype::f32)}};
+    CHECK(compact(masks).nbytes() == 256 * 300 / 8 + 4 + 16);
+  }
+
+  TEST_CASE("what would not become smaller stays, and what has no zeros, no entries or no free names") {
+    NamedTensors given = small();
+    given.add("dense", randn({50}));
+    given.add("empty", Tensor::empty({0, 5}));
+    given.add("scalar", Tensor::of(0.0));
+    given.add("taken", zeros({1000}));
+    given.add("taken.signs", zeros({1}));
+    const NamedTensors stored = compact(given);
+    for (const char* name : {"y", "dense", "empty", "scalar", "taken", "taken.signs"}) CHECK(stored.contains(name));
+    CHECK_FALSE(stored.contains("x"));
+    check_same(expand(stored), given);
+    const NamedTensors dense{{"x", randn({9})}};
+    CHECK_FALSE(is_compact(compact(dense)));
+    check_same(compact(dense), dense);
+    check_same(expand(dense), dense);
+    check_same(expand(compact({})), {});
+    CHECK(refused<ValueError>([&] { (void)compact(stored); }));
+  }
+
+  TEST_CASE("through a file") {
+    const TempDir dir;
+    const NamedTensors given = small();
+    write_safetensors(dir / "c.safetensors", compact(given), {.checksums = true});
+    check_same(expand(read_safetensors(dir / "c.safetensors")), given);
+  }
+
+  TEST_CASE("members that do not fit are refused") {
+    const NamedTensors good = compact(small());
+    const auto refuses = [&](const std::string& name, const Tensor& tensor) {
+      CAPTURE(name);
+      NamedTensors bad = good;
+      bad.set(name, tensor);
+      CHECK(refused<FormatError>([&] { (void)expand(bad); }));
+    };
+    const auto bytes = [](std::vector<std::uint8_t> values) {
+      return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+    };
+    const auto sizes = [](std::vector<std::int64_t> values) {
+      return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+    };
+    refuses("x.shape", sizes({40, 31}));
+    refuses("x.shape", sizes({-40, -30}));
+    refuses("x.shape", sizes({1L << 62, 4}));
+    refuses("x.shape", sizes({1L << 40, 1L << 20}));
+    refuses("x.shape", ones({2}));
+    refuses("x.shape", ones({1, 2}, Dtype::i64));
+    refuses("x.bitmask", bytes({1}));
+    refuses("x.bitmask", full({150}, 255, Dtype::u8));
+    refuses("x.bitmask", ones({150}));
+    refuses("x.compressed", ones({2}));
+    refuses("x.compressed", ones({1, 2}));
+    refuses("x.signs", bytes({1}));
+    refuses("x.signs", full({good.at("x.signs").numel()}, 255, Dtype::u8));
+    refuses("x", ones({2}));
+    for (const char* member : {"x.shape", "x.bitmask", "x.compressed"}) {
+      NamedTensors bad = good;
+      bad.erase(member);
+      CHECK(refused<FormatError>([&] { (void)expand(bad); }));
+    }
+    for (const char* list : {"", "{}", "[1]", "[\"x\",\"x\"]", "[\"x\",\"z\"]", "\"x\"", "[[[["}) {
+      CAPTURE(list);
+      NamedTensors bad = good;
+      bad.metadata()[kSparseMembersKey] = list;
+      CHECK(refused<FormatError>([&] { (void)expand(bad); }));
+    }
+  }
+
+  TEST_CASE("memory is bounded before any is taken") {
+    NamedTensors bomb{{"x.shape", Tensor::from(std::vector<std::int64_t>{1L << 23}, {1})},
+                      {"x.bitmask", zeros({1L << 20}, Dtype::u8)},
+                      {"x.compressed", Tensor::empty({0}, Dtype::f64)}};
+    bomb.metadata()[kSparseMembersKey] = "[\"x\"]";
+    Limits limits;
+    CHECK(expand(bomb, "f", limits).at("x") == zeros({1L << 23}, Dtype::f64));
+    limits.extra_bytes = 1 << 20;
+    CHECK(refused<LimitError>([&] { (void)expand(bomb, "f", limits); }));
+    bomb.set("x.shape", ones({17}, Dtype::i64));
+    CHECK(refused<LimitError>([&] { (void)expand(bomb); }));
+  }
+}
