@@ -99,6 +99,17 @@ TEST_SUITE("engine/io/safetensors_ties") {
     CHECK(back.metadata() == std::map<std::string, std::string>{{"p", "q"}, {"q", "p"}, {"s", "s"}});
   }
 
+  TEST_CASE("the name of a tensor that is left out is no tie") {
+    const TempDir dir;
+    spill(dir / "t.safetensors", st(R"({"__metadata__":{"u":"y"},"u":{"dtype":"U16","shape":[1],"data_offsets":[0,2]},)"
+                                    R"("y":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+                                    "ab\7"));
+    const NamedTensors read = read_safetensors(dir / "t.safetensors");
+    CHECK(read.names() == std::vector<std::string>{"y"});
+    CHECK(read.metadata().at("u") == "y");
+    CHECK(read.skipped() == std::vector<std::string>{"u: U16 of shape (1,)"});
+  }
+
   TEST_CASE("notes are bounded as tensors are") {
     const TempDir dir;
     NamedTensors t;

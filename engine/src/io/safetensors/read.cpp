@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -154,17 +155,19 @@ NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Sourc
   NamedTensors out;
   out.metadata() = std::move(header.metadata);
   out.compared() = header.checksums.size();
+  std::set<std::string, std::less<>> left_out;
   for (SafetensorsEntry& entry : header.entries) {
     // A storage for each: the version counter of one tensor does not move when another one is written.
     const auto bytes = file->bytes().subspan(entry.begin, entry.end - entry.begin);
     if (!entry.dtype) {
       take_foreign(out, entry, bytes, source, options, budget);
+      if (!out.contains(entry.name)) left_out.insert(std::move(entry.name));
       continue;
     }
     Tensor tensor = place_tensor(source, entry.name, storage_in(file, bytes), 0, entry.shape, *entry.dtype, budget);
     out.add(std::move(entry.name), std::move(tensor));
   }
-  tie(out, source, options.limits, budget);
+  add_ties(out, left_out, source, options.limits, budget);
   return out;
 }
 

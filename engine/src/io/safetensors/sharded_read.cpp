@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
@@ -97,12 +98,16 @@ class Gathering {
 
   /// All of them, in the order of the index.
   [[nodiscard]] NamedTensors result(MemoryBudget& budget) {
+    std::set<std::string, std::less<>> left_out;
     for (const auto& [name, shard] : index_.tensors)
-      if (const auto place = found_.find(name); place != found_.end()) out_.add(name, place->second);
+      if (const auto place = found_.find(name); place != found_.end())
+        out_.add(name, place->second);
+      else
+        left_out.insert(name);
     // Of notes only those of ties: what else an index says is not what its shards say.
     for (const auto& [key, text] : index_.notes)
-      if (out_.contains(text) && !out_.contains(key)) out_.metadata().emplace(key, text);
-    tie(out_, source_, limits_, budget);
+      if (out_.contains(text) && !out_.contains(key) && !left_out.contains(key)) out_.metadata().emplace(key, text);
+    add_ties(out_, left_out, source_, limits_, budget);
     return std::move(out_);
   }
 

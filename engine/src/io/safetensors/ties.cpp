@@ -39,10 +39,11 @@ std::vector<std::size_t> tied_to(const NamedTensors& tensors) {
   return out;
 }
 
-void tie(NamedTensors& tensors, const Source& source, const Limits& limits, MemoryBudget& budget) {
+void add_ties(NamedTensors& tensors, const std::set<std::string, std::less<>>& left_out, const Source& source,
+              const Limits& limits, MemoryBudget& budget) {
   std::multimap<std::string_view, std::string_view> notes;  // by the name that is tied to
   for (const auto& [key, text] : tensors.metadata())
-    if (may_note(key) && !tensors.contains(key)) notes.emplace(text, key);
+    if (may_note(key) && !tensors.contains(key) && !left_out.contains(key)) notes.emplace(text, key);
   std::vector<std::string> tied;
   const auto add_tied_to = [&](std::string_view kept, const Tensor& tensor) {
     for (auto [note, end] = notes.equal_range(kept); note != end; ++note) {

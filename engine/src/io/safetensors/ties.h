@@ -5,6 +5,8 @@
 /// one that has. Source: safetensors/torch.py, _remove_duplicate_names and save_model.
 
 #include <cstddef>
+#include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,9 @@ namespace coppice {
 
 /// Takes the notes of ties out of the metadata, and adds the tensors that they name behind the others. A note is one
 /// whose key names no tensor and whose text names one, or the key of another note; "format" and keys of ours are none.
+/// @param left_out  names of tensors that the file has and that are not read
 /// @throws LimitError  `budget`, and Limits::tensors
-void tie(NamedTensors& tensors, const Source& source, const Limits& limits, MemoryBudget& budget);
+void add_ties(NamedTensors& tensors, const std::set<std::string, std::less<>>& left_out, const Source& source,
+              const Limits& limits, MemoryBudget& budget);
 
 }  // namespace coppice
