@@ -4,6 +4,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/nearest.h"
 
 namespace coppice {
 namespace {
@@ -83,8 +84,14 @@ const Argument& Arguments::need(std::string_view name) const {
   for (const auto& [other, value] : entries_)
     if (!std::holds_alternative<std::monostate>(value)) there.add(other);
   const std::string names = there.text();
-  throw KeyError(
-      cat("[Arguments] ", quote(name), " is missing; there is ", names.empty() ? std::string("nothing") : names));
+  // What nobody read yet may still be read: it must be much like the name to be taken for it.
+  std::vector<std::string_view> unread;
+  for (const auto& [other, value] : entries_)
+    if (!read_.contains(other) && unread.size() < kShown) unread.push_back(other);
+  const std::string_view meant = nearest_name(name, unread, 5);
+  throw KeyError(cat("[Arguments] ", quote(name), " is missing; there is ",
+                     names.empty() ? std::string("nothing") : names,
+                     meant.empty() ? std::string() : cat("; is ", quote(meant), " meant to be it?")));
 }
 
 std::int64_t Arguments::integer(std::string_view name) const {
@@ -131,11 +138,20 @@ const std::string& Arguments::function_name(std::string_view name) const {
 }
 
 void Arguments::reject_unread(std::string_view type) const {
-  NameList unread;
-  for (const auto& [name, value] : entries_)
-    if (!read_.contains(name)) unread.add(name);
+  NameList unread, meant;
+  std::size_t looked_at = 0;
+  std::vector<std::string_view> free;  // names that were asked for in vain
+  for (const std::string& name : read_)
+    if (entries_.find(name) == nullptr) free.emplace_back(name);
+  for (const auto& [name, value] : entries_) {
+    if (read_.contains(name)) continue;
+    unread.add(name);
+    if (++looked_at > kShown) continue;
+    if (const std::string_view near = nearest_name(name, free); !near.empty()) meant.add(near);
+  }
   if (const std::string names = unread.text(); !names.empty())
-    throw KeyError(cat("[", type, "] unknown arguments: ", names));
+    throw KeyError(cat("[", type, "] unknown arguments: ", names,
+                       meant.text().empty() ? std::string() : cat("; the nearest known ones: ", meant.text())));
 }
 
 Arguments Arguments::clone() const {

@@ -115,6 +115,7 @@ std::vector<HostileFile> costly() {
         "Limits::header_bytes"},
        ".safetensors",
        std::uint64_t{1} << 36},
+      {{"H13 metadata is null", st(R"({"__metadata__":null})"), "accepted", ""}, ".safetensors"},
       {{"H11 200,000 entries", many_entries(200'000), "accepted", ""}, ".safetensors"},
       {{"H11 entries above the limit of the header", many_entries(350'000), "LimitError", "Limits::header_bytes"},
        ".safetensors"},

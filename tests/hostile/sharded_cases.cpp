@@ -76,7 +76,7 @@ HostileFile one_file_for_all(std::size_t count) {
 }
 
 std::vector<HostileFile> places() {
-  const std::string plain = "'b': a shard must be a plain file name", ends = "must end in .safetensors; it is ";
+  const std::string plain = "'b': a shard must be a plain file name", ends = "must end in .safetensors or .bin; it is ";
   return {
       named("H32 a shard far above", R"("../../etc/passwd")", plain),
       named("H32 a shard above", R"("../x.safetensors")", plain),

@@ -21,6 +21,10 @@ NamedTensors one(const std::filesystem::path& path, Tensor tensor) {
   return out;
 }
 
+bool is_torch_name(const std::string& extension) {
+  return extension == ".pt" || extension == ".pth" || extension == ".bin";
+}
+
 /// A zip is NumPy's when its first member is an array. The name stands at byte 30 of the file, its length at byte 26.
 bool is_npz(std::span<const std::byte> head) {
   if (head.size() < 30) return false;
@@ -54,7 +58,7 @@ NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& 
   if (kind == FileKind::unknown && is_json(head)) return read_sharded(path, options);
   // Damaged at its very beginning: the reader that the extension asks for says how.
   if (extension == ".safetensors") return read_safetensors(path, options);
-  if (extension == ".pt" || extension == ".pth") return read_torch(path, options);
+  if (is_torch_name(extension)) return read_torch(path, options);
   if (extension == ".npy") return one(path, read_npy(path, options));
   if (extension == ".json") return read_sharded(path, options);
   source.reject("the file is ", describe(kind), "; safetensors, .pt and .pth of PyTorch, .npz and .npy are read");
@@ -63,12 +67,16 @@ NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& 
 void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                   const SafetensorsWriteOptions& options) {
   const std::string extension = path.extension().string();
-  if (extension == ".safetensors") return write_safetensors(path, tensors, options);
-  if (extension == ".pt" || extension == ".pth") return write_torch(path, tensors);
+  if (extension == ".safetensors") {
+    SafetensorsWriteOptions tied = options;
+    tied.tied = true;
+    return write_safetensors(path, tensors, tied);
+  }
+  if (is_torch_name(extension)) return write_torch(path, tensors);
   if (extension == ".npz") return write_npz(path, tensors);
   if (extension != ".npy")
     throw ValueError(
-        cat("[save_tensors] ", quote_path(path.string()), " must end in .safetensors, .pt, .pth, .npz or .npy"));
+        cat("[save_tensors] ", quote_path(path.string()), " must end in .safetensors, .pt, .pth, .bin, .npz or .npy"));
   if (tensors.size() != 1) throw ValueError(cat("[save_tensors] a .npy file holds one tensor; got ", tensors.size()));
   write_npy(path, tensors.begin()->second);
 }

@@ -11,13 +11,13 @@ using namespace std::string_literals;
 TEST_SUITE("engine/io/load") {
   TEST_CASE("each extension is written, and read by what the file holds, whatever its name") {
     const TempDir dir;
-    for (const char* extension : {".safetensors", ".pt", ".pth", ".npz"}) {
+    for (const char* extension : {".safetensors", ".pt", ".pth", ".bin", ".npz"}) {
       CAPTURE(extension);
       const NamedTensors tensors = every_kind(extension != ".npz"s);
       save_tensors(dir / ("t"s + extension), tensors);
       check_same_bits(load_tensors(dir / ("t"s + extension)), tensors);
-      std::filesystem::rename(dir / ("t"s + extension), dir / "renamed.bin");
-      check_same_bits(load_tensors(dir / "renamed.bin"), tensors);
+      std::filesystem::rename(dir / ("t"s + extension), dir / "renamed.dat");
+      check_same_bits(load_tensors(dir / "renamed.dat"), tensors);
     }
     save_tensors(dir / "one.npy", {{"x", Tensor::of({1, 2})}});
     check_same_bits(load_tensors(dir / "one.npy"), {{"one", Tensor::of({1, 2})}});
@@ -32,7 +32,7 @@ TEST_SUITE("engine/io/load") {
         return 0;
       });
     };
-    CHECK(said("t.bin", {}).find("must end in .safetensors") != std::string::npos);
+    CHECK(said("t.dat", {}).find("must end in .safetensors") != std::string::npos);
     CHECK(said("t.npy", {}).find("a .npy file holds one tensor; got 0") != std::string::npos);
     CHECK(dir.size() == 0);
   }

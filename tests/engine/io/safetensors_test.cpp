@@ -144,14 +144,44 @@ TEST_SUITE("engine/io/safetensors") {
           }).starts_with("ValueError"));
   }
 
-  TEST_CASE("a known element type that the library lacks is listed by the header and refused by name when read") {
+  TEST_CASE("element types that the library lacks are left out by name, and refused when reading is strict") {
     const TempDir dir;
-    const std::string header = R"({"x":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[0,3]}})";
-    spill(dir / "t.safetensors", le(header.size(), 8) + header + "abc");
-    CHECK(read_safetensors_header(dir / "t.safetensors").entries[0].dtype_name == "F8_E4M3");
-    const std::string said = outcome([&] { return read_safetensors(dir / "t.safetensors"); });
+    const std::string header = R"({"u":{"dtype":"U16","shape":[2,1],"data_offsets":[0,4]},)"
+                               R"("c":{"dtype":"C64","shape":[0],"data_offsets":[4,4]},)"
+                               R"("x":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[4,7]},)"
+                               R"("y":{"dtype":"U8","shape":[1],"data_offsets":[7,8]}})";
+    spill(dir / "t.safetensors", st(header, "abcdefg\7"));
+    CHECK(read_safetensors_header(dir / "t.safetensors").entries[2].dtype_name == "F8_E4M3");
+    const NamedTensors read = read_safetensors(dir / "t.safetensors");
+    CHECK(read.names() == std::vector<std::string>{"y"});
+    CHECK(read.at("y").item() == 7);
+    CHECK(read.skipped() == std::vector<std::string>{
+                                "u: U16 of shape (2, 1)", "c: C64 of shape (0,)",
+                                "x: F8_E4M3 of shape (3,) (ReadOptions::widen_f8, --widen-f8, reads it as float32)"});
+    const std::string said = outcome([&] { return read_safetensors(dir / "t.safetensors", {.strict = true}); });
     CHECK(said.starts_with("NotSupported"));
-    CHECK(said.find("tensor 'x' has element type F8_E4M3") != said.npos);
+    CHECK(said.find("tensor 'u' has element type U16, which this library does not have") != said.npos);
+  }
+
+  TEST_CASE("what is left out keeps to the rules of the format, and its checksum is compared") {
+    const TempDir dir;
+    spill(dir / "t.safetensors", st(R"({"u":{"dtype":"U16","shape":[2],"data_offsets":[0,3]}})", "abc"));
+    CHECK(outcome([&] { return read_safetensors(dir / "t.safetensors"); }).find("need 4 bytes") != std::string::npos);
+  }
+
+  TEST_CASE("metadata that is null is none") {
+    const TempDir dir;
+    for (const char* header : {R"({"__metadata__":null,"y":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                               R"({"y":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}, "__metadata__" : null})"}) {
+      spill(dir / "t.safetensors", st(header, "\7"));
+      const NamedTensors read = read_safetensors(dir / "t.safetensors");
+      CHECK(read.at("y").item() == 7);
+      CHECK(read.metadata().empty());
+    }
+    spill(dir / "t.safetensors", st(R"({"__metadata__":null,"__metadata__":null})"));
+    CHECK(outcome([&] { return read_safetensors(dir / "t.safetensors"); }).find("stands twice") != std::string::npos);
+    spill(dir / "t.safetensors", st(R"({"__metadata__":{"k":null}})"));
+    CHECK(outcome([&] { return read_safetensors(dir / "t.safetensors"); }).find("it is null") != std::string::npos);
   }
 
   TEST_CASE("limits are options of the call") {

@@ -80,6 +80,51 @@ TEST_SUITE("engine/io/sharded") {
     check_same_bits(load_tensors(dir / kIndex), every_kind());
   }
 
+  TEST_CASE("shards of PyTorch stand under pytorch_model.bin.index.json") {
+    const TempDir dir;
+    const NamedTensors expected{{"a", Tensor::of({1, 2})}, {"b", Tensor::of({3})}, {"c", Tensor::of({4})}};
+    save_tensors(dir / "pytorch_model-00001-of-00002.bin", {{"c", expected.at("c")}, {"a", expected.at("a")}});
+    save_tensors(dir / "pytorch_model-00002-of-00002.bin", {{"b", expected.at("b")}, {"more", Tensor::of(1)}});
+    spill(dir / "pytorch_model.bin.index.json", index_of({{"a", "pytorch_model-00001-of-00002.bin"},
+                                                          {"b", "pytorch_model-00002-of-00002.bin"},
+                                                          {"c", "pytorch_model-00001-of-00002.bin"}}));
+    const NamedTensors read = load_tensors(dir / "pytorch_model.bin.index.json");
+    check_same_bits(read, expected);
+    CHECK(read.skipped() == std::vector<std::string>{"pytorch_model-00002-of-00002.bin: more"});
+    spill(dir / "pytorch_model-00002-of-00002.bin", "damaged");
+    const std::string said = outcome([&] { return load_tensors(dir / "pytorch_model.bin.index.json"); });
+    CHECK(said.starts_with("FormatError"));
+    CHECK(said.find("[read_torch]") != said.npos);
+    CHECK(said.find("puts 'b' there") != said.npos);
+  }
+
+  TEST_CASE("a tensor that the reader of its shard leaves out is left out and named") {
+    const TempDir dir;
+    spill(dir / "s.safetensors", st(R"({"u":{"dtype":"U16","shape":[1],"data_offsets":[0,2]},)"
+                                    R"("y":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+                                    "ab\7"));
+    spill(dir / kIndex, index_of({{"u", "s.safetensors"}, {"y", "s.safetensors"}}));
+    const NamedTensors read = load_tensors(dir / kIndex);
+    CHECK(read.names() == std::vector<std::string>{"y"});
+    CHECK(read.skipped() == std::vector<std::string>{"s.safetensors: u: U16 of shape (1,)"});
+    CHECK(outcome([&] { return load_tensors(dir / kIndex, {.strict = true}); }).starts_with("NotSupported"));
+    spill(dir / kIndex, index_of({{"v", "s.safetensors"}, {"y", "s.safetensors"}}));
+    CHECK(outcome([&] { return load_tensors(dir / kIndex); }).find("'v' must stand in") != std::string::npos);
+  }
+
+  TEST_CASE("notes of an index tie tensors, and nothing else that it says is kept") {
+    const TwoShards files;
+    const std::string map = index_of(TwoShards::right());
+    const std::string rest = map.substr(map.find("\"weight_map\""));
+    spill(files.dir / kIndex,
+          R"({"metadata": {"total_size": 12, "d": "a", "b": "a", "e": "z", "more": {"x": "a"}}, )" + rest);
+    const NamedTensors read = load_tensors(files.dir / kIndex);
+    CHECK(read.names() == std::vector<std::string>{"a", "b", "c", "d"});
+    CHECK(read.at("d").shares_storage(read.at("a")));
+    CHECK(read.at("b") == files.expected.at("b"));
+    CHECK(read.metadata() == std::map<std::string, std::string>{{"format", "pt"}});
+  }
+
   TEST_CASE("metadata on which all shards agree is kept") {
     const TwoShards files;
     CHECK(read_sharded(files.dir / kIndex).metadata() == std::map<std::string, std::string>{{"format", "pt"}});
@@ -114,7 +159,8 @@ TEST_SUITE("engine/io/sharded") {
     for (const char* name : {"", ".", "..", "passwd", kIndex, "model.pt"}) {
       CAPTURE(name);
       files.index({{"b", name}});
-      check_said(files.said(), "FormatError", {"weight_map: 'b'", "must end in .safetensors; it is '"s + name + "'"});
+      check_said(files.said(), "FormatError",
+                 {"weight_map: 'b'", "must end in .safetensors or .bin; it is '"s + name + "'"});
     }
   }
 

@@ -24,8 +24,9 @@ struct Argument;
 /// reject_unread() then finds the misspelt ones. (So reading writes: one thread at a time. What a module computes with
 /// it takes out in its constructor.) Copying shares tensors; clone() does not.
 ///
-/// Of the readers, those without a fallback throw a KeyError for a name that is missing, which lists what is there, and
-/// all throw a TypeError for an argument of another kind. What is nothing (std::monostate) counts as missing.
+/// Of the readers, those without a fallback throw a KeyError for a name that is missing, which lists what is there and
+/// says which is nearly it, and all throw a TypeError for an argument of another kind. What is nothing (std::monostate)
+/// counts as missing.
 class Arguments {
  public:
   using Entry = std::pair<std::string, Argument>;
@@ -64,7 +65,8 @@ class Arguments {
   }
   [[nodiscard]] const std::string& function_name(std::string_view name) const;
 
-  /// @throws KeyError  naming the arguments that nobody read; those within a map are its own affair
+  /// @throws KeyError  naming the arguments that nobody read, with the nearest names that somebody asked for in vain;
+  ///         those within a map are its own affair
   void reject_unread(std::string_view type) const;
 
   /// The same with tensors of its own, outside any graph.

@@ -85,18 +85,11 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path, 
   return from(file.fd.get(), file.size, source, options);
 }
 
-std::shared_ptr<MappedFile> MappedFile::open_in(int folder, const std::string& name, const Source& source,
-                                                const ReadOptions& options) {
-  const FileHandle fd(uninterrupted([&] { return ::openat(folder, name.c_str(), kReading | O_NOFOLLOW); }));
-  if (!fd && errno == ELOOP)
-    source.reject("must be a file of this folder; it is a symbolic link, which is not followed");
+std::shared_ptr<MappedFile> MappedFile::of(int fd, const Source& source, const ReadOptions& options) {
   struct stat info {};
-  if (!fd && errno == ENXIO && ::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
-    source.reject("must be a regular file; it is ", kind_of(info.st_mode));
-  if (!fd) throw IoError(source.prefix() + "cannot open: " + errno_text());
-  if (::fstat(fd.get(), &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
+  if (::fstat(fd, &info) != 0) throw IoError(source.prefix() + "cannot inspect: " + errno_text());
   if (!S_ISREG(info.st_mode)) source.reject("must be a regular file; it is ", kind_of(info.st_mode));
-  return from(fd.get(), static_cast<std::uint64_t>(info.st_size), source, options);
+  return from(fd, static_cast<std::uint64_t>(info.st_size), source, options);
 }
 
 std::shared_ptr<MappedFile> MappedFile::from(int fd, std::uint64_t size, const Source& source,

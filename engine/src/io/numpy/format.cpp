@@ -41,15 +41,16 @@ constexpr std::array<NpyDtype, 17> kNpyDtypes{{
 }};
 
 struct Header {
-  std::string descr;
+  std::string descr;  // of a structured type all of its text
   bool fortran_order = false;
   std::vector<std::uint64_t> shape;
 };
 
 class HeaderParser {
  public:
-  HeaderParser(std::string_view text, const Source& source, std::uint64_t base, const Limits& limits)
-      : text_(text), source_(source), base_(base), limits_(limits) {}
+  /// @param structured  whether types of several fields pass
+  HeaderParser(std::string_view text, const Source& source, std::uint64_t base, const Limits& limits, bool structured)
+      : text_(text), source_(source), base_(base), limits_(limits), structured_(structured) {}
 
   Header parse() {
     Header header;
@@ -59,9 +60,7 @@ class HeaderParser {
       const std::string key = string();
       expect(':');
       if (key == "descr" && !std::exchange(has_descr, true)) {
-        if (peek() != '\'' && peek() != '"')
-          reject("descr must be a simple numeric type; structured and object arrays are not read; it is ", here());
-        header.descr = string();
+        header.descr = type();
       } else if (key == "fortran_order" && !std::exchange(has_order, true)) {
         header.fortran_order = boolean();
       } else if (key == "shape" && !std::exchange(has_shape, true)) {
@@ -117,6 +116,29 @@ class HeaderParser {
     at_ = end + 1;
     return std::string(out);
   }
+  /// A text, or the list or tuple of a structured type as it stands.
+  std::string type() {
+    const char first = peek();
+    if (first == '\'' || first == '"') return string();
+    const auto wrong = [&] {
+      reject("descr must be a simple numeric type; structured and object arrays are not read; it is ", here());
+    };
+    if (!structured_ || (first != '[' && first != '(')) wrong();
+    const std::size_t begin = at_;
+    for (std::size_t open = 0; at_ < text_.size();) {
+      const char c = text_[at_];
+      if (c == '\'' || c == '"') {
+        (void)string();
+        continue;
+      }
+      ++at_;
+      if (c == '[' || c == '(') ++open;
+      if ((c == ']' || c == ')') && --open == 0) return std::string(text_.substr(begin, at_ - begin));
+    }
+    at_ = begin;
+    wrong();
+    return {};
+  }
   bool boolean() {
     space();
     for (const auto& [word, value] : {std::pair("True", true), std::pair("False", false)}) {
@@ -154,29 +176,45 @@ class HeaderParser {
   const Source& source_;
   std::uint64_t base_;
   const Limits& limits_;
+  bool structured_;
   std::size_t at_ = 0;
 };
 
-Dtype checked_dtype(const Source& source, std::string_view name, std::string_view descr, bool& swap) {
-  const auto reject = [&] {
-    source.reject("array ", quote(name), " has type ", quote(descr),
-                  "; simple numeric types are read, object, "
-                  "structured, text and date types are not");
-  };
-  if (descr.size() < 3 || std::string_view("<>=|").find(descr[0]) == std::string_view::npos) reject();
-  const auto known = std::ranges::find(kNpyDtypes, descr.substr(1), &NpyDtype::code);
-  if (known == kNpyDtypes.end()) reject();
-  if (!known->dtype)
-    throw NotSupported(
-        cat(source.prefix(), "array ", quote(name), " has type ", quote(descr), ", which this library does not have"));
-  swap = descr[0] == '>';
-  return *known->dtype;
+constexpr std::string_view kNameless = "V2";  // what NumPy calls types of other packages by, bfloat16 for one
+
+/// The row of the table, or its end.
+auto find_type(std::string_view descr) {
+  const bool marked = descr.size() >= 3 && std::string_view("<>=|").find(descr[0]) != std::string_view::npos;
+  return marked ? std::ranges::find(kNpyDtypes, descr.substr(1), &NpyDtype::code) : kNpyDtypes.end();
+}
+
+/// The element type, or nothing for one that is not read.
+std::optional<Dtype> dtype_of_descr(std::string_view descr, const ReadOptions& options) {
+  if (options.v2_is_bf16 && descr.size() == 3 && descr.substr(1) == kNameless) return Dtype::bf16;
+  const auto known = find_type(descr);
+  return known == kNpyDtypes.end() ? std::nullopt : known->dtype;
+}
+
+/// How a type that is not read is read.
+std::string_view way_to_read(std::string_view descr) {
+  return descr.size() == 3 && descr.substr(1) == kNameless
+             ? " (ReadOptions::v2_is_bf16, --v2-is-bf16, reads it as bfloat16)"
+             : "";
+}
+
+[[noreturn]] void refuse_type(const Source& source, std::string_view name, std::string_view descr) {
+  const std::string said = cat("array ", quote(name), " has type ", quote(descr));
+  if (find_type(descr) != kNpyDtypes.end())
+    throw NotSupported(cat(source.prefix(), said, ", which this library does not have"));
+  source.reject(said, "; simple numeric types are read, object, structured, text and date types are not",
+                way_to_read(descr));
 }
 
 }  // namespace
 
 Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
-                  std::uint64_t base, const Limits& limits, MemoryBudget& budget) {
+                  std::uint64_t base, const ReadOptions& options, MemoryBudget& budget, std::string* foreign) {
+  const Limits& limits = options.limits;
   ByteReader reader({block->data(), block->bytes()}, source, base);
   if (const auto magic = reader.text(kMagic.size(), "the magic of .npy"); magic != kMagic)
     source.reject_at(base, "a .npy file must begin with \\x93NUMPY; it begins with ", quote(magic));
@@ -190,10 +228,18 @@ Tensor npy_tensor(const Source& source, std::string_view name, const std::shared
   if (length > longest)
     throw LimitError(cat(source.at(base + 8), "the header must be at most ", longest, " bytes; got ", length));
   const std::uint64_t header_at = reader.position();
-  const Header header = HeaderParser(reader.text(length, "header"), source, header_at, limits).parse();
+  const Header header =
+      HeaderParser(reader.text(length, "header"), source, header_at, limits, foreign != nullptr).parse();
 
-  bool swap = false;
-  const Dtype dtype = checked_dtype(source, name, header.descr, swap);
+  const std::optional<Dtype> read = dtype_of_descr(header.descr, options);
+  if (!read && foreign == nullptr) refuse_type(source, name, header.descr);
+  if (!read) {
+    *foreign = cat("an array of type ", quote(header.descr), " and shape ", sizes_text(header.shape),
+                   way_to_read(header.descr));
+    return {};
+  }
+  const bool swap = header.descr[0] == '>';
+  const Dtype dtype = *read;
   const std::size_t width = itemsize(dtype);
   const auto bytes = checked_volume(header.shape, width);
   if (!bytes) source.reject_at(header_at, "the product of the shape ", sizes_text(header.shape), " overflows");

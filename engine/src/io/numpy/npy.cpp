@@ -3,6 +3,7 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
 #include "coppice/engine/io/mapped_file.h"
+#include "io/left_out.h"
 #include "io/numpy/format.h"
 #include "io/zip/zip.h"
 
@@ -11,7 +12,7 @@ Tensor read_npy(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_npy", path.string()};
   const auto file = MappedFile::open(path, source, options);
   MemoryBudget budget(source, options.limits, file->bytes().size());
-  return npy_tensor(source, path.stem().string(), storage_in(file, file->bytes()), 0, options.limits, budget);
+  return npy_tensor(source, path.stem().string(), storage_in(file, file->bytes()), 0, options, budget);
 }
 
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
@@ -34,8 +35,14 @@ NamedTensors read_npz(const std::filesystem::path& path, const ReadOptions& opti
       continue;
     }
     const std::string name = member.name.substr(0, member.name.size() - 4);
-    out.add(name, npy_tensor(inside(source, member), name, zip.contents(member, budget),
-                             member.deflated ? 0 : member.data_offset, options.limits, budget));
+    std::string foreign;
+    Tensor array =
+        npy_tensor(inside(source, member), name, zip.contents(member, budget), member.deflated ? 0 : member.data_offset,
+                   options, budget, options.strict ? nullptr : &foreign);
+    if (array.defined())
+      out.add(name, std::move(array));
+    else
+      out.skipped().push_back(left_out_line(name, foreign));
   }
   return out;
 }

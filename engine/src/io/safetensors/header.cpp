@@ -18,6 +18,10 @@ class HeaderReceiver final : public JsonReceiver {
 
  private:
   void scalar(JsonScalar value) override {
+    if (where_ == Where::metadata_start && std::holds_alternative<std::nullptr_t>(value)) {
+      where_ = Where::tensors;  // an Option of the reference implementation that is None
+      return;
+    }
     if (const auto* number = std::get_if<std::uint64_t>(&value)) return size(*number);
     auto* text = std::get_if<std::string>(&value);
     if (text == nullptr) unexpected(std::holds_alternative<std::int64_t>(value) ? "a negative number" : shown(value));

@@ -1,14 +1,18 @@
 #include <algorithm>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/safetensors.h"
 #include "io/file/crc32.h"
 #include "io/file/place.h"
+#include "io/left_out.h"
 #include "io/safetensors/checksums.h"
 #include "io/safetensors/dtypes.h"
 #include "io/safetensors/file.h"
+#include "io/safetensors/float8.h"
 #include "io/safetensors/header.h"
+#include "io/safetensors/ties.h"
 
 // The order of the checks is that of the reference: safetensors/src/tensor.rs, SafeTensors::read_metadata and
 // Metadata::validate.
@@ -122,6 +126,28 @@ NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptio
   return safetensors_in(MappedFile::open(path, source, options), source, options);
 }
 
+namespace {
+
+/// Of a type that this library has not: as float32 where that is asked for, else by name.
+void take_foreign(NamedTensors& out, const SafetensorsEntry& entry, std::span<const std::byte> bytes,
+                  const Source& source, const ReadOptions& options, MemoryBudget& budget) {
+  const Float8Values* values = float8_values(entry.dtype_name);
+  if (values != nullptr && options.widen_f8) {
+    budget.take(bytes.size() * sizeof(float), cat("tensor ", quote(entry.name)));
+    Tensor wide = Tensor::empty(entry.shape, Dtype::f32);
+    std::ranges::transform(bytes, wide.mutable_data<float>().begin(),
+                           [&](std::byte b) { return (*values)[std::to_integer<std::size_t>(b)]; });
+    return out.add(entry.name, std::move(wide));
+  }
+  const char* way = values != nullptr ? " (ReadOptions::widen_f8, --widen-f8, reads it as float32)" : "";
+  if (options.strict)
+    throw NotSupported(cat(source.prefix(), "tensor ", quote(entry.name), " has element type ", entry.dtype_name,
+                           ", which this library does not have", way));
+  out.skipped().push_back(left_out_line(entry.name, cat(entry.dtype_name, " of shape ", entry.shape, way)));
+}
+
+}  // namespace
+
 NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Source& source, const ReadOptions& options) {
   SafetensorsHeader header = checked_header(*file, source, options);
   compare_checksums(header, file->bytes(), source);
@@ -129,15 +155,19 @@ NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Sourc
   NamedTensors out;
   out.metadata() = std::move(header.metadata);
   out.compared() = header.checksums.size();
+  std::set<std::string, std::less<>> left_out;
   for (SafetensorsEntry& entry : header.entries) {
-    if (!entry.dtype)
-      throw NotSupported(cat(source.prefix(), "tensor ", quote(entry.name), " has element type ", entry.dtype_name,
-                             ", which this library does not have"));
     // A storage for each: the version counter of one tensor does not move when another one is written.
     const auto bytes = file->bytes().subspan(entry.begin, entry.end - entry.begin);
+    if (!entry.dtype) {
+      take_foreign(out, entry, bytes, source, options, budget);
+      if (!out.contains(entry.name)) left_out.insert(std::move(entry.name));
+      continue;
+    }
     Tensor tensor = place_tensor(source, entry.name, storage_in(file, bytes), 0, entry.shape, *entry.dtype, budget);
     out.add(std::move(entry.name), std::move(tensor));
   }
+  add_ties(out, left_out, source, options.limits, budget);
   return out;
 }
 

@@ -20,6 +20,7 @@ class IndexReceiver final : public JsonReceiver {
 
  private:
   void scalar(JsonScalar value) override {
+    if (depth() == 2 && in_notes_) return note(value);
     if (depth() == 0) source_.reject("an index must be an object; it is ", shown(value));
     if (depth() == 1 && at_map_) source_.reject("\"weight_map\" must be an object; it is ", shown(value));
     if (depth() != 2 || !in_map_) return;
@@ -35,10 +36,13 @@ class IndexReceiver final : public JsonReceiver {
   void key(const std::string& text) override {
     if (depth() == 1) {
       at_map_ = text == "weight_map";
+      at_notes_ = text == "metadata";
       has_map_ = has_map_ || at_map_;
     } else if (depth() == 2 && in_map_) {
       check_name(text);
       if (++names_ > limits_.tensors) source_.exceeded("tensors", "tensors of the index", limits_.tensors, names_);
+      key_ = text;
+    } else if (depth() == 2 && in_notes_) {
       key_ = text;
     }
   }
@@ -47,17 +51,18 @@ class IndexReceiver final : public JsonReceiver {
   void twice(const std::string& text) override {
     if (depth() == 1 && text == "weight_map") source_.reject("\"weight_map\" stands twice");
     if (depth() == 2 && in_map_) source_.reject("weight_map: name ", quote(text), " stands twice");
-    at_map_ = false;
+    at_map_ = at_notes_ = false;
   }
   void open(bool list) override {
     if (list && depth() == 0) source_.reject("an index must be an object; it is an array");
     if (list && depth() == 1 && at_map_) source_.reject("\"weight_map\" must be an object; it is an array");
     if (in_map_ && depth() == 2) refuse(list ? "an array" : "an object");
     if (depth() == 1) in_map_ = !list && at_map_;
+    if (depth() == 1) in_notes_ = !list && at_notes_;
     if (depth() == limits_.nesting) source_.exceeded("nesting", "depth of the index", limits_.nesting, depth() + 1);
   }
   void close(bool) override {
-    if (depth() == 1) in_map_ = false;
+    if (depth() == 1) in_map_ = in_notes_ = false;
   }
   void malformed(std::uint64_t byte, const std::string& rule) override { source_.reject_at(byte, "the index ", rule); }
 
@@ -65,6 +70,12 @@ class IndexReceiver final : public JsonReceiver {
     if (text.size() > limits_.name_bytes)
       source_.exceeded("name_bytes", "bytes of a name", limits_.name_bytes, text.size());
     if (text.find('\0') != text.npos) source_.reject("weight_map: name ", quote(text), " contains NUL");
+  }
+  /// Whoever reads the notes takes those alone that name tensors, so that nothing is wrong with any.
+  void note(const JsonScalar& value) {
+    const auto* text = std::get_if<std::string>(&value);
+    const bool named = key_.size() <= limits_.name_bytes && key_.find('\0') == key_.npos;
+    if (text != nullptr && named) index_.notes.emplace(key_, *text);
   }
   [[noreturn]] void refuse(const std::string& what) const {
     source_.reject("weight_map: ", quote(key_), " must be the name of a file; it is ", what);
@@ -78,7 +89,7 @@ class IndexReceiver final : public JsonReceiver {
       source_.exceeded("name_bytes", "bytes of the name of a shard", limits_.name_bytes, name.size());
     if (name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
       reject("be a plain file name, without folders, backslash and NUL");
-    if (!name.ends_with(".safetensors")) reject("end in .safetensors");
+    if (!name.ends_with(".safetensors") && !name.ends_with(".bin")) reject("end in .safetensors or .bin");
   }
 
   const Source& source_;
@@ -90,6 +101,7 @@ class IndexReceiver final : public JsonReceiver {
   bool has_map_ = false;  // seen
   bool at_map_ = false;   // the last key of the top object was "weight_map"
   bool in_map_ = false;
+  bool at_notes_ = false, in_notes_ = false;  // the same of "metadata"
 };
 
 }  // namespace

@@ -1,21 +1,30 @@
-#include <fcntl.h>
-
 #include <map>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
-#include "io/file/file_handle.h"
+#include "io/file/shard_folder.h"
+#include "io/left_out.h"
 #include "io/safetensors/file.h"
+#include "io/safetensors/ties.h"
+#include "io/torch/file.h"
 
 namespace coppice {
 namespace {
 
-FileHandle open_folder(const std::filesystem::path& index, const Source& source) {
-  const std::filesystem::path folder = index.has_parent_path() ? index.parent_path() : ".";
-  FileHandle out(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!out) throw IoError(cat(source.prefix(), "cannot open its folder: ", errno_text()));
-  return out;
+/// The tensors of one shard, whose contents say what it is. @param bytes  gets its size
+NamedTensors read_shard(const ShardFolder& folder, const std::string& name, const std::filesystem::path& index,
+                        const ReadOptions& options, std::uint64_t& bytes) {
+  const bool torch = name.ends_with(".bin");
+  const Source source{torch ? "read_torch" : "read_safetensors", (index.parent_path() / name).string()};
+  const FileHandle fd = folder.open(name, source);
+  const auto file = MappedFile::of(fd.get(), source, options);
+  bytes += file->bytes().size();
+  if (bytes > options.limits.file_bytes)
+    source.exceeded("file_bytes", "the size of all shards so far", options.limits.file_bytes, bytes);
+  return torch ? torch_in(file, source, options, std::filesystem::path(name).stem().string())
+               : safetensors_in(file, source, options);
 }
 
 /// The metadata that is the same in every shard.
@@ -45,62 +54,96 @@ NamedTensors with_origin(const std::filesystem::path& index, std::string_view te
   }
 }
 
+/// Gathers the tensors of shards as an index wants them.
+class Gathering {
+ public:
+  Gathering(const ShardIndex& index, const Source& source, const Limits& limits)
+      : index_(index), source_(source), limits_(limits), wanted_(index.shards.size()) {
+    for (const auto& [name, shard] : index.tensors) {
+      shard_of_.emplace(name, shard);
+      wanted_[shard].push_back(name);
+    }
+  }
+
+  /// A tensor of a shard; none is without.
+  [[nodiscard]] std::string_view first_wanted(std::size_t shard) const { return wanted_[shard].front(); }
+
+  /// What the shard of this number holds. @throws FormatError, LimitError
+  void take(std::size_t shard, const NamedTensors& tensors) {
+    count_ += tensors.size();  // also those that the index does not name: they cost memory too
+    if (count_ > limits_.tensors) source_.exceeded("tensors", "tensors of all shards so far", limits_.tensors, count_);
+    out_.compared() += tensors.compared();
+    if (shard == 0)
+      out_.metadata() = tensors.metadata();
+    else
+      keep_common(out_.metadata(), tensors.metadata());
+    for (const auto& [name, tensor] : tensors) {
+      const auto place = shard_of_.find(name);
+      if (place == shard_of_.end())
+        leave_out(shard, name);
+      else if (place->second != shard)
+        source_.reject("weight_map: ", quote(name), " must stand in ", quote(index_.shards[place->second]),
+                       " alone; it stands in ", quote(index_.shards[shard]), " too");
+      else
+        found_.emplace(place->first, tensor);
+    }
+    for (const std::string& line : tensors.skipped()) leave_out(shard, line);
+    // Found now: thousands of shards may be one file under many names, which would be read as often.
+    const LeftOut left_out(tensors.skipped());
+    for (const std::string_view name : wanted_[shard])
+      if (!found_.contains(name) && !left_out.contains(name))
+        source_.reject("weight_map: ", quote(name), " must stand in ", quote(index_.shards[shard]),
+                       "; it is not there");
+  }
+
+  /// All of them, in the order of the index.
+  [[nodiscard]] NamedTensors result(MemoryBudget& budget) {
+    std::set<std::string, std::less<>> left_out;
+    for (const auto& [name, shard] : index_.tensors)
+      if (const auto place = found_.find(name); place != found_.end())
+        out_.add(name, place->second);
+      else
+        left_out.insert(name);
+    // Of notes only those of ties: what else an index says is not what its shards say.
+    for (const auto& [key, text] : index_.notes)
+      if (out_.contains(text) && !out_.contains(key) && !left_out.contains(key)) out_.metadata().emplace(key, text);
+    add_ties(out_, left_out, source_, limits_, budget);
+    return std::move(out_);
+  }
+
+ private:
+  void leave_out(std::size_t shard, const std::string& what) {
+    out_.skipped().push_back(cat(index_.shards[shard], ": ", what));
+    left_out_bytes_ += out_.skipped().back().size();
+    if (left_out_bytes_ > limits_.header_bytes)
+      source_.exceeded("header_bytes",
+                       cat("names up to shard ", quote(index_.shards[shard]), " that the index does not list"),
+                       limits_.header_bytes, left_out_bytes_);
+  }
+
+  const ShardIndex& index_;
+  const Source& source_;
+  const Limits& limits_;
+  std::map<std::string_view, std::size_t> shard_of_;
+  std::vector<std::vector<std::string_view>> wanted_;
+  std::map<std::string_view, Tensor> found_;
+  NamedTensors out_;
+  std::uint64_t count_ = 0, left_out_bytes_ = 0;
+};
+
 }  // namespace
 
 NamedTensors read_sharded(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_sharded", path.string()};
   const ShardIndex index = read_shard_index(path, options);
-  const FileHandle folder = open_folder(path, source);
-  std::map<std::string_view, std::size_t> shard_of;
-  std::vector<std::vector<std::string_view>> wanted(index.shards.size());  // no shard is without a tensor
-  for (const auto& [name, shard] : index.tensors) {
-    shard_of.emplace(name, shard);
-    wanted[shard].push_back(name);
-  }
-
-  std::map<std::string_view, Tensor> found;
-  NamedTensors out;
-  std::uint64_t bytes = 0, count = 0, unlisted = 0;
-  for (std::size_t i = 0; i < index.shards.size(); ++i) {
-    const std::string& shard = index.shards[i];
-    const Source part{"read_safetensors", (path.parent_path() / shard).string()};
-    const NamedTensors tensors = with_origin(path, wanted[i].front(), [&] {
-      const auto file = MappedFile::open_in(folder.get(), shard, part, options);
-      bytes += file->bytes().size();
-      if (bytes > options.limits.file_bytes)
-        part.exceeded("file_bytes", "the size of all shards so far", options.limits.file_bytes, bytes);
-      return safetensors_in(file, part, options);
-    });
-    count += tensors.size();  // also those that the index does not name: they cost memory too
-    if (count > options.limits.tensors)
-      source.exceeded("tensors", "tensors of all shards so far", options.limits.tensors, count);
-    out.compared() += tensors.compared();
-    if (i == 0)
-      out.metadata() = tensors.metadata();
-    else
-      keep_common(out.metadata(), tensors.metadata());
-    for (const auto& [name, tensor] : tensors) {
-      const auto place = shard_of.find(name);
-      if (place == shard_of.end()) {
-        out.skipped().push_back(cat(shard, ": ", name));
-        unlisted += out.skipped().back().size();
-        if (unlisted > options.limits.header_bytes)
-          part.exceeded("header_bytes", "names of all shards so far that the index does not list",
-                        options.limits.header_bytes, unlisted);
-      } else if (place->second != i) {
-        source.reject("weight_map: ", quote(name), " must stand in ", quote(index.shards[place->second]),
-                      " alone; it stands in ", quote(shard), " too");
-      } else {
-        found.emplace(place->first, tensor);
-      }
-    }
-    // Found now: thousands of shards may be one file under many names, which would be read as often.
-    for (const std::string_view name : wanted[i])
-      if (!found.contains(name))
-        source.reject("weight_map: ", quote(name), " must stand in ", quote(shard), "; it is not there");
-  }
-  for (const auto& [name, shard] : index.tensors) out.add(name, found.at(name));
-  return out;
+  const ShardFolder folder(path.has_parent_path() ? path.parent_path() : ".", source, options.follow_links);
+  Gathering gathering(index, source, options.limits);
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < index.shards.size(); ++i)
+    gathering.take(i, with_origin(path, gathering.first_wanted(i),
+                                  [&] { return read_shard(folder, index.shards[i], path, options, bytes); }));
+  MemoryBudget budget(source, options.limits, bytes);
+  return gathering.result(budget);
 }
 
 }  // namespace coppice

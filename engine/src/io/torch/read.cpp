@@ -6,6 +6,7 @@
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/torch_file.h"
 #include "io/magic.h"
+#include "io/torch/file.h"
 #include "io/torch/pickle.h"
 #include "io/torch/tensors.h"
 #include "io/zip/zip.h"
@@ -140,8 +141,11 @@ NamedTensors read_legacy(const std::shared_ptr<MappedFile>& file, const Source& 
 
 NamedTensors read_torch(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"read_torch", path.string()};
-  const auto file = MappedFile::open(path, source, options);
-  const std::string stem = path.stem().string();
+  return torch_in(MappedFile::open(path, source, options), source, options, path.stem().string());
+}
+
+NamedTensors torch_in(const std::shared_ptr<MappedFile>& file, const Source& source, const ReadOptions& options,
+                      const std::string& stem) {
   switch (file_kind(file->bytes())) {
     case FileKind::zip: return read_zip(file, source, options, stem);
     case FileKind::torch_legacy: return read_legacy(file, source, options, stem);

@@ -40,6 +40,15 @@ struct ReadOptions {
   /// safetensors files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed,
   /// as in PyTorch, and a mapped file is touched where it is used only.
   bool verify = true;
+  bool strict = false;  ///< refuse a file that holds anything but tensors that this library has
+  /// Read safetensors' numbers of eight bits (F8_E4M3 and its relatives) as float32, which holds each exactly in four
+  /// times the bytes. Without it they are left out by name.
+  bool widen_f8 = false;
+  /// Read NumPy's nameless type of two bytes (V2), as which it writes bfloat16, as bfloat16.
+  bool v2_is_bf16 = false;
+  /// Follow links that stand for shards wherever they lead. Without it only those of a Hugging Face cache are, which
+  /// stay inside the folder that holds `snapshots`.
+  bool follow_links = false;
 };
 
 }  // namespace coppice

@@ -26,10 +26,9 @@ class MappedFile {
   /// A named pipe is refused at once, never waited for.
   [[nodiscard]] static std::shared_ptr<MappedFile> open(const std::filesystem::path& path, const Source& source,
                                                         const ReadOptions& options = {});
-  /// The regular file `name` in an open folder; symbolic links are not followed, so that the folder is never left.
-  /// @throws as open; FormatError  if it is a symbolic link or no regular file
-  [[nodiscard]] static std::shared_ptr<MappedFile> open_in(int folder, const std::string& name, const Source& source,
-                                                           const ReadOptions& options = {});
+  /// The regular file behind an open descriptor, which stays the caller's.
+  /// @throws as open; FormatError  if it is no regular file
+  [[nodiscard]] static std::shared_ptr<MappedFile> of(int fd, const Source& source, const ReadOptions& options = {});
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -48,7 +48,13 @@ struct SafetensorsHeader {
 /// no product overflows), no key twice, sizes below 2^48, and the limits. Checksums that the file carries are compared,
 /// which reads every byte once, large tensors on all threads; with ReadOptions::verify off nothing of the data is
 /// touched.
-/// @throws IoError, FormatError, LimitError; NotSupported for a known element type that this library has not
+///
+/// Tensors of known element types that this library has not (U16, U32, U64, C64, F8_E4M3 …) are left out and named in
+/// skipped(); ReadOptions::widen_f8 reads those of eight bits as float32. Tied tensors stand in a file once: where the
+/// metadata has, under a name that no tensor has, that of a tensor, as safetensors.torch.save_model writes, both are
+/// tensors of the same bytes, and the note leaves the metadata. "format" and the keys of this library are no such
+/// names.
+/// @throws IoError, FormatError, LimitError; NotSupported for what would be left out, with ReadOptions::strict
 [[nodiscard]] NamedTensors read_safetensors(const std::filesystem::path& path, const ReadOptions& options = {});
 
 struct SafetensorsWriteOptions {
@@ -61,6 +67,10 @@ struct SafetensorsWriteOptions {
   /// Add checksums to the metadata, under kChecksumKey. Model files always have them. A program that changes tensors
   /// and hands the metadata on makes them wrong, and the file is refused then.
   bool checksums = false;
+  /// Write tensors of the same bytes, type and shape once, under the name that is the lowest by bytes, and note the
+  /// others in the metadata, where read_safetensors() finds them: behind the others then. Programs that do not know
+  /// such notes miss those names. save_tensors() always does so.
+  bool tied = false;
 };
 
 /// Atomic. The header keeps the order of `tensors`, whatever the order of the data, so that reading restores it.
