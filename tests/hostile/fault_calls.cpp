@@ -27,7 +27,7 @@ bool fails(const char* name) {
   if (!plan.active) return false;
   plan.calls.emplace_back(name);
   const int now = static_cast<int>(plan.calls.size());
-  const bool writes = plan.calls.back() == "write" || plan.calls.back() == "fsync";
+  const bool writes = plan.calls.back() == "write" || plan.calls.back() == "pwrite" || plan.calls.back() == "fsync";
   if (plan.fault == Fault::kill && now == plan.at) ::kill(::getpid(), SIGKILL);
   errno = plan.fault == Fault::io_error ? EIO : plan.fault == Fault::interrupted ? EINTR : ENOSPC;
   if (plan.fault == Fault::no_space) return now >= plan.at && writes;
@@ -66,6 +66,10 @@ int open(const char* path, int flags, ...) {
 ssize_t write(int fd, const void* bytes, std::size_t count) {
   if (fails("write")) return -1;
   return ::syscall(SYS_write, fd, bytes, is_short() ? (count + 1) / 2 : count);
+}
+ssize_t pwrite(int fd, const void* bytes, std::size_t count, off_t offset) {
+  if (fails("pwrite")) return -1;
+  return ::syscall(SYS_pwrite64, fd, bytes, is_short() ? (count + 1) / 2 : count, offset);
 }
 int fsync(int fd) { return fails("fsync") ? -1 : static_cast<int>(::syscall(SYS_fsync, fd)); }
 int rename(const char* from, const char* to) noexcept {

@@ -21,6 +21,7 @@
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/by_sparsifier.h"
 #include "coppice/sparsity/prune/prune.h"
+#include "coppice/sparsity/prune/streamed.h"
 #include "coppice/sparsity/scheduler/base.h"
 #include "coppice/sparsity/scheduler/cubic.h"
 #include "coppice/sparsity/scheduler/cubic_schedule.h"

@@ -33,6 +33,24 @@ class SizeLimit {
 }  // namespace
 
 TEST_SUITE("engine/io/atomic_file") {
+  TEST_CASE("bytes that were written are replaced, buffered or not") {
+    const TempDir dir;
+    for (const std::size_t size : {10u, 3'000'000u}) {
+      AtomicFile file(dir / "out", "test");
+      std::string text(size, 'a');
+      file.write(text);
+      file.overwrite(3, "bcd");
+      file.overwrite(size, "");
+      file.write("end");
+      CHECK(file.position() == size + 3);
+      CHECK_THROWS_AS(file.overwrite(size, "four"), ValueError);
+      CHECK_THROWS_AS(file.overwrite(UINT64_MAX, "x"), ValueError);
+      file.commit();
+      CHECK_THROWS_AS(file.overwrite(0, "x"), StateError);
+      CHECK(slurp(dir / "out") == text.replace(3, 3, "bcd") + "end");
+    }
+  }
+
   TEST_CASE("a file appears at commit, whole") {
     const TempDir dir;
     {

@@ -5,7 +5,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "coppice/engine/checked.h"
 #include "engine/io/io_support.h"
@@ -46,6 +48,30 @@ TEST_SUITE("engine/io/mapped_file") {
     const auto file = MappedFile::open(dir / "f.bin", kSource);
     std::memset(file->bytes().data(), 'b', file->bytes().size());
     CHECK(slurp(dir / "f.bin") == std::string(100000, 'a'));
+  }
+
+  TEST_CASE("pages that were given back show the file again; other bytes stay") {
+    const TempDir dir;
+    std::string bytes(300'000, '\0');
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 13 + i / 4096);
+    spill(dir / "f.bin", bytes);
+    const auto file = MappedFile::open(dir / "f.bin", kSource);
+    REQUIRE(file->mapped());
+    CHECK(text(*file) == bytes);
+    file->bytes()[100'000] = std::byte{7};  // so that giving back can be seen
+    forget_pages(file->bytes().subspan(1, 299'990));
+    CHECK(text(*file) == bytes);
+    file->bytes()[0] = file->bytes()[299'999] = std::byte{9};  // pages that are not wholly among the bytes
+    forget_pages(file->bytes().subspan(1, 299'998));
+    CHECK(file->bytes()[0] == std::byte{9});
+    CHECK(file->bytes()[299'999] == std::byte{9});
+    std::vector<std::byte> own(300'000, std::byte{5});
+    forget_pages(own);
+    CHECK(std::ranges::count(own, std::byte{5}) == 300'000);
+    forget_pages({});
+    const auto read = MappedFile::open(dir / "f.bin", kSource, {.map = false});
+    forget_pages(read->bytes());
+    CHECK(text(*read) == bytes);
   }
 
   TEST_CASE("the bytes live as long as a storage over them, also when the file is replaced") {

@@ -47,16 +47,21 @@ class NoSizeSignal {
 };
 
 /// 0, or the errno of the failed write.
-int write_all(int fd, std::span<const std::byte> bytes) {
+template <class Write>
+int write_all(std::span<const std::byte> bytes, Write write) {
   const NoSizeSignal guard;
   while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    const ssize_t done = write(bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return errno;
     if (done == 0) return EIO;
     bytes = bytes.subspan(static_cast<std::size_t>(done));
   }
   return 0;
+}
+
+int append_all(int fd, std::span<const std::byte> bytes) {
+  return write_all(bytes, [fd](const std::byte* from, std::size_t n) { return ::write(fd, from, n); });
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
@@ -149,7 +154,7 @@ void AtomicFile::fail(std::string_view what) const {
 }
 
 void AtomicFile::flush() {
-  errno = write_all(fd_, std::as_bytes(std::span(buffer_)));
+  errno = append_all(fd_, std::as_bytes(std::span(buffer_)));
   if (errno != 0) fail("cannot write");
   buffer_.clear();
 }
@@ -160,10 +165,23 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   if (bytes.size() < kBufferBytes) {
     buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   } else {
-    errno = write_all(fd_, bytes);
+    errno = append_all(fd_, bytes);
     if (errno != 0) fail("cannot write");
   }
   position_ += bytes.size();
+}
+
+void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote_path(path_.string()), " was written already"));
+  if (offset > position_ || bytes.size() > position_ - offset)
+    throw ValueError(cat("[", op_, "] ", bytes.size(), " bytes at ", offset, " of the ", position_, " written"));
+  flush();
+  errno = write_all(bytes, [&](const std::byte* from, std::size_t n) {
+    const ssize_t done = ::pwrite(fd_, from, n, static_cast<off_t>(offset));
+    offset += static_cast<std::uint64_t>(std::max<ssize_t>(done, 0));
+    return done;
+  });
+  if (errno != 0) fail("cannot write");
 }
 
 void AtomicFile::pad_to(std::size_t alignment) {

@@ -1,5 +1,8 @@
 #include "io/file/mapped_range.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -47,6 +50,14 @@ const char* mapped_path_at(const void* address) noexcept {
     if (at >= begin && at - begin < range->bytes.load()) return range->path;
   }
   return nullptr;
+}
+
+void forget_pages(std::span<const std::byte> bytes) noexcept {
+  if (bytes.empty() || mapped_path_at(bytes.data()) == nullptr || mapped_path_at(&bytes.back()) == nullptr) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (first < end) (void)::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);  // a wish
 }
 
 }  // namespace coppice

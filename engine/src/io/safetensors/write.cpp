@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/atomic_file.h"
@@ -32,37 +33,42 @@ const std::string& checked_name(const std::string& name, bool of_tensor) {
   return checked_text(name);
 }
 
+using Plan = std::vector<PlannedTensor>;
+
+std::uint64_t bytes_of(const PlannedTensor& t) {
+  return static_cast<std::uint64_t>(t.shape.numel()) * itemsize(t.dtype);
+}
+
 /// Positions of the tensors in the order of their data.
-std::vector<std::size_t> data_order(const NamedTensors& tensors, SafetensorsWriteOptions::DataOrder rule) {
-  std::vector<std::size_t> order(tensors.size());
+std::vector<std::size_t> data_order(const Plan& plan, SafetensorsWriteOptions::DataOrder rule) {
+  std::vector<std::size_t> order(plan.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   if (rule == SafetensorsWriteOptions::DataOrder::reference) {
-    std::ranges::sort(order, [first = tensors.begin()](std::size_t a, std::size_t b) {
-      const auto& [name_a, tensor_a] = first[static_cast<std::ptrdiff_t>(a)];
-      const auto& [name_b, tensor_b] = first[static_cast<std::ptrdiff_t>(b)];
-      const auto row_a = row_of(tensor_a.dtype()), row_b = row_of(tensor_b.dtype());
-      return row_a != row_b ? row_a > row_b : name_a < name_b;
+    std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+      const auto row_a = row_of(plan[a].dtype), row_b = row_of(plan[b].dtype);
+      return row_a != row_b ? row_a > row_b : plan[a].name < plan[b].name;
     });
   }
   return order;
 }
 
 /// The checksums of the header and of each tensor, as the metadata holds them.
-std::string checksums_of(const NamedTensors& tensors) {
+/// @param of_data  those of the tensors
+std::string checksums_of(const Plan& plan, const std::map<std::string, std::string>& metadata,
+                         const std::vector<std::uint32_t>& of_data) {
   std::vector<ChecksumEntry> said;
-  std::vector<const NamedTensors::Entry*> by_name;
-  for (const auto& entry : tensors) {
-    const Shape& shape = entry.second.shape();
-    said.push_back({entry.first, row_of(entry.second.dtype())->name, {shape.begin(), shape.end()}});
-    by_name.push_back(&entry);
+  std::vector<std::size_t> by_name;
+  for (const PlannedTensor& t : plan) {
+    said.push_back({t.name, row_of(t.dtype)->name, {t.shape.begin(), t.shape.end()}});
+    by_name.push_back(by_name.size());
   }
-  std::ranges::sort(by_name, {}, [](const NamedTensors::Entry* entry) -> const std::string& { return entry->first; });
-  std::vector<std::uint32_t> words{header_checksum(std::move(said), tensors.metadata())};
-  for (const auto* entry : by_name) words.push_back(crc32_of({entry->second.bytes(), entry->second.nbytes()}));
+  std::ranges::sort(by_name, {}, [&](std::size_t i) -> const std::string& { return plan[i].name; });
+  std::vector<std::uint32_t> words{header_checksum(std::move(said), metadata)};
+  for (const std::size_t i : by_name) words.push_back(of_data[i]);
   return checksums_text(words);
 }
 
-std::string header_text(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
+std::string header_text(const Plan& plan, const std::map<std::string, std::string>& metadata,
                         const std::vector<std::uint64_t>& begins) {
   JsonWriter out;
   out.open_object();
@@ -71,13 +77,11 @@ std::string header_text(const NamedTensors& tensors, const std::map<std::string,
     for (const auto& [key, value] : metadata) out.key(checked_name(key, false)).value(checked_text(value));
     out.close_object();
   }
-  std::size_t i = 0;
-  for (const auto& [name, tensor] : tensors) {
-    out.key(checked_name(name, true)).open_object().key("dtype").value(row_of(tensor.dtype())->name);
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    out.key(checked_name(plan[i].name, true)).open_object().key("dtype").value(row_of(plan[i].dtype)->name);
     out.key("shape").open_list();
-    for (const std::int64_t size : tensor.shape()) out.value(size);
-    const std::uint64_t begin = begins[i++];
-    out.close_list().key("data_offsets").open_list().value(begin).value(begin + tensor.nbytes()).close_list();
+    for (const std::int64_t size : plan[i].shape) out.value(size);
+    out.close_list().key("data_offsets").open_list().value(begins[i]).value(begins[i] + bytes_of(plan[i])).close_list();
     out.close_object();
   }
   return out.close_object().text();
@@ -99,26 +103,44 @@ NamedTensors written_once(const NamedTensors& tensors) {
   return out;
 }
 
-}  // namespace
-
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& given,
-                       const SafetensorsWriteOptions& options) {
-  const NamedTensors once = options.tied ? written_once(given) : NamedTensors();
-  const NamedTensors& tensors = options.tied ? once : given;
+void check(const Plan& plan, const std::map<std::string, std::string>& metadata,
+           const SafetensorsWriteOptions& options) {
   if (options.alignment < 8 || !std::has_single_bit(options.alignment))
     throw ValueError(cat("[", kOp, "] alignment must be a power of two of at least 8; got ", options.alignment));
-  if (tensors.metadata().contains(kChecksumKey))
+  if (metadata.contains(kChecksumKey))
     throw ValueError(cat("[", kOp, "] metadata ", quote(kChecksumKey), " is the writer's own"));
-  const std::vector<std::size_t> order = data_order(tensors, options.data_order);
-  std::vector<std::uint64_t> begins(tensors.size());
+  std::set<std::string_view> names;
+  for (const PlannedTensor& t : plan)
+    if (!names.insert(t.name).second) throw KeyError(cat("[", kOp, "] ", quote(t.name), " is planned twice"));
+}
+
+/// What `make` gives. @throws StateError  if it is another tensor than was planned
+Tensor made(const PlannedTensor& planned) {
+  Tensor out = planned.make();
+  if (!out.defined() || out.dtype() != planned.dtype || out.shape() != planned.shape)
+    throw StateError(cat("[", kOp, "] ", quote(planned.name), " was planned as ", planned.dtype, " ", planned.shape,
+                         "; made was ", out.defined() ? cat(out.dtype(), " ", out.shape()) : "nothing"));
+  return out;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<PlannedTensor>& plan,
+                       const std::map<std::string, std::string>& given, const SafetensorsWriteOptions& options) {
+  check(plan, given, options);
+  if (options.tied) throw ValueError(cat("[", kOp, "] planned tensors have no bytes yet that could be tied"));
+  const std::vector<std::size_t> order = data_order(plan, options.data_order);
+  std::vector<std::uint64_t> begins(plan.size());
   std::uint64_t at = 0;
   for (const std::size_t i : order) {
     begins[i] = at;
-    at += tensors.begin()[static_cast<std::ptrdiff_t>(i)].second.nbytes();
+    at += bytes_of(plan[i]);
   }
-  std::map<std::string, std::string> metadata = tensors.metadata();
-  if (options.checksums) metadata.emplace(kChecksumKey, checksums_of(tensors));
-  std::string header = header_text(tensors, metadata, begins);
+  // Checksums are known when the data is written; words of the same length hold their place.
+  std::vector<std::uint32_t> of_data(plan.size());
+  std::map<std::string, std::string> metadata = given;
+  if (options.checksums) metadata.emplace(kChecksumKey, checksums_of(plan, given, of_data));
+  std::string header = header_text(plan, metadata, begins);
   const std::size_t padded = (header.size() + 8 + options.alignment - 1) / options.alignment * options.alignment;
   header.resize(padded - 8, ' ');
   if (header.size() > kLargestHeader)
@@ -131,10 +153,32 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& gi
   file.write(length);
   file.write(header);
   for (const std::size_t i : order) {
-    const Tensor& tensor = tensors.begin()[static_cast<std::ptrdiff_t>(i)].second;
-    file.write({tensor.bytes(), tensor.nbytes()});
+    {
+      const Tensor tensor = made(plan[i]);
+      const std::span<const std::byte> bytes{tensor.bytes(), tensor.nbytes()};
+      if (options.checksums) of_data[i] = crc32_of(bytes);
+      file.write(bytes);
+    }
+    if (plan[i].written) plan[i].written();
+  }
+  if (options.checksums) {
+    const std::string key = cat('"', kChecksumKey, "\":\"");  // within a text its marks would have a backslash
+    file.overwrite(sizeof length + header.find(key) + key.size(), checksums_of(plan, given, of_data));
   }
   file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& given,
+                       const SafetensorsWriteOptions& options) {
+  const NamedTensors once = options.tied ? written_once(given) : NamedTensors();
+  const NamedTensors& tensors = options.tied ? once : given;
+  std::vector<PlannedTensor> plan;
+  plan.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors)
+    plan.push_back({name, tensor.dtype(), tensor.shape(), [&tensor = tensor] { return tensor; }});
+  SafetensorsWriteOptions each = options;
+  each.tied = false;
+  write_safetensors(path, plan, tensors.metadata(), each);
 }
 
 }  // namespace coppice

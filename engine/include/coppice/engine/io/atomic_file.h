@@ -31,6 +31,9 @@ class AtomicFile {
   /// Appends all of `bytes`. @throws IoError  naming path and reason (full disk, size limit of the process …)
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Replaces bytes that were written. @throws IoError; ValueError  beyond position()
+  void overwrite(std::uint64_t offset, std::span<const std::byte> bytes);
+  void overwrite(std::uint64_t offset, std::string_view text) { overwrite(offset, std::as_bytes(std::span(text))); }
   /// Appends zeros up to the next multiple of `alignment`.
   void pad_to(std::size_t alignment);
   /// Bytes written so far.

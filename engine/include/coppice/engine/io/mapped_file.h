@@ -52,6 +52,11 @@ class MappedFile {
 /// program that maps gets when somebody shortens the file.
 [[nodiscard]] const char* mapped_path_at(const void* address) noexcept;
 
+/// Gives the pages back in which these bytes of a mapped file stand, as far as they hold nothing else: they are read
+/// again where they are wanted again. For programs that go once over files larger than the memory. Does nothing for
+/// other bytes. The bytes must not have been written to: such pages would show the file again.
+void forget_pages(std::span<const std::byte> bytes) noexcept;
+
 /// The first `count` bytes of a regular file, fewer if it is shorter. @throws IoError as MappedFile::open
 [[nodiscard]] std::vector<std::byte> read_head(const std::filesystem::path& path, const Source& source,
                                                std::size_t count);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -72,6 +73,23 @@ struct SafetensorsWriteOptions {
   /// such notes miss those names. save_tensors() always does so.
   bool tied = false;
 };
+
+/// A tensor that is made when it is written.
+struct PlannedTensor {
+  std::string name;
+  Dtype dtype = Dtype::f32;
+  Shape shape;
+  std::function<Tensor()> make;        ///< gives a tensor of this type and shape; called once
+  std::function<void()> written = {};  ///< if given, called when the tensor is written and forgotten
+};
+
+/// write_safetensors() of tensors of which one at a time is in memory: each is made, written and forgotten, in the
+/// order of the data. What `make` throws leaves the old file untouched.
+/// @throws as write_safetensors; StateError  if `make` gives another type or shape; KeyError  for a name that is
+/// planned
+///         twice; ValueError  with `options.tied`
+void write_safetensors(const std::filesystem::path& path, const std::vector<PlannedTensor>& plan,
+                       const std::map<std::string, std::string>& metadata, const SafetensorsWriteOptions& options = {});
 
 /// Atomic. The header keeps the order of `tensors`, whatever the order of the data, so that reading restores it.
 /// The bytes depend on the arguments alone.
