@@ -40,6 +40,7 @@ struct ReadOptions {
   /// safetensors files that were written with checksums. It reads every byte. Without it a flipped bit goes unnoticed,
   /// as in PyTorch, and a mapped file is touched where it is used only.
   bool verify = true;
+  bool strict = false;  ///< refuse a file that holds anything but tensors that this library has
 };
 
 }  // namespace coppice
