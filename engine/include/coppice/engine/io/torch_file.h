@@ -18,10 +18,11 @@ namespace coppice {
 /// row-major. Tensors that share a storage in the file share it here too. requires_grad is not restored.
 ///
 /// The pickle is read symbolically: nothing in it is ever looked up or called. Whatever is no tensor is left out and
-/// listed in skipped(): numbers and texts by their path, objects and functions as "path: module.name", and so are sparse,
-/// quantized, complex and meta tensors and those of types that this library has not. What holds no tensor is one line.
-/// @throws IoError, FormatError, LimitError; with ReadOptions::strict FormatError for objects and code, and NotSupported
-///         for tensors that would be left out
+/// listed in skipped(): numbers and texts by their path, objects and functions as "path: module.name", and so are
+/// sparse, quantized, complex and meta tensors and those of types that this library has not. What holds no tensor is
+/// one line.
+/// @throws IoError, FormatError, LimitError; with ReadOptions::strict FormatError for objects and code, and
+///         NotSupported for tensors that would be left out
 [[nodiscard]] NamedTensors read_torch(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// A state dict that torch.load reads, also with weights_only. Atomic; tensors of one type whose bytes overlap are
