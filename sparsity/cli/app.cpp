@@ -26,6 +26,8 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   limit("--limit-shards", read.limits.shards, "Most files that the index of shards names");
   limit("--limit-extra-bytes", read.limits.extra_bytes, "Most memory beyond the size of the file");
   limit("--limit-inflate-ratio", read.limits.inflate_ratio, "Most times that a compressed member may grow");
+  sub->add_flag("--strict", read.strict, "Refuse files that hold anything but tensors, where it would be left out")
+      ->group("Reading");
   if (name != "verify")
     sub->add_flag_callback(
            "--no-checksums", [this] { read.verify = false; },

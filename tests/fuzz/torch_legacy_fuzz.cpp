@@ -17,7 +17,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bytes.insert(bytes.end(), data + (whole ? kMagic.size() : 0), data + size);
   const auto& path = fuzz::file_of(bytes);
   NamedTensors read;
-  if (!fuzz::loads([&] { read = read_torch(path, fuzz::tight()); }) || !fuzz::small(read)) return 0;
+  const bool read_at_all = fuzz::loads([&] { read = read_torch(path, fuzz::tight()); });
+  ReadOptions options = fuzz::tight();
+  options.strict = true;
+  NamedTensors strict;
+  if (fuzz::loads([&] { strict = read_torch(path, options); })) {
+    fuzz::require(read_at_all, "what is read when strict must be read otherwise");
+    fuzz::require_same(read, strict);
+  }
+  if (!read_at_all || !fuzz::small(read)) return 0;
   const auto copy = fuzz::scratch("copy.pt");
   write_torch(copy, read);
   fuzz::require_same(read, read_torch(copy));

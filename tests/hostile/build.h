@@ -76,6 +76,25 @@ inline std::string make_zip(const std::vector<Member>& members, std::uint64_t co
          le(0, 2);
 }
 
+/// A plain file in a tar archive; the size that its header tells can be set apart from the truth.
+struct TarMember {
+  std::string name;
+  std::string data;
+  std::uint64_t size = UINT64_MAX;  // default: the truth
+};
+
+inline std::string make_tar(const std::vector<TarMember>& members) {
+  std::string out;
+  for (const TarMember& m : members) {
+    std::string header(512, '\0'), digits;
+    for (std::uint64_t size = m.size == UINT64_MAX ? m.data.size() : m.size; digits.size() < 11; size /= 8)
+      digits.insert(digits.begin(), static_cast<char>('0' + size % 8));
+    header.replace(0, m.name.size(), m.name).replace(124, 11, digits).replace(156, 1, "0").replace(257, 5, "ustar");
+    out += header + m.data + std::string((512 - m.data.size() % 512) % 512, '\0');
+  }
+  return out + std::string(1024, '\0');
+}
+
 /// A .npy file of `bytes` zeros.
 inline std::string zeros(std::size_t bytes) {
   const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (" + std::to_string(bytes) + ",)}\n";

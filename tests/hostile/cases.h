@@ -9,7 +9,7 @@
 namespace coppice::test {
 
 /// One hostile input: what it is (its number first, if it has one), its bytes, and the words that the refusal must
-/// hold. The first word is the category.
+/// hold. The first word is the category; "accepted" for what is read, and then the words are said of what is left out.
 struct Hostile {
   std::string what;
   std::string bytes;
@@ -21,7 +21,10 @@ struct Hostile {
 [[nodiscard]] std::vector<Hostile> safetensors_values();
 [[nodiscard]] std::vector<Hostile> npy_cases();
 [[nodiscard]] std::vector<Hostile> zip_cases();  ///< read as .npz
+/// What reaches for code is left out: the fragment is the line that says so. When strict, it is refused.
 [[nodiscard]] std::vector<Hostile> torch_code();
+[[nodiscard]] std::vector<Hostile> torch_code_when_strict();
+[[nodiscard]] std::vector<Hostile> torch_calls();  ///< refused in any case
 [[nodiscard]] std::vector<Hostile> torch_machine();
 [[nodiscard]] std::vector<Hostile> torch_tensors();
 [[nodiscard]] std::vector<Hostile> torch_containers();

@@ -166,6 +166,7 @@ std::vector<HostileFile> hostile_corpus() {
   add(safetensors_structure(), ".safetensors");
   add(safetensors_values(), ".safetensors");
   add(torch_code(), ".pt");
+  add(torch_calls(), ".pt");
   add(torch_machine(), ".pt");
   add(torch_tensors(), ".pt");
   add(torch_containers(), ".pt");

@@ -21,6 +21,7 @@ inline std::string tuple(const std::vector<std::string>& items) {
 }
 inline const std::string kHooks = global("collections", "OrderedDict") + ")R";
 inline const std::string kFalse = "\x89";
+inline const std::string kTrue = "\x88";
 
 inline std::string storage(std::uint64_t numel, const std::string& type = "FloatStorage",
                            const std::string& key = "0") {

@@ -39,7 +39,9 @@ TEST_SUITE("hostile/program") {
       CAPTURE(said.err);
       const int expected = exit_code(file.input.category);
       CHECK(said.code == expected);
-      if (expected != 0) {
+      if (expected == 0) {
+        CHECK(holds(said.err, file.input.fragment));
+      } else {
         CHECK(said.out.empty());
         // A sanitizer may have its say about the size first.
         CHECK(("\n" + said.err).find("\ncoppice: ") != std::string::npos);

@@ -31,7 +31,7 @@ TEST_SUITE("hostile") {
       CAPTURE(child.said);
       CHECK(child.signal == 0);
       CHECK(child.said.starts_with(file.input.category));
-      CHECK(child.said.find(file.input.fragment) != child.said.npos);
+      if (file.input.category != "accepted") CHECK(child.said.find(file.input.fragment) != child.said.npos);
       if (child.said != "accepted") CHECK(child.said.find(printable(path.filename().string())) != std::string::npos);
       if (!sanitized()) CHECK(child.grown_kb < 512 * 1024);
       std::filesystem::remove_all(dir / file.entry_name(place++));

@@ -9,6 +9,25 @@ namespace coppice::test {
 
 using namespace pickle;
 
+namespace {
+
+// Storage 5, of two floats, and a tensor of it, in the tar archives of PyTorch before 0.1.10.
+const std::string kTarStorage = "\x80\2" + tuple({"K\5", text("cpu"), global("torch", "FloatStorage")}) + ".";
+const std::string kTarFloats = kTarStorage + le(2, 8) + std::string(8, '\0');
+const std::string kTarOne = "\x80\2K\1." + kTarFloats;
+const std::string kTarTensor = "\x80\2K\1.\x80\2" + tuple({"K\6", "K\5", global("torch", "FloatTensor")}) + ".";
+
+std::string tar_views(const std::string& of, const std::string& offset, const std::string& size) {
+  return "\x80\2]" + tuple({"K\7", of, offset, size}) + "a.";
+}
+
+std::string tar_of(const std::string& storages, const std::string& tensors = "\x80\2K\0."s,
+                   const std::string& object = "\x80\2K\6Q.") {
+  return make_tar({{"storages", storages}, {"tensors", tensors}, {"pickle", object}});
+}
+
+}  // namespace
+
 std::vector<Hostile> torch_tensors() {
   const auto four = tuple({num(4)}), one = tuple({num(1)});
   const auto id = [](const std::vector<std::string>& parts) {
@@ -16,6 +35,9 @@ std::vector<Hostile> torch_tensors() {
   };
   const std::string type = global("torch", "FloatStorage");
   const auto ones = tuple(std::vector<std::string>(16, num(1)));
+  const auto negated = [&](const std::string& bit, const std::string& held = storage(4)) {
+    return rebuilt({held, num(0), four, one, kFalse, kHooks, "}" + text("neg") + bit + "s"});
+  };
   std::string again;  // five bytes for a tensor of 32 numbers
   for (int i = 0; i < 400'000; ++i) again += "h\1h\2R";
   return {
@@ -94,15 +116,31 @@ std::vector<Hostile> torch_tensors() {
       {"a parameter of a list",
        pt(dict(global("torch._utils", "_rebuild_parameter") + tuple({"]", kFalse, kHooks}) + "R")), "FormatError",
        "a parameter must hold a tensor; it holds a list"},
+      {"neither true nor false for a sign", pt(dict(negated("K\1"))), "FormatError",
+       "metadata 'neg' of a tensor must be a boolean; it is an integer"},
+      {"a list of metadata", pt(dict(rebuilt({storage(4), num(0), four, one, kFalse, kHooks, "]"}))), "FormatError",
+       "the metadata of a tensor must be a dict; it is a list"},
+      {"the negative of bools", pt(dict(negated(kTrue, storage(4, "BoolStorage"))), "\1\0\1\1"s), "FormatError",
+       "a tensor of bool has no negative"},
+      {"a class that rebuilds itself again and again",
+       pt(dict(global("torch._tensor", "_rebuild_from_type_v2") + "q\1" +
+               tuple({"h\1", global("torch", "Tensor"), tuple({}), "N"}) + "R")),
+       "FormatError", "must be rebuilt by another function"},
+      {"a class rebuilt from a list",
+       pt(dict(global("torch._tensor", "_rebuild_from_type_v2") +
+               tuple({global("torch._utils", "_rebuild_tensor_v2"), global("torch", "Tensor"), "]", "N"}) + "R")),
+       "FormatError", "a tensor is rebuilt from a tuple; got a list"},
+      {"a number for a class of a module", pt(dict(tuple({text("module"), num(1), text(""), text("")}) + "Q")),
+       "FormatError", "number of elements; it is one of 4"},
       {"H58 quantised with scale 0",
        pt(dict(global("torch._utils", "_rebuild_qtensor") +
                tuple({storage(4, "QInt8Storage"), num(0), four, one,
                       tuple({global("torch", "per_tensor_affine"), "G" + le(0, 8), num(0)}), kFalse, kHooks}) +
                "R")),
-       "NotSupported", "tensor 'w' is of a kind that this library does not have: a quantized tensor"},
+       "accepted", "w: a quantized tensor"},
       {"H59 sparse with wild indices",
        pt(dict(global("torch._utils", "_rebuild_sparse_tensor") + tuple({"N", tuple({kGood, kGood, four})}) + "R")),
-       "NotSupported", "a sparse tensor"},
+       "accepted", "w: a sparse tensor"},
       {"400,000 tensors of sixteen axes from one tuple",
        pt("(" + global("torch._utils", "_rebuild_tensor_v2") + "q\1" +
           tuple({storage(4), num(0), ones, ones, kFalse, kHooks}) + "q\2" + again + "t"),
@@ -121,8 +159,10 @@ std::vector<Hostile> torch_containers() {
     members.insert(members.end(), more.begin(), more.end());
     return make_zip(members);
   };
-  std::string tar(512, '\0');
-  tar.replace(257, 5, "ustar");
+  const std::string old = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "data/torch/tar_0_1.pt");
+  const auto bent = [&old](const std::string& from, const std::string& to) {
+    return std::string(old).replace(old.find(from), to.size(), to);
+  };
   const std::string legacy = slurp(std::filesystem::path(COPPICE_TESTS_DIR) / "data/torch/legacy_1_13.pt");
   const std::string front = legacy.substr(0, legacy.find("\x80\2ccollections"));  // before the object
   return {
@@ -130,10 +170,50 @@ std::vector<Hostile> torch_containers() {
        "byteorder must be little or big; it is 'middle'"},
       {"H60 byteorder of a megabyte", with({{"m/version", "3"}, {"m/byteorder", std::string(1u << 20, 'b')}}),
        "FormatError", "must have at most 64 bytes"},
-      {"H61 tar", tar, "FormatError", "a tar archive"},
-      {"H62 TorchScript", with({{"m/version", "3"}, {"m/code/__torch__.py", "import os"}}), "FormatError",
-       "TorchScript"},
-      {"H62 TorchScript constants", with({{"m/version", "3"}, {"m/constants.pkl", ""}}), "FormatError", "TorchScript"},
+      {"H61 the tar of PyTorch 0.1", old, "accepted", "class: torch.nn.modules.linear.Linear"},
+      {"H61 another tar", make_tar({{"a", "x"}}), "FormatError",
+       "a tar archive (unpack it), and not one of PyTorch before 0.1.10: it has no member 'storages'"},
+      {"H61 a member twice", make_tar({{"pickle", ""}, {"pickle", ""}}), "FormatError", "member 'pickle' stands twice"},
+      {"H61 a member beyond the end", make_tar({{"pickle", "", 1u << 20}}), "FormatError",
+       "member of the archive needs 1048576 bytes"},
+      {"H61 a size that is no number", bent(std::string("00000000"), "0000000x"), "FormatError",
+       "must be an octal number"},
+      {"H61 more storages than there are", tar_of("\x80\2K\xFF."), "FormatError", "PROTO needs 1 bytes"},
+      {"H61 a storage of 2^63 floats", tar_of("\x80\2K\1." + kTarStorage + le(std::uint64_t{1} << 63, 8)),
+       "FormatError", "storage 5 of 9223372036854775808 elements overflows"},
+      {"H61 a storage beyond the end", tar_of("\x80\2K\1." + kTarStorage + le(1000, 8)), "FormatError",
+       "storage needs 4000 bytes"},
+      {"H61 a storage twice", tar_of("\x80\2K\2." + kTarFloats + kTarFloats), "FormatError", "storage 5 stands twice"},
+      {"H61 a storage of no class", tar_of("\x80\2K\1.\x80\2" + tuple({"K\5", text("cpu"), "N"}) + "."), "FormatError",
+       "a storage needs a class of torch; it is None"},
+      {"H61 a view beyond its storage", tar_of(kTarOne + tar_views("K\5", "K\1", "K\2")), "FormatError",
+       "a view of 2 elements at 1 reaches beyond its storage of 2"},
+      {"H61 a view of nothing", tar_of(kTarOne + tar_views("K\7", "K\0"s, "K\1")), "FormatError",
+       "storage 7 is not there"},
+      {"H61 a tensor of seventeen axes", tar_of(kTarOne + "\x80\2].", kTarTensor + le(17, 8)), "LimitError",
+       "Limits::rank"},
+      {"H61 a tensor of 2^32 - 1 axes", tar_of(kTarOne + "\x80\2].", kTarTensor + le(UINT32_MAX, 8)), "LimitError",
+       "Limits::rank"},
+      {"H61 a negative stride", tar_of(kTarOne + "\x80\2].", kTarTensor + le(1, 8) + le(2, 8) + le(UINT64_MAX, 8)),
+       "FormatError", "a stride of a tensor must be at least 0; got -1"},
+      {"H61 a tensor beyond its storage",
+       tar_of(kTarOne + "\x80\2].", kTarTensor + le(1, 8) + le(2, 8) + le(1, 8) + le(1, 8)), "FormatError",
+       "reaches beyond its storage of 2 elements"},
+      {"H61 a tensor that begins beyond its storage",
+       tar_of(kTarOne + "\x80\2].", kTarTensor + le(1, 8) + le(1, 8) + le(1, 8) + le(3, 8)), "FormatError",
+       "begins beyond its storage of 2 elements"},
+      {"H61 a tensor that is not there", tar_of(kTarOne + "\x80\2].", "\x80\2K\0."s, "\x80\2K\7Q."), "FormatError",
+       "a persistent id must name a storage or a tensor; it is an integer"},
+      {"H62 TorchScript", with({{"m/version", "3"}, {"m/code/__torch__.py", "import os"}}), "accepted",
+       "left out: code and constants: TorchScript, which is not run"},
+      {"H62 TorchScript constants", with({{"m/version", "3"}, {"m/constants.pkl", ""}}), "accepted", "TorchScript"},
+      {"H62 TorchScript without tensors",
+       make_zip({{"m/data.pkl", "\x80\2c__torch__\nNet\n)\x81."}, {"m/version", "3"}, {"m/constants.pkl", ""}}),
+       "FormatError", "the file must hold tensors; it holds __torch__.Net"},
+      {"H62 TorchScript of before 1.4", make_zip({{"m/model.json", "{}"}, {"m/version", "1"}}), "FormatError",
+       "TorchScript of before PyTorch 1.4"},
+      {"a program of torch.export", make_zip({{"m/archive_format", "pt2"}, {"m/version", "1"}}), "FormatError",
+       "a program of torch.export (.pt2)"},
       {"H72 gzip", "\x1F\x8B\x08 rest", "FormatError", "gzip"},
       {"H72 7z", "7z\xBC\xAF\x27\x1C rest", "FormatError", "7z"},
       {"no version", with({}), "FormatError", "must have a member 'm/version'"},

@@ -33,6 +33,28 @@ bool is_npz(std::span<const std::byte> head) {
   return text.substr(30, length).ends_with(".npy");
 }
 
+/// What torch.distributed.checkpoint wrote: a folder of parts, none of which has a whole tensor for certain.
+[[noreturn]] void reject_distributed(const Source& source, const std::filesystem::path& folder) {
+  source.reject(
+      "this is a distributed checkpoint of PyTorch; make one file of its folder first: python -m "
+      "torch.distributed.checkpoint.format_utils dcp_to_torch ",
+      quote_path(folder.string()), " model.pt");
+}
+
+/// Whether a reader of another format could say nothing that helps more.
+bool is_foreign(FileKind kind) {
+  switch (kind) {
+    case FileKind::gzip:
+    case FileKind::seven_zip:
+    case FileKind::hdf5:
+    case FileKind::gguf:
+    case FileKind::onnx:
+    case FileKind::html:
+    case FileKind::lfs_pointer: return true;
+    default: return false;
+  }
+}
+
 /// JSON: an object after white space. No other kind that is read begins so.
 bool is_json(std::span<const std::byte> head) {
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
@@ -45,17 +67,23 @@ bool is_json(std::span<const std::byte> head) {
 NamedTensors load_tensors(const std::filesystem::path& path, const ReadOptions& options) {
   const Source source{"load_tensors", path.string()};
   const std::string extension = path.extension().string();
+  if (std::error_code none; std::filesystem::is_regular_file(path / ".metadata", none))
+    reject_distributed(source, path);
   const std::vector<std::byte> head = read_head(path, source, 8192);
   const FileKind kind = file_kind(head);
   switch (kind) {
     case FileKind::safetensors: return read_safetensors(path, options);
     case FileKind::npy: return one(path, read_npy(path, options));
+    case FileKind::tar:
     case FileKind::torch_legacy: return read_torch(path, options);
     case FileKind::zip:
+      if (extension == ".distcp") reject_distributed(source, path.parent_path());
       return extension == ".npz" || is_npz(head) ? read_npz(path, options) : read_torch(path, options);
     default: break;
   }
   if (kind == FileKind::unknown && is_json(head)) return read_sharded(path, options);
+  if (is_foreign(kind))
+    source.reject("the file is ", describe(kind), "; safetensors, .pt and .pth of PyTorch, .npz and .npy are read");
   // Damaged at its very beginning: the reader that the extension asks for says how.
   if (extension == ".safetensors") return read_safetensors(path, options);
   if (is_torch_name(extension)) return read_torch(path, options);

@@ -19,11 +19,14 @@ enum class FileKind : std::uint8_t {
   seven_zip,
   hdf5,
   gguf,
+  onnx,
+  html,
+  lfs_pointer,
   unknown
 };
 
 [[nodiscard]] FileKind file_kind(std::span<const std::byte> bytes);
-/// "a gzip file", "a tar archive (PyTorch before 0.1.2; load and save it again with PyTorch)" …
+/// "a .npy array", "compressed with gzip (unpack it first)" …
 [[nodiscard]] const char* describe(FileKind kind);
 
 }  // namespace coppice

@@ -1,6 +1,8 @@
 """Writes the files of this folder: run once with each PyTorch (1.13.1 and 2.13.0), then with --numpy.
 
     python3 make_fixtures.py            tensors_V.pt, legacy_V.pt, checkpoint_V.pt, refused_*_V.pt
+    python3 make_fixtures.py --tar      tar_0_1.pt: no PyTorch of that time runs any more, so it is put together here, and
+                                        read by the present one
     python3 make_fixtures.py --numpy    reference.safetensors, expected.npz (deflated), big_endian.npy, fortran_*.npy …
 """
 import collections
@@ -99,5 +101,60 @@ def with_numpy():
     np.save(path("refused_record.npy"), np.zeros(2, dtype=[("x", "f4"), ("y", "i4")]))
 
 
+def with_tar():
+    import io
+    import pickle
+    import struct
+    import tarfile
+
+    import torch
+
+    class Numbered:
+        """Stands for a storage or tensor, and is written as its number."""
+
+        def __init__(self, number):
+            self.number = number
+
+    class Pickler(pickle.Pickler):
+        known = ()
+
+        def persistent_id(self, value):
+            if isinstance(value, Numbered):
+                return value.number
+            if value is not torch.nn.Linear or value in self.known:
+                return None
+            self.known = (value,)
+            return value, "", ""
+
+    def pickled(value):
+        out = io.BytesIO()
+        Pickler(out, protocol=2).dump(value)
+        return out.getvalue()
+
+    whole = torch.arange(6, dtype=torch.float32) / 2
+    storages = pickled(3)
+    for key, data, kind in ((10, whole, torch.FloatStorage), (11, torch.tensor([7, -8]), torch.LongStorage),
+                            (12, torch.ones(2, dtype=torch.float64), torch.DoubleStorage)):
+        storages += pickled((key, "cpu", kind)) + struct.pack("<q", data.numel()) + data.numpy().tobytes()
+    storages += pickled([(20, 10, 2, 3)])  # elements 2..4 of the first
+    tensors = pickled(4)
+    for key, storage, kind, sizes, strides, offset in (
+            (30, 10, torch.FloatTensor, (2, 3), (3, 1), 0), (31, 10, torch.FloatTensor, (3, 2), (1, 3), 0),
+            (32, 11, torch.LongTensor, (2,), (1,), 0), (33, 20, torch.FloatTensor, (2,), (1,), 1)):
+        n = len(sizes)
+        tensors += pickled((key, storage, kind)) + struct.pack(f"<ii{n}q{n}qq", n, 0, *sizes, *strides, offset)
+    state = collections.OrderedDict(weight=Numbered(30), transposed=Numbered(31), steps=Numbered(32), part=Numbered(33))
+    whole_file = {"model": state, "epoch": 3, "class": torch.nn.Linear, "storage": Numbered(12)}
+    with tarfile.open(path("tar_0_1.pt"), "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in (("sys_info", pickled({"protocol_version": 1000, "little_endian": True})),
+                           ("pickle", pickled(whole_file)), ("tensors", tensors), ("storages", storages)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    read = torch.load(path("tar_0_1.pt"), weights_only=False)
+    assert read["model"]["part"].tolist() == [1.5, 2.0] and read["model"]["transposed"].tolist()[1] == [0.5, 2.0]
+    assert read["model"]["steps"].tolist() == [7, -8] and read["class"] is torch.nn.Linear
+
+
 if __name__ == "__main__":
-    with_numpy() if "--numpy" in sys.argv else with_torch()
+    with_numpy() if "--numpy" in sys.argv else with_tar() if "--tar" in sys.argv else with_torch()

@@ -18,7 +18,13 @@ TEST_SUITE("engine/io/hostile_torch") {
     CHECK(read_torch(dir / "t.pt").at("w").shape() == Shape{4});
   }
 
-  TEST_CASE("no pickle reaches code") { check_refused(torch_code(), "hostile.pt", read); }
+  TEST_CASE("no pickle reaches code: what would have is left out by name, and refused when strict") {
+    check_refused(torch_code(), "hostile.pt", read);
+    check_refused(torch_code_when_strict(), "hostile.pt",
+                  [](const std::filesystem::path& path) { return read_torch(path, {.strict = true}); });
+    check_refused(torch_calls(), "hostile.pt", read);
+    CHECK(!std::filesystem::exists("/tmp/owned"));
+  }
   TEST_CASE("the pickle machine refuses what no writer makes") { check_refused(torch_machine(), "hostile.pt", read); }
   TEST_CASE("storages and tensors must fit their bytes") { check_refused(torch_tensors(), "hostile.pt", read); }
   TEST_CASE("containers must be what torch.save writes") { check_refused(torch_containers(), "hostile.pt", read); }
@@ -36,6 +42,59 @@ TEST_SUITE("engine/io/hostile_torch") {
     for (int i = 0; i < 60; ++i) nothing += "q\0h\0\x86"s;
     spill(dir / "t.pt", pt(nothing));
     CHECK(read_torch(dir / "t.pt").empty());  // nothing below any of the 2^60 paths is a tensor: seen once
+  }
+
+  TEST_CASE("objects take memory in proportion to the file") {
+    const TempDir dir;
+    const auto said = [&](const std::string& body, std::uint64_t objects) {
+      spill(dir / "t.pt", pt(body));
+      return outcome([&] { return read_torch(dir / "t.pt", {.limits = {.objects = objects}}); });
+    };
+    const std::string type = global("a", "B") + "q\1", numbers = "(" + std::string(1000, 'N') + "tq\2";
+    std::string calls = "(" + type + numbers, states = "(" + type + "}(";
+    for (int i = 0; i < 500; ++i) states += "K\1K\2";
+    states += "uq\2";
+    for (int i = 0; i < 100; ++i) calls += "h\1h\2R", states += "h\1)\x81h\2b";
+    CHECK(said(calls + "t", 100'000).find("raise Limits::objects") != std::string::npos);
+    CHECK(said(calls + "t", 110'000) == "accepted");
+    CHECK(said(states + "t", 50'000).find("raise Limits::objects") != std::string::npos);
+    CHECK(said(states + "t", 60'000) == "accepted");
+  }
+
+  TEST_CASE("objects may hold each other, as deep as they like where there is no tensor") {
+    const TempDir dir;
+    const auto read_of = [&](const std::string& body) {
+      spill(dir / "t.pt", pt(body));
+      return read_torch(dir / "t.pt");
+    };
+    const std::string object = global("a", "B") + ")\x81";
+    std::string deep = global("a", "B") + "q\1" + ")R";
+    for (int i = 0; i < 100'000; ++i) deep += "q\2" + "0h\1h\2\x85R"s;
+    CHECK(read_of("}" + text("w") + deep + "s").skipped() == std::vector<std::string>{"w: a.B"});
+    std::string bearing = global("a", "B") + "q\1" + tuple({kGood}) + "R";
+    for (int i = 0; i < 100; ++i) bearing += "q\2" + "0h\1h\2\x85R"s;
+    CHECK(outcome([&] { return read_of("}" + text("w") + bearing + "s"); }).find("raise Limits::nesting") !=
+          std::string::npos);
+    const std::string itself = object + "q\3}" + text("me") + "h\3s" + text("t") + kGood + "sb";
+    CHECK(read_of("}" + text("w") + itself + "s").names() == std::vector<std::string>{"w.t"});
+  }
+
+  TEST_CASE("objects that all hold each other end at sixteen names for each") {
+    const TempDir dir;
+    std::string body = "(";
+    constexpr int kCount = 12;
+    for (int i = 0; i < kCount; ++i) body += global("a", "B") + ")\x81q" + le(static_cast<unsigned>(i), 1);
+    std::string linked = "t0";
+    for (int i = 0; i < kCount; ++i) {
+      linked += "h" + le(static_cast<unsigned>(i), 1) + "}(" + text("t") + kGood;
+      for (int j = 0; j < kCount; ++j)
+        if (j != i) linked += text("o" + std::to_string(j)) + "h" + le(static_cast<unsigned>(j), 1);
+      linked += "ub0";
+    }
+    spill(dir / "t.pt", pt(body + linked + "}" + text("x") + "h" + std::string(1, '\0') + "s"));
+    const NamedTensors read = read_torch(dir / "t.pt");
+    CHECK(read.size() >= kCount);
+    CHECK(read.size() <= 16 * kCount);
   }
 
   TEST_CASE("the number of values and memo entries is limited") {

@@ -1,5 +1,6 @@
 #include "coppice/engine/io/load.h"
 
+#include "coppice/engine/checked.h"
 #include "coppice/engine/io/npy.h"
 #include "engine/io/every_kind.h"
 #include "engine/io/io_support.h"
@@ -43,6 +44,8 @@ TEST_SUITE("engine/io/load") {
       spill(dir / "model.pt", bytes);
       const std::string as_pt = outcome([&] { return load_tensors(dir / "model.pt"); });
       CHECK(as_pt.starts_with("FormatError"));
+      spill(dir / "model.safetensors", bytes);
+      CHECK(outcome([&] { return load_tensors(dir / "model.safetensors"); }).starts_with("FormatError"));
       spill(dir / "model", bytes);
       const std::string bare = outcome([&] { return load_tensors(dir / "model"); });
       CHECK(bare.starts_with("FormatError"));
@@ -57,7 +60,35 @@ TEST_SUITE("engine/io/load") {
     std::string tar(512, '\0');
     tar.replace(257, 5, "ustar");
     CHECK(said(tar).find("tar archive") != std::string::npos);
+    CHECK(said("\x08\x08\x12\x07pytorch\x1a"s).find("an ONNX model (export the state_dict") != std::string::npos);
+    CHECK(said("\xEF\xBB\xBF\n<!DOCTYPE HTML>").find("an HTML page, not the file") != std::string::npos);
+    CHECK(said("<html><body>").find("an HTML page") != std::string::npos);
+    CHECK(said("version https://git-lfs.github.com/spec/v1\noid sha256:0\n").find("git lfs pull fetches it") !=
+          std::string::npos);
     CHECK(said("hello world").find("of no known kind") != std::string::npos);
+  }
+
+  TEST_CASE("a page that stands where weights should is named as that, whatever its extension") {
+    const TempDir dir;
+    for (const char* name : {"a.safetensors", "a.pt", "a.npy", "a.json", "a.bin"}) {
+      CAPTURE(name);
+      spill(dir / name, "<!doctype html>");
+      CHECK(outcome([&] { return load_tensors(dir / name); }).find("an HTML page") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("distributed checkpoints are refused with the command that makes one file of them") {
+    const TempDir dir;
+    std::filesystem::create_directory(dir / "step");
+    spill(dir / "step/.metadata", "\x80\4N.");
+    spill(dir / "step/__0_0.distcp", make_zip({{"archive/data.pkl", "\x80\2N."}}));
+    for (const char* name : {"step", "step/__0_0.distcp"}) {
+      CAPTURE(name);
+      const std::string said = outcome([&] { return load_tensors(dir / name); });
+      CHECK(said.starts_with("FormatError"));
+      CHECK(said.find(cat("format_utils dcp_to_torch ", quote_path((dir / "step").string()), " model.pt")) !=
+            std::string::npos);
+    }
   }
 
   TEST_CASE("missing files and folders are an IoError") {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "coppice/engine/io/npy.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "engine/io/every_kind.h"
 #include "engine/io/io_support.h"
 
@@ -69,12 +70,19 @@ TEST_SUITE("engine/io/torch_file") {
     CHECK(read_torch(kData / "lstm_digits.pt").at("lstm.weight_hh_l0").shape() == Shape{256, 64});
   }
 
-  TEST_CASE("what this library cannot hold is refused by name, and code is refused") {
+  TEST_CASE("what this library cannot hold is left out by name, and refused when strict") {
+    const auto read = [](const std::string& name) { return read_torch(kData / "torch" / name); };
     const auto said = [](const std::string& name) {
-      return outcome([&] { return read_torch(kData / "torch" / name); });
+      return outcome([&] { return read_torch(kData / "torch" / name, {.strict = true}); });
     };
+    const auto left_out = [&](const std::string& name) { return read(name).skipped(); };
+    using Lines = std::vector<std::string>;
     for (const std::string v : {"_1_13.pt", "_2_13.pt"}) {
       CAPTURE(v);
+      CHECK(read("refused_complex" + v).names() == Lines{"a"});
+      CHECK(left_out("refused_complex" + v) == Lines{"z: a tensor of ComplexFloatStorage"});
+      CHECK(left_out("refused_sparse" + v) == Lines{"s: a sparse tensor"});
+      CHECK(left_out("refused_quantized" + v) == Lines{"q: a quantized tensor"});
       CHECK(said("refused_complex" + v)
                 .find("tensor 'z' is of a kind that this library does not have: ComplexFloatStorage") !=
             std::string::npos);
@@ -87,7 +95,47 @@ TEST_SUITE("engine/io/torch_file") {
       CHECK(said("refused_module" + v).starts_with("FormatError"));
       CHECK(said("refused_script" + v).find("TorchScript") != std::string::npos);
     }
+    CHECK(left_out("refused_uint16_2_13.pt") == Lines{"w: a tensor of uint16"});
     CHECK(said("refused_uint16_2_13.pt").find("NotSupported") == 0);
+  }
+
+  TEST_CASE("a whole module and a TorchScript archive give the tensors of the state dict, and run no code") {
+    for (const std::string v : {"_1_13.pt", "_2_13.pt"}) {
+      CAPTURE(v);
+      const NamedTensors state = read_torch(kData / "torch" / ("checkpoint" + v)).below("model.");
+      NamedTensors module = read_torch(kData / "torch" / ("refused_module" + v));
+      CHECK(module.skipped() ==
+            std::vector<std::string>{
+                "what holds everything: torch.nn.modules.container.Sequential, but for its tensors"});
+      check_same_bits(module, state);
+      const NamedTensors script = read_torch(kData / "torch" / ("refused_script" + v));
+      CHECK(script.names() == std::vector<std::string>{"weight", "bias"});
+      CHECK(script.at("weight").shape() == Shape{1, 2});
+      REQUIRE(script.skipped().size() == 2);
+      CHECK(script.skipped()[1] == "code and constants: TorchScript, which is not run");
+    }
+  }
+
+  TEST_CASE("the tar archives of PyTorch before 0.1.10: tensors, views of storages, and what is no tensor") {
+    for (const bool map : {true, false}) {
+      const NamedTensors t = read_torch(kData / "torch/tar_0_1.pt", {.map = map});
+      CHECK(t.names() == std::vector<std::string>{"model.weight", "model.transposed", "model.steps", "model.part"});
+      CHECK(t.at("model.weight") == Tensor::of({{0, 0.5, 1}, {1.5, 2, 2.5}}));
+      CHECK(t.at("model.transposed") == Tensor::of({{0, 1.5}, {0.5, 2}, {1, 2.5}}));
+      CHECK(t.at("model.steps").to_vector<std::int64_t>() == std::vector<std::int64_t>{7, -8});
+      CHECK(t.at("model.part").to_vector<float>() == std::vector<float>{1.5, 2});
+      CHECK(t.at("model.part").shares_storage(t.at("model.weight")));
+      CHECK(t.skipped() ==
+            std::vector<std::string>{"epoch", "class: torch.nn.modules.linear.Linear", "storage: a storage"});
+    }
+    const TempDir dir;
+    const std::string bytes = slurp(kData / "torch/tar_0_1.pt");
+    const std::size_t last = bytes.find_last_not_of('\0');  // of what the archive holds
+    for (std::size_t size = 0; size <= last; size += 1 + size / 37) {
+      spill(dir / "t.pt", std::string_view(bytes).substr(0, size));
+      CAPTURE(size);
+      CHECK(outcome([&] { return read_torch(dir / "t.pt"); }).starts_with("FormatError"));
+    }
   }
 
   TEST_CASE("what write_torch writes comes back bit for bit, ties included") {
@@ -108,6 +156,21 @@ TEST_SUITE("engine/io/torch_file") {
             return 0;
           }).starts_with("ValueError"));
     CHECK(dir.size() == 1);
+  }
+
+  TEST_CASE("views of one storage are one storage again, and what lies between them is not written") {
+    const TempDir dir;
+    Tensor whole = Tensor::empty({4, 1000}).fill_(1);
+    const Tensor first = narrow(whole, 0, 0, 1), second = narrow(whole, 0, 1, 1), both = narrow(whole, 0, 0, 2),
+                 last = narrow(whole, 0, 3, 1);
+    write_torch(dir / "t.pt", {{"second", second}, {"last", last}, {"first", first}, {"both", both}});
+    const NamedTensors back = read_torch(dir / "t.pt");
+    CHECK(back.at("first").shares_storage(back.at("second")));
+    CHECK(back.at("first").shares_storage(back.at("both")));
+    CHECK(!back.at("first").shares_storage(back.at("last")));
+    CHECK(back.at("second").bytes() == back.at("both").bytes() + 4000);
+    CHECK(back.at("both") == both);
+    CHECK(std::filesystem::file_size(dir / "t.pt") < 13'500);  // three rows
   }
 
   TEST_CASE("the same tensors give the same bytes") {

@@ -2,8 +2,7 @@
 
 #include "coppice/engine/io/torch_file.h"
 #include "coppice/engine/ops/shape_ops.h"
-#include "engine/io/io_support.h"
-#include "hostile/pickle.h"
+#include "engine/io/torch_bytes.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -11,19 +10,6 @@ using namespace coppice::test::pickle;
 using namespace std::string_literals;
 
 namespace {
-
-/// 1, 2, 3, 4 as float32.
-const std::string kFloats = le(0x3F800000, 4) + le(0x40000000, 4) + le(0x40400000, 4) + le(0x40800000, 4);
-const std::vector<float> kValues{1, 2, 3, 4};
-
-NamedTensors read(const std::string& bytes) {
-  const TempDir dir;
-  spill(dir / "t.pt", bytes);
-  return read_torch(dir / "t.pt");
-}
-
-/// The tensor "w" of {"w": value} over the four floats.
-Tensor one(const std::string& value) { return read(pt(dict(value), kFloats)).at("w"); }
 
 std::string on_device(const std::string& location) {
   return tuple({text("storage"), global("torch", "FloatStorage"), text("0"), text(location), num(4)}) + "Q";
@@ -107,6 +93,107 @@ TEST_SUITE("engine/io/torch_pickle") {
     CHECK(t.names() == names);
     CHECK(t.at("t2500").to_vector<float>() == kValues);
     CHECK(t.at("t2500").shares_storage(t.at("t0")));
+  }
+
+  TEST_CASE("hooks may be None, as in old files") {
+    CHECK(one(rebuilt({storage(4), num(0), tuple({num(4)}), tuple({num(1)}), kFalse, "N"})).to_vector<float>() ==
+          kValues);
+  }
+
+  TEST_CASE("a tensor whose metadata says so is the negative of what is stored") {
+    const auto made = [](const std::string& bits, const std::string& held, const std::string& data,
+                         const std::string& size = num(4)) {
+      return read(pt(dict(rebuilt({held, num(0), tuple({size}), tuple({num(1)}), kFalse, kHooks, bits})), data))
+          .at("w");
+    };
+    const std::string neg = "}" + text("neg") + kTrue + "s", floats = storage(4);
+    CHECK(made(neg, floats, kFloats).to_vector<float>() == std::vector<float>{-1, -2, -3, -4});
+    CHECK(made("}" + text("neg") + kFalse + "s", floats, kFloats).to_vector<float>() == kValues);
+    CHECK(made("}" + text("conj") + kTrue + "s", floats, kFloats).to_vector<float>() == kValues);
+    CHECK(made("N", floats, kFloats).to_vector<float>() == kValues);
+    CHECK(made(neg, storage(4, "CharStorage"), "\1\x80\x7F\0"s).to_vector<std::int64_t>() ==
+          std::vector<std::int64_t>{-1, -128, -127, 0});
+    CHECK(made(neg, storage(2, "LongStorage"), le(5, 8) + le(UINT64_MAX, 8), num(2)).to_vector<std::int64_t>() ==
+          std::vector<std::int64_t>{-5, 1});
+    CHECK(made(neg, storage(2, "HalfStorage"), le(0x3C00, 2) + le(0x8000, 2), num(2)).to_vector<float>() ==
+          std::vector<float>{-1, 0});
+    CHECK(made(neg, storage(1, "DoubleStorage"), le(0x3FF0000000000000, 8), num(1)).item<double>() == -1);
+  }
+
+  TEST_CASE("tensors of classes of their own, and parameters with attributes") {
+    const std::string args = tuple({storage(4), num(0), tuple({num(4)}), tuple({num(1)}), kFalse, kHooks});
+    const std::string state = "}" + text("note") + "K\1s" + text("more") + kGood + "s";
+    const NamedTensors typed =
+        read(pt(dict(global("torch._tensor", "_rebuild_from_type_v2") +
+                     tuple({global("torch._utils", "_rebuild_tensor_v2"), global("my", "Tensor"), args, state}) + "R"),
+                kFloats));
+    CHECK(typed.names() == std::vector<std::string>{"w", "w.more"});
+    CHECK(typed.at("w").to_vector<float>() == kValues);
+    CHECK(typed.skipped() == std::vector<std::string>{"w: attributes of the tensor"});
+    const NamedTensors parameter = read(pt(dict(global("torch._utils", "_rebuild_parameter_with_state") +
+                                                tuple({kGood, kFalse, kHooks, "}" + text("tag") + "K\1s"}) + "R"),
+                                           kFloats));
+    CHECK(parameter.at("w").to_vector<float>() == kValues);
+    CHECK(parameter.skipped() == std::vector<std::string>{"w: attributes of the tensor"});
+    const NamedTensors unknown =
+        read(pt(dict(global("torch._tensor", "_rebuild_from_type_v2") +
+                     tuple({global("my", "rebuild"), global("my", "Tensor"), tuple({kGood}), "}"}) + "R"),
+                kFloats));
+    CHECK(unknown.at("w.0").to_vector<float>() == kValues);
+    CHECK(unknown.skipped() == std::vector<std::string>{"w: my.Tensor, but for its tensors"});
+  }
+
+  TEST_CASE("tensors as PyTorch before 0.4 wrote them: built from a state, in variables, in parameters of one") {
+    const std::string state = tuple({storage(4), num(0), tuple({num(4)}), tuple({num(1)})});
+    const std::string built = global("torch", "FloatTensor") + ")R" + state + "b";
+    CHECK(one(built).to_vector<float>() == kValues);
+    CHECK(one(global("torch.autograd.variable", "Variable") + tuple({built}) + "R" + tuple({kFalse, kFalse, "N"}) + "b")
+              .to_vector<float>() == kValues);
+    CHECK(one(global("torch.nn.parameter", "Parameter") + tuple({built}) + "\x81").to_vector<float>() == kValues);
+    CHECK(one(global("torch.autograd.variable", "Variable") + ")\x81" + tuple({built, "N", "N", kFalse, kFalse}) + "b")
+              .to_vector<float>() == kValues);
+  }
+
+  TEST_CASE("every kind of tensor that is not held is named") {
+    const auto said = [](const std::string& function, const std::string& args) {
+      return read(pt(dict(global("torch._utils", function) + args + "R"))).skipped();
+    };
+    using Lines = std::vector<std::string>;
+    CHECK(said("_rebuild_meta_tensor_no_storage", tuple({global("torch", "float32"), "))", kFalse})) ==
+          Lines{"w: a meta tensor, which has no values"});
+    CHECK(said("_rebuild_nested_tensor", tuple({kGood, kGood, kGood, kGood})) == Lines{"w: a nested tensor"});
+    CHECK(said("_rebuild_device_tensor_from_cpu_tensor",
+               tuple({kGood, global("torch", "float16"), text("xla"), kFalse})) ==
+          Lines{"w: a tensor of another device and type"});
+    CHECK(one(global("torch._utils", "_rebuild_device_tensor_from_cpu_tensor") +
+              tuple({kGood, global("torch", "float32"), text("xla"), kFalse}) + "R")
+              .to_vector<float>() == kValues);
+    const std::string odd =
+        tuple({text("storage"), global("torch", "OddStorage"), text("0"), text("cpu"), num(4)}) + "Q";
+    CHECK(read(pt(dict(tensor(num(0), tuple({num(4)}), tuple({num(1)}), odd)))).skipped() ==
+          Lines{"w: a tensor of OddStorage"});
+  }
+
+  TEST_CASE("pickles of protocols 0 to 5: numbers, texts, bytes, sets, frames, memo") {
+    const auto whole = [](const std::string& pickle) { return read(raw_pt(pickle, kFloats)); };
+    const std::string four = "(I4\ntp1\n", one_step = "(I1\ntp2\n";
+    const std::string old = "(dp0\n" + text("w") + global("torch._utils", "_rebuild_tensor_v2") + "(" + storage(4) +
+                            "I0\n" + four + one_step + "I00\n" + kHooks + "tRp3\ns" + text("n") +
+                            "(lp4\nI-5\naL12345678901234567890L\naF0.5\naS'text'\naV\\u00e9\nag1\nas.";
+    CHECK(whole(old).at("w").to_vector<float>() == kValues);
+    CHECK(whole(old).skipped() == std::vector<std::string>{"n"});
+    const std::string name = "\x8C\1w\x94", module = "\x8C\x0Ctorch._utils\x94\x8C\x12_rebuild_tensor_v2\x94\x93\x94";
+    const std::string args = "(" + storage(4) + "K\0K\4\x85\x94K\1\x85\x94\x89"s + kHooks + "t\x94R\x94"s;
+    const std::string more =
+        "\x8C\1n(\x8F(K\1K\2\x90(K\3\x91"
+        "C\2abB\1\0\0\0c\x8E\1\0\0\0\0\0\0\0d"s
+        "\x96\1\0\0\0\0\0\0\0e\x8D\1\0\0\0\0\0\0\0f\x8B\1\0\0\0\7K\0010l"s;
+    for (const char protocol : {3, 4, 5}) {
+      const std::string body = "}\x94(" + name + module + args + more + "u.";
+      const NamedTensors t = whole("\x80"s + protocol + "\x95" + le(body.size(), 8) + body);
+      CHECK(t.at("w").to_vector<float>() == kValues);
+      CHECK(t.skipped() == std::vector<std::string>{"n"});
+    }
   }
 
   TEST_CASE("keys that are numbers, and what is no tensor") {

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "coppice/engine/checked.h"
@@ -64,7 +66,62 @@ class PickleWriter {
   std::string out_;
 };
 
-void write_tensor(PickleWriter& out, const Tensor& tensor, std::size_t key) {
+/// Bytes of a storage that tensors of one type show.
+struct Part {
+  const Storage* storage = nullptr;
+  Dtype dtype = Dtype::f32;
+  std::size_t begin = 0, end = 0;
+
+  [[nodiscard]] std::int64_t elements(std::size_t bytes) const {
+    return static_cast<std::int64_t>(bytes / itemsize(dtype));
+  }
+};
+
+Part part_of(const Tensor& tensor) {
+  const std::size_t begin = tensor.storage_offset();
+  return {tensor.storage().get(), tensor.dtype(), begin, begin + tensor.nbytes()};
+}
+
+/// The parts that are written, and which of them each tensor shows.
+struct Parts {
+  std::vector<Part> parts;
+  std::vector<std::size_t> of;
+};
+
+/// Tensors whose bytes overlap show one part, so that they are tied again when they are read; what lies between
+/// tensors of one storage is not written. Parts are in the order in which tensors name them.
+Parts parts_of(const std::vector<const Tensor*>& tensors) {
+  std::vector<std::size_t> order(tensors.size()), joined(tensors.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto rank = [&](std::size_t i) {
+    const Part p = part_of(*tensors[i]);
+    return std::tuple(p.storage, p.dtype, p.begin, p.end);
+  };
+  std::ranges::stable_sort(order, {}, rank);
+  std::vector<Part> found;
+  for (const std::size_t i : order) {
+    const Part part = part_of(*tensors[i]);
+    Part* last = found.empty() ? nullptr : &found.back();
+    const bool near = last != nullptr && last->storage == part.storage && last->dtype == part.dtype &&
+                      (part.begin - last->begin) % itemsize(part.dtype) == 0;
+    const bool same = near && last->begin == part.begin && last->end == part.end;
+    if (same || (near && part.begin < last->end && part.begin < part.end))
+      last->end = std::max(last->end, part.end);
+    else
+      found.push_back(part);
+    joined[i] = found.size() - 1;
+  }
+  Parts out;
+  std::map<std::size_t, std::size_t> number;
+  for (const std::size_t part : joined) {
+    const auto [place, is_new] = number.try_emplace(part, out.parts.size());
+    if (is_new) out.parts.push_back(found[part]);
+    out.of.push_back(place->second);
+  }
+  return out;
+}
+
+void write_tensor(PickleWriter& out, const Tensor& tensor, const Part& part, std::size_t key) {
   out.global("torch._utils", "_rebuild_tensor_v2");
   out.op('(');
   out.op('(');
@@ -72,10 +129,10 @@ void write_tensor(PickleWriter& out, const Tensor& tensor, std::size_t key) {
   out.global("torch", storage_class(tensor.dtype()));
   out.text(cat(key));
   out.text("cpu");
-  out.integer(tensor.numel());
+  out.integer(part.elements(part.end - part.begin));
   out.op('t');
   out.op('Q');
-  out.integer(0);
+  out.integer(part.elements(tensor.storage_offset() - part.begin));
   out.integers(tensor.shape().sizes());
   out.integers(strides_of(tensor.shape()));
   out.op('\x89');  // requires_grad: False
@@ -87,22 +144,22 @@ void write_tensor(PickleWriter& out, const Tensor& tensor, std::size_t key) {
 }  // namespace
 
 void write_torch(const std::filesystem::path& path, const NamedTensors& tensors) {
-  using Place = std::tuple<const Storage*, std::size_t, std::int64_t, Dtype>;
-  std::map<Place, std::size_t> keys;
-  std::vector<const Tensor*> storages;
+  std::vector<const Tensor*> shown;
+  shown.reserve(tensors.size());
+  for (const auto& entry : tensors) shown.push_back(&entry.second);
+  const Parts parts = parts_of(shown);
   PickleWriter pickle;
   pickle.op('\x80');
   pickle.op('\2');
   pickle.ordered_dict();
   pickle.op('(');
+  std::size_t number = 0;
   for (const auto& [name, tensor] : tensors) {
     if (!is_utf8(name) || name.size() > UINT32_MAX)
       throw ValueError(cat("[write_torch] names must be UTF-8; got ", quote(name)));
-    const Place place{tensor.storage().get(), tensor.storage_offset(), tensor.numel(), tensor.dtype()};
-    const auto [known, is_new] = keys.try_emplace(place, storages.size());
-    if (is_new) storages.push_back(&tensor);
     pickle.text(name);
-    write_tensor(pickle, tensor, known->second);
+    write_tensor(pickle, tensor, parts.parts[parts.of[number]], parts.of[number]);
+    ++number;
   }
   pickle.op('u');
   pickle.op('.');
@@ -111,8 +168,10 @@ void write_torch(const std::filesystem::path& path, const NamedTensors& tensors)
   ZipWriter zip(file);
   zip.add(cat(kRoot, "data.pkl"), pickle.bytes());
   zip.add(cat(kRoot, "byteorder"), "little");
-  for (std::size_t i = 0; i < storages.size(); ++i)
-    zip.add(cat(kRoot, "data/", i), std::span(storages[i]->bytes(), storages[i]->nbytes()));
+  for (std::size_t i = 0; i < parts.parts.size(); ++i) {
+    const Part& part = parts.parts[i];
+    zip.add(cat(kRoot, "data/", i), std::span(part.storage->data() + part.begin, part.end - part.begin));
+  }
   zip.add(cat(kRoot, "version"), "3\n");
   zip.finish();
   file.commit();

@@ -51,7 +51,7 @@ class NamedTensors {
   /// Texts that a file carries beside its tensors; only safetensors keeps them.
   [[nodiscard]] std::map<std::string, std::string>& metadata() { return metadata_; }
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  /// Paths of what a reader found and left out because it is no tensor: numbers, texts, settings of an optimiser.
+  /// What a reader left out: the path of a number, a text or settings, "path: what it is" of anything else.
   [[nodiscard]] std::vector<std::string>& skipped() { return skipped_; }
   [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
   /// Number of tensors whose checksum, out of the metadata of a safetensors file, the reader compared.
