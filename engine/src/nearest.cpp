@@ -40,11 +40,13 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
       nearest = candidate;
     }
   }
-  if (!nearest.empty() || name.size() < kShortestPart) return nearest;
-  const auto holds = std::ranges::find_if(candidates, [&](std::string_view candidate) {
-    return candidate.size() <= kLongest && candidate.find(name) != candidate.npos;
-  });
-  return holds == candidates.end() ? nearest : *holds;
+  if (!nearest.empty()) return nearest;
+  const auto holds = [](std::string_view whole, std::string_view part) {
+    return part.size() >= kShortestPart && whole.find(part) != whole.npos;
+  };
+  for (const std::string_view candidate : candidates)
+    if (candidate.size() <= kLongest && (holds(candidate, name) || holds(name, candidate))) return candidate;
+  return nearest;
 }
 
 }  // namespace coppice

@@ -7,6 +7,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/nearest.h"
 #include "coppice/nn/layers/activation.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/conv.h"
@@ -112,9 +113,12 @@ TypeFlags flags_of(std::string_view type) {
 ModulePtr make_module(std::string_view type, const Arguments& arguments) {
   const std::optional<Row> row = find_row(type);
   if (!row || !row->constructor) {
+    const std::vector<std::string> types = registered_types();
+    const std::string_view meant = nearest_name(type, std::vector<std::string_view>(types.begin(), types.end()));
     std::string known;
-    for (const std::string& name : registered_types()) known += (known.empty() ? "" : ", ") + name;
-    throw KeyError(cat("[make_module] unknown type ", quote(type), "; known: ", known));
+    for (const std::string& name : types) known += (known.empty() ? "" : ", ") + name;
+    throw KeyError(cat("[make_module] unknown type ", quote(type), "; known: ", known,
+                       meant.empty() ? std::string() : cat("; the nearest is ", quote(meant))));
   }
   ModulePtr module = row->constructor(arguments);
   arguments.reject_unread(type);

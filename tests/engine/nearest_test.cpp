@@ -46,6 +46,7 @@ TEST_SUITE("engine/nearest") {
     constexpr std::array<std::string_view, 3> kNames{"kernel_size", "num_layers_of_it", "p"};
     CHECK(nearest_name("kern", kNames) == "kernel_size");
     CHECK(nearest_name("layers", kNames) == "num_layers_of_it");
+    CHECK(nearest_name("kernel_size_of_all_convolutions", kNames) == "kernel_size");
     CHECK(nearest_name("of", kNames).empty());
     CHECK(nearest_name("", kNames).empty());
   }

@@ -22,6 +22,7 @@
 #include "io/parametrized.h"
 #include "io/save_check.h"
 #include "io/strict_json.h"
+#include "io/unknown_module.h"
 
 namespace coppice::nn {
 namespace {
@@ -101,6 +102,20 @@ ByOwner group(const NamedTensors& all, const std::set<std::string, std::less<>>&
   return out;
 }
 
+/// Gives a module whose type nobody knows the tensors that the file has for it; those that the entry lists as
+/// parameters are some.
+void take_tensors(Module& module, const json& entry, const NamedTensors& own) {
+  std::set<std::string_view> parameters;
+  if (entry.contains("parameters") && entry["parameters"].is_array())
+    for (const json& name : entry["parameters"])
+      if (name.is_string()) parameters.insert(name.get_ref<const std::string&>());
+  for (const auto& [name, tensor] : own)
+    if (parameters.contains(name))
+      module.register_parameter(name, tensor.detach());
+    else
+      module.register_buffer(name, tensor.detach());
+}
+
 /// Lets `own` show what the file holds, if it may.
 void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& report) {
   if (given.shape() != own.shape() || is_floating(given.dtype()) != is_floating(own.dtype()))
@@ -173,7 +188,7 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
 NamedTensors model_to_tensors(const Module& model, const std::map<std::string, std::string>& notes,
                               const SaveOptions& options) {
   for (const auto& [where, module] : model.named_modules())
-    if (!is_registered(module->type_name()))
+    if (!is_registered(module->type_name()) && !is_unknown(*module))
       throw KeyError(cat("[save_model] type ", quote(module->type_name()), " at ", quote(where),
                          " is not registered: nobody could load the file"));
   json document;
@@ -210,12 +225,14 @@ void save_model(const Module& model, const std::filesystem::path& path, const st
 
 bool is_model(const NamedTensors& tensors) { return tensors.metadata().contains(kModelKey); }
 
-ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& file, const Limits& limits) {
-  const std::string source = quote_path(file);
+namespace {
+
+/// The description of a model file, of a version that is read. @throws FormatError, LimitError
+JsonDocument description_in(const NamedTensors& tensors, const std::string& source, const Limits& limits) {
   if (!is_model(tensors))
     throw FormatError(cat("[load_model] ", source, " holds tensors but no model: metadata '", kModelKey,
                           "' is missing. Use import with an architecture"));
-  const JsonDocument parsed =
+  JsonDocument parsed =
       parse_strict(tensors.metadata().at(kModelKey), cat(source, ", metadata '", kModelKey, "'"), limits);
   const json& document = *parsed;
   if (!document.is_object() || !document.contains("format") || !document["format"].is_number_integer() ||
@@ -225,9 +242,42 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   if (format < 1 || format > kModelFormat)
     throw FormatError(
         cat("[load_model] ", source, ": format version ", format, "; this library reads 1..", kModelFormat));
+  return parsed;
+}
+
+/// Adds the types of `entry` and all below that nobody registered. Nesting is bounded, so recursion is safe.
+void add_unknown_types(const json& entry, std::vector<std::string>& out, std::set<std::string>& seen) {
+  if (!entry.is_object()) return;
+  if (entry.contains("type") && entry["type"].is_string()) {
+    const std::string& type = entry["type"].get_ref<const std::string&>();
+    if (!is_registered(type) && seen.insert(type).second) out.push_back(type);
+  }
+  if (!entry.contains("modules") || !entry["modules"].is_array()) return;
+  for (const json& child : entry["modules"]) add_unknown_types(child, out, seen);
+}
+
+}  // namespace
+
+std::vector<std::string> unknown_types(const NamedTensors& tensors, const Limits& limits) {
+  std::vector<std::string> out;
+  std::set<std::string> seen;
+  try {
+    if (is_model(tensors)) add_unknown_types((*description_in(tensors, "", limits))["model"], out, seen);
+  } catch (const FormatError&) {  // model_from_tensors() says what is wrong
+  } catch (const LimitError&) {
+  }
+  return out;
+}
+
+ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& file, const Limits& limits,
+                             UnknownTypes unknown) {
+  const std::string source = quote_path(file);
+  const JsonDocument parsed = description_in(tensors, source, limits);
+  const json& document = *parsed;
+  const std::int64_t format = document["format"];
   const SkipInit no_random_numbers;
   ArgumentReader arguments(tensors, format);
-  ModulePtr model = module_from_json(document["model"], source, arguments, limits);
+  ModulePtr model = module_from_json(document["model"], source, arguments, limits, unknown == UnknownTypes::keep);
   std::uint64_t left = 8 * tensors.nbytes() + 8;
   each_entry(*model, document["model"], [&](Module& m, const json& entry, const std::string& path) {
     attach_masks(m, entry, path, source, arguments, left);
@@ -235,6 +285,11 @@ ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& fil
   const auto attached = attach_parametrizations(*model, source);
   LoadReport report;
   ByOwner owners = group(tensors, arguments.used());
+  each_entry(*model, document["model"], [&](Module& m, const json& entry, const std::string& path) {
+    const auto own = owners.find(path);
+    if (is_unknown(m) && own != owners.end())
+      naming(cat("[load_model] ", source, ": ", module_path(path)), [&] { take_tensors(m, entry, own->second); });
+  });
   MemoryBudget budget(Source{"load_model", file}, limits, tensors.nbytes());
   fill(*model, "", owners, source, budget, report);
   for (const auto& [path, left] : owners)  // tensors of modules that are not there

@@ -1,10 +1,12 @@
 #include "io/module_json.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/nearest.h"
 #include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/layers/conv.h"
@@ -14,6 +16,7 @@
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/slots.h"
+#include "io/unknown_module.h"
 #include "parametrize_list.h"
 #include "shown.h"
 
@@ -33,6 +36,7 @@ struct Builder {
   const std::string& source;
   ArgumentReader& arguments_of;
   std::uint64_t most_axes;
+  bool keep_unknown;
   mutable std::size_t modules = 0;                // listed so far
   mutable std::size_t tensors = 0;                // held by those that are built
   mutable std::set<const Module*> kept = {};      // of those that the program's classes made
@@ -55,7 +59,10 @@ struct Builder {
         arguments = arguments_of.object(value, where);
       } else if (key != "type" && key != "name" && key != "modules" &&
                  !(arguments_of.in_model_file() && (key == "masked" || key == "parameters" || key == "frozen"))) {
-        throw FormatError(cat(where, ": unknown key \"", shown(key), "\""));
+        constexpr std::array<std::string_view, 4> kKeys{"type", "args", "name", "modules"};
+        const std::string_view meant = nearest_name(key, kKeys);
+        throw FormatError(cat(where, ": unknown key \"", shown(key), "\"",
+                              meant.empty() ? std::string() : cat("; the nearest is \"", meant, "\"")));
       }
     }
     ModulePtr module;
@@ -79,6 +86,7 @@ struct Builder {
 
   /// A new module, unless `made` is the same, plain, and stands nowhere else in what is built.
   [[nodiscard]] ModulePtr make(const std::string& type, const Arguments& arguments, const ModulePtr& made) const {
+    if (keep_unknown && !is_registered(type)) return std::make_shared<UnknownModule>(type, arguments);
     if (made != nullptr && made->type_name() == type && !kept.contains(made.get()) && made->derived().empty() &&
         dynamic_cast<const AdoptsTensors*>(made.get()) == nullptr) {
       ModulePtr fresh;
@@ -258,9 +266,9 @@ std::vector<MaskStep> steps_from_json(const json& list, const std::string& sourc
 }
 
 ModulePtr module_from_json(const json& entry, const std::string& source, ArgumentReader& arguments,
-                           const Limits& limits) {
+                           const Limits& limits, bool keep_unknown) {
   try {
-    return Builder{source, arguments, limits.rank}.build(entry, "", 0);
+    return Builder{source, arguments, limits.rank, keep_unknown}.build(entry, "", 0);
   } catch (const FormatError& e) {  // types, names and keys are texts of a stranger
     throw FormatError(printable(e.what()));
   } catch (const LimitError& e) {

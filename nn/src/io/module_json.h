@@ -44,8 +44,9 @@ void restore_parameters(Module& module, const nlohmann::ordered_json& entry, con
                                                     ArgumentReader& arguments);
 
 /// @param arguments  of a model file, it allows the keys that only those hold ("masked")
+/// @param keep_unknown  make an UnknownModule of a type that nobody registered
 /// @throws FormatError  naming the entry; LimitError  beyond the bounds above or Limits::rank
 [[nodiscard]] ModulePtr module_from_json(const nlohmann::ordered_json& entry, const std::string& source,
-                                         ArgumentReader& arguments, const Limits& limits);
+                                         ArgumentReader& arguments, const Limits& limits, bool keep_unknown = false);
 
 }  // namespace coppice::nn

@@ -15,6 +15,7 @@
 #include "io/module_json.h"
 #include "io/parametrized.h"
 #include "io/strict_json.h"
+#include "io/unknown_module.h"
 #include "parametrize_list.h"
 
 namespace coppice::nn {
@@ -110,13 +111,13 @@ void check_made_children(const Module& model, const json& description, const Nam
   ModulePtr built;
   try {
     ArgumentReader arguments(members, kModelFormat);
-    built = module_from_json(description, "the description of the modules", arguments, most);
+    built = module_from_json(description, "the description of the modules", arguments, most, true);
   } catch (const Error& e) {
     throw NotSupported(cat("[save_model] nobody could load the file: ", e.what()));
   }
   each_entry(const_cast<Module&>(model), description, [&](Module& module, const json&, const std::string& path) {
     const Module& back = *built->find_module(path);
-    if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr) return;
+    if (dynamic_cast<const AdoptsTensors*>(&module) != nullptr || is_unknown(module)) return;
     if (dynamic_cast<const ParametrizationList*>(&module) == nullptr) check_slots(module, back, path);
     check_derived(module, back, path);
     for (const auto& [name, child] : back.children())
@@ -139,6 +140,7 @@ void check_savable(const Module& model, const json& description, const NamedTens
       throw ValueError(cat("[save_model] the path of a module must be at most ", kLongestName, " bytes; got ",
                            path.size(), " for ", quote(path)));
     if (const auto* whole = dynamic_cast<const AdoptsTensors*>(&module)) return check_whole(module, *whole, path);
+    if (is_unknown(module)) return;  // who knows the type knows what it has
     const ModulePtr fresh = make_module(module.type_name(), module.arguments());
     made_children = made_children || !fresh->children().empty();
     if (!made_children) {

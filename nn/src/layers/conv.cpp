@@ -2,6 +2,7 @@
 
 #include "coppice/engine/checked.h"
 #include "coppice/nn/init.h"
+#include "layers/common_type.h"
 
 namespace coppice::nn {
 namespace {
@@ -80,9 +81,12 @@ Arguments ConvNd::arguments() const {
           {"bias", find_tensor("bias").defined()}};
 }
 
-Tensor ConvNd::forward(const Tensor& x) const {
-  const Tensor weight = tensor("weight");
-  const Tensor bias = find_tensor("bias");
+Tensor ConvNd::forward(const Tensor& given) const {
+  Tensor weight = tensor("weight"), bias = find_tensor("bias");
+  const auto type = common_type({given, weight, bias});
+  const Tensor x = in_type(given, type);
+  weight = in_type(weight, type);
+  bias = in_type(bias, type);
   const std::int64_t groups = groups_in(weight);
   if (weight.dim() > 0 && groups > 1 && weight.size(0) % groups != 0)
     throw ShapeError(cat("[", type_name(), "] weight ", weight.shape(), " has ", weight.size(0), " outputs, which ",

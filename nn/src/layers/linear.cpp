@@ -3,6 +3,7 @@
 #include "coppice/engine/ops/linalg.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/init.h"
+#include "layers/common_type.h"
 
 namespace coppice::nn {
 
@@ -20,7 +21,11 @@ Arguments Linear::arguments() const {
   return {{"in_features", in_features()}, {"out_features", out_features()}, {"bias", find_tensor("bias").defined()}};
 }
 
-Tensor Linear::forward(const Tensor& x) const { return linear(x, tensor("weight"), find_tensor("bias")); }
+Tensor Linear::forward(const Tensor& x) const {
+  const Tensor weight = tensor("weight"), bias = find_tensor("bias");
+  const auto type = common_type({x, weight, bias});
+  return linear(in_type(x, type), in_type(weight, type), in_type(bias, type));
+}
 
 Tensor Flatten::forward(const Tensor& x) const { return flatten(x, start_, end_); }
 

@@ -6,6 +6,7 @@
 #include "coppice/engine/ops/lstm.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/init.h"
+#include "layers/common_type.h"
 
 namespace coppice::nn {
 namespace {
@@ -158,10 +159,14 @@ LSTM::Run LSTM::run(const Tensor& x, const Tensor& h0, const Tensor& c0, const W
 TensorList LSTM::forward(const TensorList& inputs) const {
   if (inputs.size() != 1 && inputs.size() != 3)
     throw ValueError(cat("[LSTM] takes x, or x, h0 and c0; got ", inputs.size(), " tensors"));
-  const Weights own = weights();
+  Weights own = weights();
   const LstmSettings s = sized(own.of(0).ih, own.of(0).hr);
   check_sizes(own, s);
-  Tensor x = inputs[0];
+  TensorList all = own.tensors;
+  all.push_back(inputs[0]);
+  const auto type = common_type(all);
+  for (Tensor& t : own.tensors) t = in_type(t, type);
+  Tensor x = in_type(inputs[0], type);
   const bool batched = x.dim() == 3;
   if ((!batched && x.dim() != 2) || x.size(-1) != s.input_size)
     throw ShapeError(
@@ -178,7 +183,7 @@ TensorList LSTM::forward(const TensorList& inputs) const {
     const Tensor given = batched ? inputs[i] : inputs[i].reshape({inputs[i].size(0), 1, -1});
     if (given.shape() != wanted)
       throw ShapeError(cat("[LSTM] ", i == 1 ? "h0" : "c0", " must be ", wanted, "; got ", given.shape()));
-    return given;
+    return in_type(given, type);
   };
   const Tensor h0 = start(1, out);
   const Tensor c0 = start(2, s.hidden_size);

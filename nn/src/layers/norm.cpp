@@ -6,6 +6,7 @@
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/init.h"
+#include "layers/common_type.h"
 
 namespace coppice::nn {
 namespace {
@@ -92,11 +93,13 @@ void BatchNorm::track(const Own& own, const Tensor& mean, const Tensor& variance
   running_var.mul_(1 - momentum).add_(variance.detach(), momentum * unbiased);
 }
 
-Tensor BatchNorm::normalise(const Tensor& x) const {
+Tensor BatchNorm::normalise(const Tensor& given) const {
   const bool tracks = settings_.track_running_stats;
   const Own own{find_tensor("weight"), find_tensor("bias"), tracks ? tensor("running_mean") : Tensor(),
                 tracks ? tensor("running_var") : Tensor()};
-  check_channels(x, own);
+  check_channels(given, own);
+  const auto type = common_type({given, own.weight, own.bias});
+  const Tensor x = type ? given.to(computed_in(*type)) : given;
   Tensor mean, variance;
   if (training() || !tracks) {
     Axes axes{0};
@@ -113,8 +116,9 @@ Tensor BatchNorm::normalise(const Tensor& x) const {
   }
   Tensor scale = pow(variance + settings_.eps, -0.5);
   if (own.weight.defined()) scale = scale * own.weight;
-  const Tensor y = (x - per_channel(mean, x)) * per_channel(scale, x);
-  return own.bias.defined() ? y + per_channel(own.bias, x) : y;
+  Tensor y = (x - per_channel(mean, x)) * per_channel(scale, x);
+  if (own.bias.defined()) y = y + per_channel(own.bias, x);
+  return in_type(y, type);
 }
 
 Tensor BatchNorm1d::forward(const Tensor& x) const {
@@ -151,12 +155,14 @@ Arguments LayerNorm::arguments() const {
           {"bias", find_tensor("bias").defined() || !find_tensor("weight").defined()}};
 }
 
-Tensor LayerNorm::forward(const Tensor& x) const {
+Tensor LayerNorm::forward(const Tensor& given) const {
   const Tensor weight = find_tensor("weight"), bias = find_tensor("bias");
   const Shape& shape = weight.defined() ? weight.shape() : shape_;
   if (bias.defined() && bias.shape() != shape)
     throw ShapeError(cat("[LayerNorm] 'bias' must be ", shape, " as 'weight'; got ", bias.shape()));
   const std::int64_t rank = shape.rank();
+  const auto type = common_type({given, weight, bias});
+  const Tensor x = type ? given.to(computed_in(*type)) : given;
   bool fits = x.dim() >= rank;
   Axes axes;
   for (std::int64_t i = 0; fits && i < rank; ++i) {
@@ -168,7 +174,7 @@ Tensor LayerNorm::forward(const Tensor& x) const {
   Tensor y = centred * pow(mean(centred * centred, axes, true) + eps_, -0.5);
   if (weight.defined()) y = y * weight;
   if (bias.defined()) y = y + bias;
-  return y;
+  return in_type(y, type);
 }
 
 }  // namespace coppice::nn

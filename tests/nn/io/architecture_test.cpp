@@ -64,6 +64,29 @@ TEST_SUITE("nn/io/architecture") {
            "modules[1].modules[0] (Dropout)", "p");
   }
 
+  TEST_CASE("a mistyped word is named with the nearest right one") {
+    const auto check = [](const std::string& type, const std::string& arguments, const std::string& named) {
+      CAPTURE(arguments);
+      const std::string said = refused("{\"type\": \"" + type + "\", \"args\": {" + arguments + "}}");
+      CAPTURE(said);
+      CHECK(said.starts_with("FormatError"));
+      CHECK(said.find(named) != said.npos);
+    };
+    check("Linear", R"("in_feature": 3, "out_features": 2)",
+          "'in_features' is missing; there is 'in_feature', 'out_features'; is 'in_feature' meant to be it?");
+    check("Linear", R"("in_features": 3, "out_feature": 2)", "is 'out_feature' meant to be it?");
+    check("Linear", R"("in_features": 3, "out_features": 2, "bais": false)",
+          "unknown arguments: 'bais'; the nearest known ones: 'bias'");
+    check("Conv2d", R"("in_channels": 1, "out_channels": 2, "kernel": 3)", "is 'kernel' meant to be it?");
+    check("Conv2d", R"("in_channels": 1, "out_channels": 2, "kernel_size": 3, "strides": 2, "pading": 1)",
+          "unknown arguments: 'strides', 'pading'; the nearest known ones: 'stride', 'padding'");
+    check("LSTM", R"("input_size": 1, "hidden_size": 2, "layers": 3)", "'num_layers'");
+    check("Linaer", "", "; the nearest is 'Linear'");
+    CHECK(refused(R"({"type": "Sequential", "module": []})").find("the nearest is \"modules\"") != std::string::npos);
+    // One that is missing is not taken for another one that is there.
+    CHECK(refused(R"({"type": "Linear", "args": {"out_features": 2}})").find("meant") == std::string::npos);
+  }
+
   TEST_CASE("JSON that is none, or has a key twice, or is too deep") {
     CHECK(refused("").starts_with("FormatError"));
     CHECK(refused("{\"type\": \"ReLU\"} x").starts_with("FormatError"));

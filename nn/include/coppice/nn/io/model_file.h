@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "coppice/engine/io/limits.h"
 #include "coppice/engine/io/named_tensors.h"
@@ -57,12 +58,25 @@ void save_model(const Module& model, const std::filesystem::path& path,
 ///         with the lists of names
 [[nodiscard]] ModulePtr load_model(const std::filesystem::path& path, const ReadOptions& options = {});
 
+enum class UnknownTypes {
+  refuse,  ///< a FormatError
+  /// Stand-ins that hold the tensors and children which the file has for them. They can be listed, pruned, and saved as
+  /// what they stand for, and not be called. What masks and parametrizes them must be theirs to know: a FormatError.
+  keep,
+};
+
 /// The same from tensors that were read already; `source` is what messages call them. Of `limits`, extra_bytes bounds
 /// the memory for masks, which a file holds as bits, and for pruned weights, of which it holds the kept values.
+/// @param unknown  what becomes of modules whose type nobody registered
 [[nodiscard]] ModulePtr model_from_tensors(const NamedTensors& tensors, const std::string& source,
-                                           const Limits& limits = {});
+                                           const Limits& limits = {}, UnknownTypes unknown = UnknownTypes::refuse);
 
 /// Whether these tensors came from a model file.
 [[nodiscard]] bool is_model(const NamedTensors& tensors);
+
+/// Types of modules in a model file that nobody registered here, each once, in the order of the tree: what
+/// model_from_tensors() refuses in a file that another program wrote, and whose tensors are sound all the same. Empty
+/// also for what is no model file, or one that it refuses for its description.
+[[nodiscard]] std::vector<std::string> unknown_types(const NamedTensors& tensors, const Limits& limits = {});
 
 }  // namespace coppice::nn
