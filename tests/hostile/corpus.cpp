@@ -90,6 +90,22 @@ std::string long_view() {
   return view(sizes, std::vector<std::uint64_t>(16, 0));
 }
 
+/// Objects that are made of each other, `depth` deep.
+std::string chain_of_objects(int depth) {
+  std::string body = "}" + pickle::text("w") + pickle::global("a", "B") + "q\1)R";
+  for (int i = 0; i < depth; ++i) body += "q\2" + std::string("0h\1h\2\x85R");
+  return pickle::pt(body + "s");
+}
+
+/// `count` objects, each of which holds a list of all of them and a tensor.
+std::string circle_of_objects(int count) {
+  std::string body = "]q" + std::string(1, '\0') + "(" + pickle::global("a", "B") + "q\1)R";
+  for (int i = 0; i < count; ++i)
+    body += std::string("h\1)R}(") + pickle::text("all") + "h" + std::string(1, '\0') + pickle::text("t") +
+            (i == 0 ? pickle::kGood + "q\2" : std::string("h\2")) + "ub";
+  return pickle::pt(body + "e");
+}
+
 /// Many names of one hash, in each container that holds names.
 std::vector<HostileFile> flooding() {
   const std::vector<std::string> names = colliding_names(20'000);
@@ -120,6 +136,8 @@ std::vector<HostileFile> costly() {
       {{"H11 entries above the limit of the header", many_entries(350'000), "LimitError", "Limits::header_bytes"},
        ".safetensors"},
       {{"H48 tuples that double 40 times", doubling(pickle::kGood, 40), "FormatError", "paths lead to them"}, ".pt"},
+      {{"objects made of each other, 300,000 deep", chain_of_objects(300'000), "accepted", "w: a.B"}, ".pt"},
+      {{"3,000 objects that hold each other", circle_of_objects(3'000), "accepted", "in all: "}, ".pt"},
       {{"H56 the largest stride on an axis of size 1", view({2, 1, 2}, {1, INT64_MAX, 2}), "accepted", ""}, ".pt"},
       {{"H56 one byte in 2^27 places along the first of sixteen axes", long_view(), "accepted", ""}, ".pt"},
       {{"H48 empty tuples that double 60 times", doubling(")", 60), "accepted", ""}, ".pt"},

@@ -49,6 +49,14 @@ TEST_SUITE("engine/io/torch_objects") {
     CHECK(t.skipped()[0] == "l.1");
     CHECK(t.skipped()[100] == "l: 900 more values that are no tensors");
     CHECK(t.skipped()[101] == "v");
+
+    std::string records = "](";
+    for (int i = 0; i < 1500; ++i) records += global("a", "B") + tuple({kGood}) + "R";
+    const NamedTensors r = read(pt(records + "e"));
+    CHECK(r.size() == 1500);
+    REQUIRE(r.skipped().size() == 1001);
+    CHECK(r.skipped()[999] == "999: a.B, but for its tensors");
+    CHECK(r.skipped()[1000] == "in all: 500 more values that are no tensors");
   }
 
   TEST_CASE("keys above no tensor may be anything, and names above tensors are texts, numbers and tuples") {

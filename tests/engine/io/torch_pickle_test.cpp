@@ -161,6 +161,8 @@ TEST_SUITE("engine/io/torch_pickle") {
     using Lines = std::vector<std::string>;
     CHECK(said("_rebuild_meta_tensor_no_storage", tuple({global("torch", "float32"), "))", kFalse})) ==
           Lines{"w: a meta tensor, which has no values"});
+    CHECK(said("_rebuild_sparse_csr_tensor", tuple({"N", tuple({kGood, kGood, kGood})})) ==
+          Lines{"w: a sparse tensor"});
     CHECK(said("_rebuild_nested_tensor", tuple({kGood, kGood, kGood, kGood})) == Lines{"w: a nested tensor"});
     CHECK(said("_rebuild_device_tensor_from_cpu_tensor",
                tuple({kGood, global("torch", "float16"), text("xla"), kFalse})) ==

@@ -9,8 +9,8 @@ namespace {
 constexpr std::uint64_t kMostPaths = 100;
 // Objects refer to each other in ways that state dicts do not; layers that are used again and again do so a few times.
 constexpr int kMostEntries = 16;
-// Lines for what one container holds beside tensors; the rest is counted.
-constexpr std::size_t kMostLines = 100;
+// Lines for what one container holds beside tensors, and for all of them; the rest is counted.
+constexpr std::size_t kMostLines = 100, kMostLinesInAll = 1000;
 
 using Name = PickleEdge::Name;
 
@@ -26,6 +26,7 @@ NamedTensors TensorCollector::collect(PickleRef root, const std::string& stem) {
   if (!container && !bearing(root)) source_.reject("the file must hold tensors; it holds ", pickle_.describe(root));
   const bool bare = kind == PickleKind::tensor || kind == PickleKind::unsupported;
   walk(bearing, root, bare ? Path(stem) : std::nullopt, false);
+  if (unlisted_ > 0) out_.skipped().push_back(cat("in all: ", unlisted_, " more values that are no tensors"));
   return std::move(out_);
 }
 
@@ -36,7 +37,7 @@ void TensorCollector::walk(const Bearing& bearing, PickleRef ref, const Path& pa
   if (value.kind == PickleKind::tensor || value.kind == PickleKind::unsupported) {
     add(ref, *path);
     if (bearing.edges(ref) == 0) return;
-    if (!quiet) leave_out(*path, "attributes of the tensor");
+    if (!quiet) list(*path, "attributes of the tensor");
   } else if (!may_enter(bearing, ref, path, quiet)) {
     return;
   }
@@ -59,11 +60,11 @@ void TensorCollector::walk_edges(const Bearing& bearing, PickleRef ref, const Pa
     } else if (!silent && ++lines <= kMostLines) {
       const std::string shown = bearing.shown(edge);
       const PickleKind kind = pickle_.value(edge.to).kind;
-      leave_out(path ? cat(*path, ".", shown) : shown, is_ordinary(kind) ? "" : pickle_.describe(edge.to));
+      list(path ? cat(*path, ".", shown) : shown, is_ordinary(kind) ? "" : pickle_.describe(edge.to));
     }
   }
   if (lines > kMostLines)
-    leave_out(path.value_or("at the top"), cat(lines - kMostLines, " more values that are no tensors"));
+    list(path.value_or("at the top"), cat(lines - kMostLines, " more values that are no tensors"));
 }
 
 /// Whether a container or object is gone into: not into an object that is open, and not into one again and again.
@@ -77,10 +78,10 @@ bool TensorCollector::may_enter(const Bearing& bearing, PickleRef ref, const Pat
   if (pickle_.value(ref).kind != PickleKind::object) return true;
   const std::string name = path.value_or("what holds everything"), type = pickle_.describe(ref);
   if (const int times = ++entered_[ref]; times > kMostEntries) {
-    if (times == kMostEntries + 1) leave_out(name, cat(type, ", whose tensors have ", kMostEntries, " names already"));
+    if (times == kMostEntries + 1) list(name, cat(type, ", whose tensors have ", kMostEntries, " names already"));
     return false;
   }
-  if (!quiet) leave_out(name, cat(type, ", but for its tensors"));
+  if (!quiet) list(name, cat(type, ", but for its tensors"));
   return true;
 }
 
@@ -127,6 +128,14 @@ void TensorCollector::add(PickleRef ref, const std::string& path) {
   const Tensor made = maker_.tensor(value.index, path);
   budget_.show(made.nbytes(), quote(path));
   out_.add(path, made);
+}
+
+/// Names what is no tensor, unless there is much of it.
+void TensorCollector::list(const std::string& path, const std::string& what) {
+  if (listed_ == kMostLinesInAll)
+    ++unlisted_;
+  else
+    ++listed_, leave_out(path, what);
 }
 
 void TensorCollector::leave_out(const std::string& path, const std::string& what) {

@@ -37,6 +37,7 @@ class TensorCollector {
   [[nodiscard]] bool may_enter(const Bearing& bearing, PickleRef ref, const Path& path, bool quiet);
   void count_visit(const Path& path);
   void add(PickleRef ref, const std::string& path);
+  void list(const std::string& path, const std::string& what);
   void leave_out(const std::string& path, const std::string& what);
   void charge_name(const std::string& path);
 
@@ -48,9 +49,10 @@ class TensorCollector {
   TensorMaker& maker_;
   NamedTensors out_;
   std::uint64_t visited_ = 0;
-  std::uint64_t name_bytes_ = 0;      // of all tensors and of what is left out
-  std::vector<PickleRef> open_;       // containers and objects on the way from the root
-  std::map<PickleRef, int> entered_;  // objects, and how often
+  std::size_t listed_ = 0, unlisted_ = 0;  // values that are no tensors
+  std::uint64_t name_bytes_ = 0;           // of all tensors and of what is left out
+  std::vector<PickleRef> open_;            // containers and objects on the way from the root
+  std::map<PickleRef, int> entered_;       // objects, and how often
   int open_objects_ = 0;
 };
 

@@ -66,6 +66,7 @@ constexpr std::array kOfStateDicts{
 constexpr std::array kOfOthers{
     GlobalRow{"torch._tensor", "_rebuild_from_type", G::rebuild_from_type},
     GlobalRow{"torch.tensor", "_rebuild_from_type", G::rebuild_from_type},
+    GlobalRow{"torch._utils", "_rebuild_sparse_csr_tensor", G::rebuild_sparse},
     GlobalRow{"torch.jit._pickle", "restore_type_tag", G::tagged},
     GlobalRow{"copyreg", "_reconstructor", G::rebuilds},
     GlobalRow{"copy_reg", "_reconstructor", G::rebuilds},

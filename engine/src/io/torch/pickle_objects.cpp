@@ -87,7 +87,7 @@ PickleValue PickleReader::call(PickleRef called, const std::vector<PickleRef>& a
     case G::layout: need(0, 2); return PickleValue{.kind = PickleKind::opaque};
     case G::encode:
       need(1, 2);
-      if (value(args[0]).kind != PickleKind::text)
+      if (value(args[0]).kind != PickleKind::text && value(args[0]).kind != PickleKind::opaque)
         reject("_codecs.encode takes a text; got ", word_of(value(args[0]).kind));
       return PickleValue{.kind = PickleKind::opaque};
     default: reject(quote(function.text), " cannot be called");
