@@ -83,27 +83,11 @@ std::string header_text(const NamedTensors& tensors, const std::map<std::string,
   return out.close_object().text();
 }
 
-/// The tensors that are written, each of those that are tied once, with notes of the others in the metadata.
-NamedTensors written_once(const NamedTensors& tensors) {
-  const std::vector<std::size_t> place = tied_to(tensors);
-  const auto name = [&](std::size_t i) -> const std::string& {
-    return tensors.begin()[static_cast<std::ptrdiff_t>(i)].first;
-  };
-  NamedTensors out;
-  out.metadata() = tensors.metadata();
-  for (std::size_t i = 0; i < place.size(); ++i)
-    if (place[i] == i)
-      out.add(name(i), tensors.begin()[static_cast<std::ptrdiff_t>(i)].second);
-    else
-      out.metadata().emplace(checked_name(name(i), true), name(place[i]));
-  return out;
-}
-
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& given,
                        const SafetensorsWriteOptions& options) {
-  const NamedTensors once = options.tied ? written_once(given) : NamedTensors();
+  const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
   const NamedTensors& tensors = options.tied ? once : given;
   if (options.alignment < 8 || !std::has_single_bit(options.alignment))
     throw ValueError(cat("[", kOp, "] alignment must be a power of two of at least 8; got ", options.alignment));
