@@ -28,6 +28,12 @@ CLI::App* App::command(const std::string& name, const std::string& description, 
   limit("--limit-inflate-ratio", read.limits.inflate_ratio, "Most times that a compressed member may grow");
   sub->add_flag("--strict", read.strict, "Refuse files that hold anything but tensors, where it would be left out")
       ->group("Reading");
+  const auto reading = [&](const char* option, bool& value, const char* what) {
+    sub->add_flag(option, value, what)->group("Reading");
+  };
+  reading("--widen-f8", read.widen_f8, "Read numbers of eight bits (F8_E4M3 …) as float32; else they are left out");
+  reading("--v2-is-bf16", read.v2_is_bf16, "Read NumPy's type V2 as bfloat16; else it is left out or refused");
+  reading("--follow-links", read.follow_links, "Follow links in the place of shards wherever they lead");
   if (name != "verify")
     sub->add_flag_callback(
            "--no-checksums", [this] { read.verify = false; },

@@ -8,6 +8,7 @@
 namespace coppice::cli {
 
 Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any(app, path)) {
+  note_unknown_types(app, loaded_);
   if (is_model()) {
     nn::take_fake_masks(*loaded_.model);
     all_ = sparsity::prunables_of(*loaded_.model);
@@ -25,6 +26,8 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
   }
   NamedTensors out = bare_->tensors(keep_masks);
   out.metadata() = loaded_.tensors.metadata();
+  // A model of types that are not known stays one as long as it has the tensors that its description speaks of.
+  if (out.names() != loaded_.tensors.names()) out.metadata().erase(nn::kModelKey);
   save_tensors(output, out, options);
 }
 

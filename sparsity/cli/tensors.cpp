@@ -1,5 +1,6 @@
 #include "tensors.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -26,12 +27,46 @@ Loaded load_any(const App& app, const std::string& path) {
   Loaded out;
   app.files.push_back(path);
   out.tensors = load_tensors(path, app.read);
-  if (nn::is_model(out.tensors)) out.model = nn::model_from_tensors(out.tensors, path, app.read.limits);
+  if (!nn::is_model(out.tensors)) return out;
+  try {
+    out.model = nn::model_from_tensors(out.tensors, path, app.read.limits);
+  } catch (const FormatError&) {
+    out.unknown_types = nn::unknown_types(out.tensors, app.read.limits);
+    if (out.unknown_types.empty()) throw;
+    try {
+      out.model = nn::model_from_tensors(out.tensors, path, app.read.limits, nn::UnknownTypes::keep);
+    } catch (const FormatError&) {  // masks of modules that nobody knows, for one: the tensors are there all the same
+    }
+  }
   return out;
+}
+
+namespace {
+
+/// "'Net', 'Block'", the first of many.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 10;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) out += cat(i == 0 ? "" : ", ", quote(names[i]));
+  return names.size() > kShown ? cat(out, " and ", names.size() - kShown, " more") : out;
+}
+
+}  // namespace
+
+void note_unknown_types(const App& app, const Loaded& loaded) {
+  if (!loaded.unknown_types.empty())
+    note(app, cat("note: the model has modules of types that this program does not know (",
+                  listed(loaded.unknown_types), "): ",
+                  loaded.model != nullptr ? "they are taken as what holds their tensors"
+                                          : "all tensors are taken as they are stored"));
 }
 
 Loaded load_model(const App& app, const std::string& path) {
   Loaded loaded = load_any(app, path);
+  if (!loaded.unknown_types.empty())
+    throw FormatError(cat(quote_path(path),
+                          " has modules of types that this program does not know: ", listed(loaded.unknown_types),
+                          "; only inspect, verify, convert and prune take it, as tensors with names"));
   if (loaded.model == nullptr)
     throw FormatError(cat("'", path, "' holds tensors but no model; make one with: coppice import ", path,
                           " --arch ARCH.json -o MODEL.safetensors"));

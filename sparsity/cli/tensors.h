@@ -16,8 +16,13 @@ namespace coppice::cli {
 struct Loaded {
   NamedTensors tensors;
   nn::ModulePtr model;  ///< null for a bare checkpoint
+  /// Of modules that this program does not know. Their model cannot be called; it is null where its tensors fit no
+  /// stand-ins, and is taken as a bare checkpoint then.
+  std::vector<std::string> unknown_types;
 };
 [[nodiscard]] Loaded load_any(const App& app, const std::string& path);
+/// Says on stderr which types of modules are not known, if any.
+void note_unknown_types(const App& app, const Loaded& loaded);
 /// @throws FormatError  if the file is no model
 [[nodiscard]] Loaded load_model(const App& app, const std::string& path);
 [[nodiscard]] nn::ModulePtr load_model_file(const App& app, const std::string& path);

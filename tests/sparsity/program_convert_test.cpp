@@ -17,7 +17,7 @@ using namespace coppice::test;
 
 namespace {
 
-const std::vector<std::string> kFormats{".pt", ".pth", ".safetensors", ".npz"};
+const std::vector<std::string> kFormats{".pt", ".pth", ".bin", ".safetensors", ".npz"};
 
 /// Refused with `code` and `fragment`, and nothing is written.
 void check_refused(const TempDir& dir, const std::string& in, const std::string& out, int code,
@@ -134,13 +134,85 @@ TEST_SUITE("sparsity/cli/convert") {
     const TempDir dir;
     const std::string in = (dir / "in.pt").string(), out = (dir / "out.npz").string();
     save_tensors(in, {{"x", Tensor::of(1)}});
-    check_refused(dir, in, (dir / "out.bin").string(), 2, "must end in");
+    check_refused(dir, in, (dir / "out.dat").string(), 2, "must end in");
     check_refused(dir, in, (dir / "out").string(), 2, "must end in");
     check_refused(dir, in, in, 2, "is the input", {"--force"});
     check_refused(dir, in, out, 2, "--dtype", {"--dtype", "int8"});
     spill(out, "mine");
     check_refused(dir, in, out, 2, "--force");
     CHECK(slurp(out) == "mine");
+  }
+
+  TEST_CASE("types are kept, and --dtype takes short names and says how many it converted") {
+    const TempDir dir;
+    const std::string in = (dir / "in.pt").string(), out = (dir / "out.safetensors").string();
+    for (const auto& [word, dtype] : {std::pair("f16", Dtype::f16), {"bf16", Dtype::bf16}, {"f64", Dtype::f64}}) {
+      CAPTURE(word);
+      NamedTensors tensors{{"w", Tensor::of({{1, 2.5}}).to(dtype)}, {"n", Tensor::of(2).to(Dtype::i64)}};
+      save_tensors(in, tensors);
+      check_same_bits(converted(in, out), tensors);
+      const Said kept = run({"convert", in, "-o", out, "--force", "--dtype", word});
+      CHECK(kept.code == 0);
+      CHECK(kept.err.empty());
+      const Said said = run({"convert", in, "-o", out, "--force", "--dtype", "f32"});
+      CHECK(said.code == 0);
+      CHECK(said.err == "note: 1 of 2 tensors were converted to float32\n");
+      CHECK(load_tensors(out).at("w") == Tensor::of({{1, 2.5}}));
+    }
+  }
+
+  TEST_CASE("tied tensors stay tied in every format that can, also after --dtype") {
+    const TempDir dir;
+    const Tensor w = Tensor::of({{1, 2}, {3, 4}});
+    save_tensors(dir / "in.pt", {{"embed.weight", w}, {"own", w.clone()}, {"head.weight", w}});
+    for (const Words& more : {Words{}, Words{"--dtype", "f16"}}) {
+      const NamedTensors one = converted((dir / "in.pt").string(), dir / "t.safetensors", more);
+      CHECK(read_safetensors_header(dir / "t.safetensors").metadata.at("head.weight") == "embed.weight");
+      const NamedTensors back = converted((dir / "t.safetensors").string(), dir / "back.pt");
+      for (const NamedTensors& tensors : {one, back}) {
+        CHECK(tensors.size() == 3);
+        CHECK(tensors.at("head.weight").shares_storage(tensors.at("embed.weight")));
+        CHECK(!tensors.at("own").shares_storage(tensors.at("embed.weight")));
+      }
+    }
+    CHECK(converted((dir / "t.safetensors").string(), dir / "t.npz").size() == 3);
+  }
+
+  TEST_CASE("what is not read is left out by name, read with its option, and refused with --strict") {
+    const TempDir dir;
+    const std::string f8 = std::string(COPPICE_TESTS_DIR) + "/golden/float8.safetensors", out = (dir / "o.pt").string();
+    const Said said = run({"convert", f8, "-o", out});
+    CHECK(said.code == 0);
+    CHECK(holds(said.err, "left out: F8_E4M3: F8_E4M3 of shape (16, 16)"));
+    CHECK(json_of({"convert", f8, "-o", out, "--force"}).at("left_out").size() == 5);
+    CHECK(converted(f8, out, {"--widen-f8"}).at("F8_E5M2").dtype() == Dtype::f32);
+    check_refused(dir, f8, (dir / "x.pt").string(), 3, "'F8_E5M2FNUZ' has element type F8_E5M2FNUZ", {"--strict"});
+
+    const std::string header = "{'descr': '<V2', 'fortran_order': False, 'shape': (1,), }\n";
+    spill(dir / "b.npy", "\x93NUMPY\1" + std::string(1, '\0') + le(header.size(), 2) + header + "\x80\x3f");
+    check_refused(dir, (dir / "b.npy").string(), (dir / "x.pt").string(), 3, "--v2-is-bf16");
+    CHECK(converted((dir / "b.npy").string(), out, {"--v2-is-bf16"}).at("b").dtype() == Dtype::bf16);
+  }
+
+  TEST_CASE("the shards of a cache are links, followed inside of it; elsewhere only with --follow-links") {
+    const TempDir dir;
+    const auto hub = dir / "hub", snapshot = hub / "snapshots/abc";
+    std::filesystem::create_directories(hub / "blobs");
+    std::filesystem::create_directories(snapshot);
+    write_safetensors(hub / "blobs/1", {{"a", Tensor::of({1, 2})}});
+    std::filesystem::create_symlink("../../blobs/1", snapshot / "m-1.safetensors");
+    spill(snapshot / "m.index.json", R"({"weight_map": {"a": "m-1.safetensors"}})");
+    const std::string in = (snapshot / "m.index.json").string();
+    check_same_bits(converted(in, dir / "out.pt"), {{"a", Tensor::of({1, 2})}});
+    CHECK(run({"inspect", in}).code == 0);
+    CHECK(run({"verify", in}).code == 0);
+    // The file behind the link is an input too.
+    CHECK(run({"convert", in, "-o", (hub / "blobs/1").string(), "--force"}).code == 2);
+
+    std::filesystem::rename(hub / "snapshots", hub / "other");
+    const std::string moved = (hub / "other/abc/m.index.json").string();
+    check_refused(dir, moved, (dir / "x.pt").string(), 3, "--follow-links");
+    check_same_bits(converted(moved, dir / "out.pt", {"--follow-links"}), {{"a", Tensor::of({1, 2})}});
   }
 
   TEST_CASE("--dtype converts floating tensors, and says where numbers became infinite") {

@@ -41,7 +41,7 @@ void check_output(const std::string& output, const std::vector<std::string>& inp
 }
 
 void writes_safetensors(const std::string& output) {
-  for (const char* other : {".pt", ".pth", ".npz", ".npy", ".json"})
+  for (const char* other : {".pt", ".pth", ".bin", ".npz", ".npy", ".json"})
     if (std::filesystem::path(output).extension() == other)
       throw UsageError(
           cat("'", output, "' would be a safetensors file, not ", other, "; `coppice convert` writes others"));
@@ -49,7 +49,7 @@ void writes_safetensors(const std::string& output) {
 
 SafetensorsWriteOptions write_options(const std::string& output, bool checksums) {
   const std::string extension = std::filesystem::path(output).extension().string();
-  const bool zip = extension == ".pt" || extension == ".pth" || extension == ".npz";
+  const bool zip = extension == ".pt" || extension == ".pth" || extension == ".bin" || extension == ".npz";
   if (checksums && extension != ".safetensors")
     throw UsageError(cat("--checksums has an effect with .safetensors only", zip ? "; a zip archive has its own" : "",
                          "; got '", output, "'"));

@@ -1,9 +1,7 @@
 #include "../packed.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
-#include "coppice/engine/io/load.h"
 #include "coppice/engine/ops/reduce.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/sparsity/prunable.h"
 
@@ -16,8 +14,9 @@ struct Options {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  app.files.push_back(o.file);
-  const NamedTensors tensors = load_tensors(o.file, app.read);
+  const Loaded loaded = load_any(app, o.file);
+  const NamedTensors& tensors = loaded.tensors;
+  const nn::ModulePtr& model = loaded.model;
   Table table{{"name", "dtype", "shape", "elements", "zeros", "share", "bytes"}, {}};
   Json list = Json::array();
   std::int64_t elements = 0, zeros = 0;
@@ -39,8 +38,6 @@ int run(const App& app, const Options& o) {
   }
   std::int64_t file_bytes = 0;
   for (const std::string& file : files_behind(app, o.file)) file_bytes += static_cast<std::int64_t>(file_size(file));
-  const nn::ModulePtr model =
-      nn::is_model(tensors) ? nn::model_from_tensors(tensors, o.file, app.read.limits) : nullptr;
   const bool masked = model == nullptr && !nn::masks_in(tensors).empty();
   const sparsity::WeightCount count = model != nullptr ? sparsity::count_weights(*model)
                                       : masked         ? sparsity::count_weights(tensors)
@@ -54,6 +51,7 @@ int run(const App& app, const Options& o) {
              {"tensor_bytes", tensors.nbytes()},
              {"file_bytes", file_bytes},
              {"metadata", tensors.metadata()},
+             {"unknown_types", loaded.unknown_types},
              {"skipped", tensors.skipped()}};
     if (model != nullptr || masked) out["weights"] = count.weights, out["weight_zeros"] = count.zeros;
     if (model != nullptr) out["packed"] = packed_json(*model);
@@ -65,7 +63,9 @@ int run(const App& app, const Options& o) {
                         grouped(static_cast<std::int64_t>(tensors.nbytes()))});
   print(table.text());
   print(cat(o.file, ": ", tensors.size(), " tensors, ", grouped(file_bytes), " bytes, ",
-            model != nullptr ? "a model" : "a bare checkpoint"));
+            model != nullptr               ? "a model"
+            : loaded.unknown_types.empty() ? "a bare checkpoint"
+                                           : "a model that this program cannot build"));
   // Masks and packed layers make the tensors' own zeros say little.
   if (model != nullptr || masked)
     print(cat("weights: ", grouped(count.weights), ", ", grouped(count.zeros), " of them zero (",
@@ -75,6 +75,7 @@ int run(const App& app, const Options& o) {
     if (const Table packed = packed_table(*model); !packed.rows.empty()) print(packed.text());
     print(coppice::printable(model->describe()));
   }
+  note_unknown_types(app, loaded);
   for (const std::string& path : tensors.skipped()) note(app, cat("left out: ", printable(path)));
   return kDone;
 }
@@ -87,7 +88,9 @@ void add_inspect(App& app) {
       "inspect",
       "Lists the tensors of a file: name, type, shape, zeros, bytes; and its modules, with how packed ones are stored.",
       "  coppice inspect weights.pt\n  coppice inspect model.safetensors --json");
-  sub->add_option("FILE", o->file, "A .pt, .pth, .safetensors, .npz or .npy file, or a model file")->required();
+  sub->add_option("FILE", o->file,
+                  "A .pt, .pth, .bin, .safetensors, .npz or .npy file, an index of shards, or a model file")
+      ->required();
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }
 

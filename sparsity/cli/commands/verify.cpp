@@ -6,7 +6,6 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
-#include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/nn/packed/packed_layer.h"
 
@@ -109,6 +108,7 @@ void report(const App& app, const Options& o, const char* kind, const NamedTenso
 
 int verify_architecture(const App& app, const Options& o) {
   if (!o.against.empty()) throw UsageError("--against compares tensors; an architecture has none");
+  app.files.push_back(o.file);
   const nn::SkipInit no_random_numbers;
   const nn::ModulePtr model = nn::read_architecture(o.file, app.read.limits);
   report(app, o, "architecture", {},
@@ -121,21 +121,22 @@ int verify_architecture(const App& app, const Options& o) {
 
 int run(const App& app, const Options& o) {
   interrupt_at_once();
-  app.files.push_back(o.file);
   if (is_architecture(app, o.file)) return verify_architecture(app, o);
-  const NamedTensors tensors = load_tensors(o.file, app.read);
-  nn::ModulePtr model;
-  if (nn::is_model(tensors)) model = nn::model_from_tensors(tensors, o.file, app.read.limits);
+  const Loaded loaded = load_any(app, o.file);
+  const NamedTensors& tensors = loaded.tensors;
+  const nn::ModulePtr& model = loaded.model;
   touch(app, tensors);
   std::vector<std::string> held = container_checks(app, o, tensors);
   if (model != nullptr) add_model_checks(*model, held);
   std::vector<std::string> different;
   if (!o.against.empty()) different = differences(app, o, tensors);
   const bool training = tensors.metadata().contains("coppice.finetune");
+  note_unknown_types(app, loaded);
   report(app, o,
-         model != nullptr ? "model"
-         : training       ? "checkpoint of fine-tuning"
-                          : "tensors",
+         model != nullptr                ? "model"
+         : !loaded.unknown_types.empty() ? "model of unknown modules"
+         : training                      ? "checkpoint of fine-tuning"
+                                         : "tensors",
          tensors, held, different);
   return different.empty() ? kDone : kMismatch;
 }

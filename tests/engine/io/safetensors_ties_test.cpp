@@ -29,17 +29,46 @@ TEST_SUITE("engine/io/safetensors_ties") {
     for (const SafetensorsEntry& entry : header.entries) names.push_back(entry.name);
     CHECK(names == std::vector<std::string>{"own", "a", "view"});
     CHECK(header.metadata ==
-          std::map<std::string, std::string>{{"b", "a"}, {"c", "a"}, {"format", "pt"}, {"note", "none"}});
+          std::map<std::string, std::string>{
+              {"b", "a"}, {"c", "a"}, {"coppice.tied_at", "0 4"}, {"format", "pt"}, {"note", "none"}});
 
     const NamedTensors back = read_safetensors(dir / "t.safetensors");
-    CHECK(back.names() == std::vector<std::string>{"own", "a", "view", "b", "c"});
-    for (const auto& [name, tensor] : tied()) CHECK(back.at(name) == tensor);
+    check_same_bits(back, tied());
     CHECK(back.metadata() == tied().metadata());
     CHECK(back.at("b").shares_storage(back.at("a")));
     CHECK(back.at("c").shares_storage(back.at("a")));
     CHECK(!back.at("own").shares_storage(back.at("a")));
     Tensor(back.at("b")).fill_(7);
     CHECK(back.at("a").at({1, 1}) == 7);
+  }
+
+  TEST_CASE("places are noted only where tied names do not stand behind the others") {
+    const TempDir dir;
+    const Tensor w = Tensor::of({1, 2});
+    const NamedTensors last{{"a", w}, {"x", Tensor::of({3})}, {"b", w}, {"c", w}};
+    save_tensors(dir / "t.safetensors", last);
+    CHECK(!read_safetensors_header(dir / "t.safetensors").metadata.contains("coppice.tied_at"));
+    check_same_bits(load_tensors(dir / "t.safetensors"), last);
+    const NamedTensors other{{"a", w}, {"x", Tensor::of({3})}, {"c", w}, {"b", w}};
+    save_tensors(dir / "t.safetensors", other);
+    CHECK(read_safetensors_header(dir / "t.safetensors").metadata.at("coppice.tied_at") == "3 2");
+    check_same_bits(load_tensors(dir / "t.safetensors"), other);
+  }
+
+  TEST_CASE("places that are no places are left in the metadata, and the names stand at the end") {
+    const TempDir dir;
+    NamedTensors t{{"m", Tensor::of({1})}, {"z", Tensor::of({2})}};
+    for (const char* places : {"", "x", "0", "0 0", "0 4", "-1 0", "0  1", "0,1", "99999999999999999999 0", "0 1 2"}) {
+      CAPTURE(places);
+      t.metadata() = {{"a", "m"}, {"b", "m"}, {"coppice.tied_at", places}};
+      write_safetensors(dir / "t.safetensors", t);
+      const NamedTensors back = read_safetensors(dir / "t.safetensors");
+      CHECK(back.names() == std::vector<std::string>{"m", "z", "a", "b"});
+      CHECK(back.metadata() == std::map<std::string, std::string>{{"coppice.tied_at", places}});
+    }
+    t.metadata() = {{"a", "m"}, {"b", "m"}, {"coppice.tied_at", "3 0"}};
+    write_safetensors(dir / "t.safetensors", t);
+    CHECK(read_safetensors(dir / "t.safetensors").names() == std::vector<std::string>{"b", "m", "z", "a"});
   }
 
   TEST_CASE("without the option every name has its bytes; save_tensors sets it, and .pt holds one storage") {

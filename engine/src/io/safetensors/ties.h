@@ -15,13 +15,16 @@
 
 namespace coppice {
 
-/// For each tensor the position of the one that is written for it, most often its own: of several with the same bytes,
-/// shape and type that of the name which is the lowest by bytes. Empty tensors stand for themselves, and so do names
-/// that the metadata has as keys for something else.
-[[nodiscard]] std::vector<std::size_t> tied_to(const NamedTensors& tensors);
+/// Metadata key for the places of tied names in the order of all, of which the other notes say nothing: numbers, for
+/// the names that are noted in their order by bytes. Written where they do not stand behind the others.
+inline constexpr const char* kTiedAtKey = "coppice.tied_at";
 
-/// Takes the notes of ties out of the metadata, and adds the tensors that they name behind the others. A note is one
-/// whose key names no tensor and whose text names one, or the key of another note; "format" and keys of ours are none.
+/// The tensors that are written, each of those that are tied once, with notes of the others in the metadata.
+[[nodiscard]] NamedTensors without_ties(const NamedTensors& tensors);
+
+/// Takes the notes of ties out of the metadata, and adds the tensors that they name behind the others, or where
+/// kTiedAtKey says; one that says nothing sound is left as it is. A note is one whose key names no tensor and whose
+/// text names one, or the key of another note; "format" and keys of ours are none.
 /// @param left_out  names of tensors that the file has and that are not read
 /// @throws LimitError  `budget`, and Limits::tensors
 void add_ties(NamedTensors& tensors, const std::set<std::string, std::less<>>& left_out, const Source& source,

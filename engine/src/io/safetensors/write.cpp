@@ -87,22 +87,6 @@ std::string header_text(const Plan& plan, const std::map<std::string, std::strin
   return out.close_object().text();
 }
 
-/// The tensors that are written, each of those that are tied once, with notes of the others in the metadata.
-NamedTensors written_once(const NamedTensors& tensors) {
-  const std::vector<std::size_t> place = tied_to(tensors);
-  const auto name = [&](std::size_t i) -> const std::string& {
-    return tensors.begin()[static_cast<std::ptrdiff_t>(i)].first;
-  };
-  NamedTensors out;
-  out.metadata() = tensors.metadata();
-  for (std::size_t i = 0; i < place.size(); ++i)
-    if (place[i] == i)
-      out.add(name(i), tensors.begin()[static_cast<std::ptrdiff_t>(i)].second);
-    else
-      out.metadata().emplace(checked_name(name(i), true), name(place[i]));
-  return out;
-}
-
 void check(const Plan& plan, const std::map<std::string, std::string>& metadata,
            const SafetensorsWriteOptions& options) {
   if (options.alignment < 8 || !std::has_single_bit(options.alignment))
@@ -170,7 +154,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Plan
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& given,
                        const SafetensorsWriteOptions& options) {
-  const NamedTensors once = options.tied ? written_once(given) : NamedTensors();
+  const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
   const NamedTensors& tensors = options.tied ? once : given;
   std::vector<PlannedTensor> plan;
   plan.reserve(tensors.size());

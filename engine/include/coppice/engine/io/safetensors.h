@@ -69,8 +69,8 @@ struct SafetensorsWriteOptions {
   /// and hands the metadata on makes them wrong, and the file is refused then.
   bool checksums = false;
   /// Write tensors of the same bytes, type and shape once, under the name that is the lowest by bytes, and note the
-  /// others in the metadata, where read_safetensors() finds them: behind the others then. Programs that do not know
-  /// such notes miss those names. save_tensors() always does so.
+  /// others in the metadata, where read_safetensors() finds them. Programs that do not know such notes miss the names.
+  /// save_tensors() always does so.
   bool tied = false;
 };
 
