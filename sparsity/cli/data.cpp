@@ -74,6 +74,14 @@ Shape shape_option(const std::vector<std::int64_t>& sizes) {
   return Shape(sizes);
 }
 
+Dtype input_dtype(const nn::Module& model) {
+  for (const auto& [path, module] : model.named_modules())
+    for (const auto* own : {&module->own_parameters(), &module->own_buffers()})
+      for (const auto& [name, tensor] : *own)
+        if (tensor.defined() && is_floating(tensor.dtype())) return tensor.dtype();
+  return Dtype::f32;
+}
+
 std::vector<std::string> data_files(const std::string& spec) {
   if (spec == "digits") return {};
   const std::size_t comma = spec.find(',');
@@ -85,7 +93,7 @@ std::vector<std::string> data_files(const std::string& spec) {
 sparsity::Dataset load_data(const App& app, const std::string& spec, Split split, const nn::Module& model) {
   if (spec == "digits") {
     sparsity::Dataset data = digits(split);
-    data.x = data.x.reshape(digits_shape(model, data.size()));
+    data.x = data.x.reshape(digits_shape(model, data.size())).to(input_dtype(model));
     return data;
   }
   const std::vector<std::string> files = data_files(spec);
@@ -98,7 +106,9 @@ sparsity::Dataset load_data(const App& app, const std::string& spec, Split split
     MemoryBudget(Source{"dataset", files[1]}, app.read.limits, file_size(files[1]))
         .take(checked_mul(static_cast<std::uint64_t>(y.numel()), sizeof(std::int64_t)).value_or(UINT64_MAX),
               "classes as int64");
-  return sparsity::make_dataset(x, y);
+  sparsity::Dataset data = sparsity::make_dataset(x, y);
+  if (const Dtype dtype = input_dtype(model); dtype != Dtype::f32) data.x = x.to(dtype);
+  return data;
 }
 
 }  // namespace coppice::cli

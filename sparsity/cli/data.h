@@ -23,6 +23,9 @@ enum class Split { train, test };
 [[nodiscard]] sparsity::Dataset load_data(const App& app, const std::string& spec, Split split,
                                           const nn::Module& model);
 
+/// The type in which a model takes its inputs: that of its first floating tensor, float32 without any.
+[[nodiscard]] Dtype input_dtype(const nn::Module& model);
+
 /// The files that such a text names; none for `digits`.
 [[nodiscard]] std::vector<std::string> data_files(const std::string& spec);
 

@@ -1,5 +1,11 @@
 #include "packed.h"
 
+#include <algorithm>
+
+#include "app/command_line.h"
+#include "coppice/engine/checked.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/name_pattern.h"
 #include "coppice/nn/packed/packed_layer.h"
 #include "tensors.h"
 
@@ -31,6 +37,33 @@ Table packed_table(const nn::Module& model) {
                           grouped(static_cast<std::int64_t>(weight.nbytes()))});
   }
   return table;
+}
+
+std::vector<std::string> packed_weights(const nn::Module& model) {
+  std::vector<std::string> out;
+  for (const auto& [path, layer] : nn::packed_layers(model)) out.push_back(nn::joined(path, "weight"));
+  return out;
+}
+
+void refuse_packed(const NameFilter& filter, const std::vector<std::string>& names,
+                   const std::vector<std::string>& packed, const std::string& path) {
+  for (const std::string& pattern : filter.include) {
+    const auto named = [&](const std::string& name) { return nn::names_tensor(pattern, name); };
+    const auto met = std::ranges::find_if(packed, named);
+    if (met != packed.end() && std::ranges::none_of(names, named))
+      throw NotSupported(cat(quote(*met), " of ", quote_path(path), " is packed and cannot be pruned or trained; ",
+                             unpack_command(path), " makes it dense"));
+  }
+}
+
+void note_packed(const App& app, const std::vector<std::string>& packed, const std::string& path) {
+  for (const std::string& name : packed)
+    note(app,
+         cat("note: ", printable(name), " is packed and stays as it is; ", unpack_command(path), " makes it dense"));
+}
+
+std::string unpack_command(const std::string& path) {
+  return cat("coppice unpack ", shell_quoted(path), " -o DENSE.safetensors");
 }
 
 }  // namespace coppice::cli

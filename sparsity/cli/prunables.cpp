@@ -4,6 +4,8 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
+#include "coppice/sparsity/tied.h"
+#include "packed.h"
 
 namespace coppice::cli {
 
@@ -12,6 +14,7 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
   if (is_model()) {
     nn::take_fake_masks(*loaded_.model);
     all_ = sparsity::prunables_of(*loaded_.model);
+    packed_ = packed_weights(*loaded_.model);
     return;
   }
   if (is_pytorch_name(path)) loaded_.tensors.metadata().emplace("format", "pt");
@@ -21,7 +24,11 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
 void Prunables::save(const std::string& output, bool keep_masks, const SafetensorsWriteOptions& options) {
   NoGrad guard;
   if (is_model()) {
-    if (!keep_masks) nn::burn_in_masks(*loaded_.model);
+    if (!keep_masks) {
+      const std::vector<std::vector<sparsity::Prunable>> tied = sparsity::tied_groups(all_);
+      nn::burn_in_masks(*loaded_.model);
+      for (const std::vector<sparsity::Prunable>& group : tied) sparsity::tie(group);
+    }
     return nn::save_model(*loaded_.model, output, notes_of(loaded_.tensors));
   }
   NamedTensors out = bare_->tensors(keep_masks);

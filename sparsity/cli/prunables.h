@@ -18,6 +18,8 @@ class Prunables {
 
   [[nodiscard]] bool is_model() const { return loaded_.model != nullptr; }
   [[nodiscard]] const std::vector<sparsity::Prunable>& all() const { return all_; }
+  /// Weights that packed layers of a model hold, by their public names.
+  [[nodiscard]] const std::vector<std::string>& packed() const { return packed_; }
   /// Whether the input is a safetensors file whose checksums were compared: then its output carries them too.
   [[nodiscard]] bool carried_checksums() const { return loaded_.tensors.compared() > 0; }
   /// What the file holds beside its tensors, and the output cannot.
@@ -31,6 +33,7 @@ class Prunables {
   Loaded loaded_;
   std::optional<sparsity::PrunableTensors> bare_;
   std::vector<sparsity::Prunable> all_;
+  std::vector<std::string> packed_;
 };
 
 }  // namespace coppice::cli

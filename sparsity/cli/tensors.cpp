@@ -12,14 +12,10 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/sharded.h"
-#include "coppice/nn/init.h"
-#include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/nn/masks/families.h"
-#include "coppice/nn/masks/names.h"
+#include "coppice/nn/name_pattern.h"
 #include "coppice/nn/packed/unpack.h"
 #include "coppice/nn/state_dict.h"
-#include "coppice/sparsity/prunable.h"
 
 namespace coppice::cli {
 
@@ -75,87 +71,43 @@ Loaded load_model(const App& app, const std::string& path) {
 
 nn::ModulePtr load_model_file(const App& app, const std::string& path) { return load_model(app, path).model; }
 
-namespace {
-
-/// With originals of parametrizations that stand alone under the names of what they are originals of.
-NamedTensors plain_names(NamedTensors tensors, std::vector<std::string>& renamed) {
-  std::map<std::string, std::string> names;
-  for (const nn::NamedOriginal& o : nn::originals_alone(tensors))
-    if (!tensors.contains(o.name)) names.emplace(o.original, o.name);
-  if (names.empty()) return tensors;
-  NamedTensors out;
-  for (const auto& [name, tensor] : tensors) {
-    const auto found = names.find(name);
-    out.add(found == names.end() ? name : found->second, tensor);
-    if (found != names.end()) renamed.push_back(found->second);
-  }
-  return out;
-}
-
-}  // namespace
-
-Imported import_model(const App& app, const std::string& weights, const std::string& arch) {
-  app.files = {weights, arch};
-  Imported out;
-  const NamedTensors tensors = plain_names(load_tensors(weights, app.read), out.prepared);
-  out.tensors = tensors.size();
-  {
-    const nn::SkipInit no_random_numbers;
-    out.model = nn::read_architecture(arch, app.read.limits);
-  }
-  out.masked = nn::attach_masks_of(*out.model, tensors);
-  nn::load_state_dict(*out.model, tensors);
-  return out;
-}
-
 std::map<std::string, std::string> notes_of(const NamedTensors& tensors) {
   std::map<std::string, std::string> notes(tensors.metadata().begin(), tensors.metadata().end());
   notes.erase(nn::kModelKey);
   return notes;
 }
 
-bool matches(const std::string& glob, const std::string& text) {
-  std::size_t g = 0, t = 0, star = std::string::npos, retry = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && glob[g] == '*') {
-      star = g++;
-      retry = t;
-    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
-      ++g, ++t;
-    } else if (star != std::string::npos) {  // let the last star take one more character
-      g = star + 1;
-      t = ++retry;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
-}
-
 void NameFilter::add_options(CLI::App* sub) {
-  sub->add_option("--include", include,
-                  "Tensors to take, by a pattern with * and ? (repeatable; default: floating tensors of two or more "
-                  "axes whose last name component starts with \"weight\")");
+  sub->add_option(
+      "--include", include,
+      "Tensors to take, by a pattern with * and ?: 0.weight, pruned or parametrized or not (repeatable; default: "
+      "weights, but no gains, norms and embeddings of positions)");
   sub->add_option("--exclude", exclude, "Tensors to leave out (repeatable)");
 }
 
-bool NameFilter::takes(const std::string& name, const Tensor& tensor) const {
-  const auto any = [&](const std::vector<std::string>& globs) {
-    for (const std::string& glob : globs)
-      if (matches(glob, name)) return true;
-    return false;
-  };
-  if (any(exclude)) return false;
-  return include.empty() ? sparsity::is_prunable(name, tensor) : is_floating(tensor.dtype()) && any(include);
+namespace {
+
+bool any_names(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) { return nn::names_tensor(pattern, name); });
+}
+
+}  // namespace
+
+bool NameFilter::excludes(const std::string& name) const { return any_names(exclude, name); }
+
+std::string NameFilter::why_left(const sparsity::Prunable& tensor) const {
+  if (excludes(tensor.name)) return "left out by --exclude";
+  if (include.empty()) return sparsity::left_by_default(tensor);
+  if (!any_names(include, tensor.name)) return "not named by --include";
+  const Dtype dtype = tensor.value().dtype();
+  return is_floating(dtype) ? "" : cat("its type is ", dtype);
 }
 
 void NameFilter::check_patterns(const std::vector<std::string>& names) const {
   for (const auto* list : {&include, &exclude})
     for (const std::string& glob : *list) {
-      bool hit = false;
-      for (const std::string& name : names) hit = hit || matches(glob, name);
-      if (!hit) throw KeyError(cat("the pattern '", glob, "' matches no tensor"));
+      if (!std::ranges::any_of(names, [&](const std::string& name) { return nn::names_tensor(glob, name); }))
+        throw KeyError(cat("the pattern '", glob, "' matches no tensor"));
     }
 }
 

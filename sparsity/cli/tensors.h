@@ -9,6 +9,7 @@
 #include "app.h"
 #include "coppice/engine/io/named_tensors.h"
 #include "coppice/nn/module.h"
+#include "coppice/sparsity/prunables.h"
 
 namespace coppice::cli {
 
@@ -27,32 +28,22 @@ void note_unknown_types(const App& app, const Loaded& loaded);
 [[nodiscard]] Loaded load_model(const App& app, const std::string& path);
 [[nodiscard]] nn::ModulePtr load_model_file(const App& app, const std::string& path);
 
-/// A model made of a state dict and an architecture.
-struct Imported {
-  nn::ModulePtr model;
-  std::size_t tensors = 0;  ///< of the checkpoint
-  std::int64_t masked = 0;  ///< weights whose masks the checkpoint holds
-  /// Weights that PyTorch's sparsifiers had prepared, and whose masks it did not write: they are dense.
-  std::vector<std::string> prepared;
-};
-/// @throws as load_tensors, read_architecture and load_state_dict
-[[nodiscard]] Imported import_model(const App& app, const std::string& weights, const std::string& arch);
-
 /// What a model file says beside its tree, to be handed on to the next file.
 [[nodiscard]] std::map<std::string, std::string> notes_of(const NamedTensors& tensors);
 
-/// Whether a glob of '*', '?' and plain characters matches the whole text. Linear in text times pattern.
-[[nodiscard]] bool matches(const std::string& glob, const std::string& text);
-
-/// --include and --exclude.
+/// --include and --exclude: patterns on the names and the public names of tensors (nn/name_pattern.h).
 struct NameFilter {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
 
   void add_options(CLI::App* sub);
-  /// Whether a tensor takes part. Without --include: floating, two or more axes, last name component starts with
-  /// "weight".
-  [[nodiscard]] bool takes(const std::string& name, const Tensor& tensor) const;
+  /// Whether a tensor takes part: a floating one that a pattern of --include names; without any, a weight
+  /// (sparsity::left_by_default).
+  [[nodiscard]] bool takes(const sparsity::Prunable& tensor) const { return why_left(tensor).empty(); }
+  /// Why it does not; empty if it does.
+  [[nodiscard]] std::string why_left(const sparsity::Prunable& tensor) const;
+  /// Whether --exclude names it.
+  [[nodiscard]] bool excludes(const std::string& name) const;
   /// @throws KeyError  naming a pattern that matches none of `names`
   void check_patterns(const std::vector<std::string>& names) const;
 };

@@ -11,11 +11,64 @@
 
 namespace coppice::sparsity {
 
-bool is_prunable(const std::string& path, const Tensor& weight) {
+namespace {
+
+/// The module's own name and the tensor's, of a dotted path; of a parametrization's original, those of what it is of.
+struct Places {
+  std::string module, tensor;
+};
+Places places_of(const std::string& path) {
+  const auto last_of = [](const std::string& text) { return text.substr(text.rfind('.') + 1); };
   const std::size_t dot = path.rfind('.');
-  return is_floating(weight.dtype()) && weight.dim() >= 2 &&
-         path.compare(dot == std::string::npos ? 0 : dot + 1, 6, "weight") == 0;
+  if (dot == path.npos) return {"", path};
+  return {last_of(path.substr(0, dot)), path.substr(dot + 1)};
 }
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+/// Whether a module is called so because it is a norm: "ln_1", "ln_f", "bn2", "LayerNorm", "batchnorm2d", "norm".
+bool is_norm(std::string_view module) {
+  if (module.ends_with("_f")) module.remove_suffix(2);
+  if (module.size() > 1 && module.ends_with('d') && module[module.size() - 2] >= '1' &&
+      module[module.size() - 2] <= '3')
+    module.remove_suffix(1);
+  while (!module.empty() && (module.back() == '_' || (module.back() >= '0' && module.back() <= '9')))
+    module.remove_suffix(1);
+  return module.ends_with("norm") || module == "ln" || module == "bn" || module == "gn";
+}
+
+/// Whether a module is called so because it embeds positions.
+bool is_position(std::string_view module) {
+  const auto holds = [&](std::string_view part) { return module.find(part) != module.npos; };
+  if (holds("positionwise") || holds("position_wise")) return false;
+  return module == "wpe" || holds("position") || holds("pos_emb") || holds("posemb") ||
+         holds("relative_attention_bias");
+}
+
+}  // namespace
+
+std::string left_by_default(const std::string& path, const Tensor& tensor) {
+  if (!is_floating(tensor.dtype())) return cat("its type is ", tensor.dtype());
+  if (tensor.dim() < 2) return "it has less than two axes";
+  const std::string known = nn::public_name(path);
+  const Places places = places_of(known);
+  const std::string& name = places.tensor;
+  if (known == path && path.ends_with(".original0")) return "the gain of a weight norm";
+  if (!name.starts_with("weight")) return "its name does not begin with weight";
+  if (name.ends_with("_g")) return "the gain of a weight norm";
+  for (const std::string_view end : {"_scale", "_scale_inv", "_zero_point"})
+    if (name.ends_with(end)) return "a scale of quantised numbers";
+  const std::string module = lower(places.module);
+  if (is_norm(module)) return "the weight of a norm";
+  if (is_position(module)) return "an embedding of positions";
+  return "";
+}
+
+bool is_prunable(const std::string& path, const Tensor& weight) { return left_by_default(path, weight).empty(); }
 
 WeightCount count_weights(const nn::Module& model) {
   NoGrad guard;

@@ -12,6 +12,7 @@
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/masks/names.h"
+#include "coppice/sparsity/tied.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -29,6 +30,12 @@ std::vector<Prunable> prunables_of(nn::Module& model) {
       out.push_back({nn::joined(path, slot), module, slot});
     }
   return out;
+}
+
+std::string left_by_default(const Prunable& p) {
+  std::string why = left_by_default(p.name, p.value());
+  if (why.empty() && p.module->type_name().find("Norm") != std::string_view::npos) why = "the weight of a norm";
+  return why;
 }
 
 std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilter& filter) {
@@ -92,9 +99,14 @@ NamedTensors PrunableTensors::tensors(bool keep_masks) {
           throw FormatError(cat(quote_path(source_), " holds ", quote(name), ", which the mask of ", quote(p.name),
                                 " needs; without masks it can be written"));
   }
+  if (!keep_masks) {
+    const std::vector<std::vector<Prunable>> tied = tied_groups(all_);
+    for (const Prunable& p : all_)
+      if (nn::is_masked(*p.module, p.slot)) nn::burn_in_mask(*p.module, p.slot);
+    for (const std::vector<Prunable>& group : tied) tie(group);
+  }
   NamedTensors out;
   for (const Prunable& p : all_) {
-    if (!keep_masks && nn::is_masked(*p.module, p.slot)) nn::burn_in_mask(*p.module, p.slot);
     if (nn::is_masked(*p.module, p.slot)) {
       out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
       out.add(nn::mask_of(p.name), p.module->tensor(nn::mask_of(p.slot)));

@@ -25,6 +25,29 @@ TEST_SUITE("sparsity/prunable") {
     CHECK_FALSE(is_prunable("weight", ones({2, 2}, Dtype::i64)));
   }
 
+  TEST_CASE(
+      "directions and originals of weights are weights; gains, scales, norms and positions are not, and why is said") {
+    const auto why = [](const std::string& name) { return left_by_default(name, ones({4, 2})); };
+    for (const char* taken :
+         {"weight_v", "conv.weight_v", "a.weight_orig", "lstm.weight_hh_l0", "lstm.weight_hh_l0_v",
+          "0.parametrizations.weight.original", "0.parametrizations.weight.original1", "normal.weight", "plan.weight",
+          "ffn.position_wise.weight", "wte.weight", "head.normaliser.weight"})
+      CHECK_MESSAGE(why(taken) == "", taken);
+    for (const char* gain : {"weight_g", "lstm.weight_hh_l0_g", "0.parametrizations.weight.original0"})
+      CHECK_MESSAGE(why(gain) == "the gain of a weight norm", gain);
+    for (const char* norm : {"ln_1.weight", "h.0.ln_f.weight", "bn2.weight", "LayerNorm.weight", "norm.weight",
+                             "batchnorm2d.weight", "a.layer_norm1.weight", "gn.weight", "RMSNorm.weight"})
+      CHECK_MESSAGE(why(norm) == "the weight of a norm", norm);
+    for (const char* position : {"wpe.weight", "embeddings.position_embeddings.weight", "embed_positions.weight",
+                                 "pos_embed.weight", "attention.relative_attention_bias.weight"})
+      CHECK_MESSAGE(why(position) == "an embedding of positions", position);
+    CHECK(why("fc.weight_scale") == "a scale of quantised numbers");
+    CHECK(why("pos_embed") == "its name does not begin with weight");
+    CHECK(why("0.parametrizations.bias.original") == "its name does not begin with weight");
+    CHECK(left_by_default("weight", ones({4})) == "it has less than two axes");
+    CHECK(left_by_default("weight", ones({4, 2}, Dtype::i8)) == "its type is int8");
+  }
+
   TEST_CASE("entries and zeros are counted under masks of both families, and in packed layers") {
     const auto plain = std::make_shared<nn::Linear>(4, 2), masked = std::make_shared<nn::Linear>(4, 2),
                prepared = std::make_shared<nn::Linear>(4, 2);

@@ -7,8 +7,10 @@
 #include "coppice/engine/error.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/norm.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/sparsity/prune/prune.h"
+#include "coppice/sparsity/tied.h"
 
 using namespace coppice;
 using namespace coppice::sparsity;
@@ -59,6 +61,42 @@ TEST_SUITE("sparsity/prunables") {
     CHECK(all[1].value().at({0, 1}) == 0);
     CHECK(names_of(chosen(all, is_prunable)) == Names{"0.weight", "1.weight"});
     CHECK(chosen(all, [](const std::string& name, const Tensor&) { return name == "x"; }).empty());
+  }
+
+  TEST_CASE("what a norm has is no weight, whatever it is called") {
+    nn::Sequential model{std::make_shared<nn::LayerNorm>(std::vector<std::int64_t>{2, 3}),
+                         std::make_shared<nn::Linear>(3, 2)};
+    const auto all = prunables_of(model);
+    CHECK(left_by_default(all[0]) == "the weight of a norm");
+    CHECK(all[0].name == "0.weight");
+    CHECK(left_by_default(all[2]) == "");
+    CHECK(left_by_default(all[3]) == "it has less than two axes");
+  }
+
+  TEST_CASE("what is one tensor under several names has one copy in what is written") {
+    const Tensor one = Tensor::of({{1, 2}, {3, 4}});
+    PrunableTensors held({{"a.weight", one}, {"b.weight", one.detach()}, {"c.weight", one.clone()}}, "file");
+    const Prunable& first = held.all()[0];
+    prune::l1_unstructured(*first.module, first.slot, 1);
+    share_mask({held.all()[0], held.all()[1]});
+    for (const bool keep : {true, false}) {
+      const NamedTensors out = held.tensors(keep);
+      const std::string end = keep ? "_orig" : "";
+      CHECK(out.at("a.weight" + end).shares_storage(out.at("b.weight" + end)));
+      if (keep) CHECK(out.at("a.weight_mask").shares_storage(out.at("b.weight_mask")));
+      if (!keep) CHECK(out.at("b.weight") == Tensor::of({{0, 2}, {3, 4}}));
+      CHECK_FALSE(out.at("c.weight").shares_storage(out.at("a.weight" + end)));
+      CHECK(out.at("c.weight") == Tensor::of({{1, 2}, {3, 4}}));
+    }
+  }
+
+  TEST_CASE("of two names of one tensor, pruning one alone leaves the other as it is") {
+    const Tensor one = Tensor::of({{1, 2}, {3, 4}});
+    PrunableTensors held({{"a.weight", one}, {"b.weight", one.detach()}}, "file");
+    prune::l1_unstructured(*held.all()[0].module, held.all()[0].slot, 1);
+    const NamedTensors out = held.tensors(false);
+    CHECK(out.at("a.weight") == Tensor::of({{0, 2}, {3, 4}}));
+    CHECK(out.at("b.weight") == Tensor::of({{1, 2}, {3, 4}}));
   }
 
   TEST_CASE("pairs of both families in a checkpoint are one masked tensor each") {

@@ -20,17 +20,24 @@ std::optional<std::string_view> without(std::string_view text, std::string_view 
   return text.substr(0, text.size() - end.size());
 }
 
+/// "0.parametrizations.weight" -> "0.weight"; nothing for others.
+std::optional<std::string> name_of_list(std::string_view list) {
+  const std::string lists = cat(parametrize::kChild, '.');
+  const std::size_t at = list.rfind(lists);
+  if (at == list.npos || (at != 0 && list[at - 1] != '.')) return std::nullopt;
+  const std::string_view tensor = list.substr(at + lists.size());
+  if (tensor.empty() || tensor.find('.') != tensor.npos) return std::nullopt;
+  return std::string(list.substr(0, at)) + std::string(tensor);
+}
+
 /// "0.parametrizations.weight.original" -> "0.weight", and the list "0.parametrizations.weight"; nothing for others.
 std::optional<std::pair<std::string, std::string>> fake_names(std::string_view name) {
   const auto before = without(name, parametrize::kOriginal);
   const auto list = before ? without(*before, ".") : std::nullopt;
   if (!list) return std::nullopt;
-  const std::string lists = cat(parametrize::kChild, '.');
-  const std::size_t at = list->rfind(lists);
-  if (at == list->npos || (at != 0 && (*list)[at - 1] != '.')) return std::nullopt;
-  const std::string_view tensor = list->substr(at + lists.size());
-  if (tensor.empty() || tensor.find('.') != tensor.npos) return std::nullopt;
-  return std::pair(std::string(list->substr(0, at)) + std::string(tensor), std::string(*list));
+  const auto tensor = name_of_list(*list);
+  if (!tensor) return std::nullopt;
+  return std::pair(*tensor, std::string(*list));
 }
 
 std::set<std::string_view> sorted_names(const NamedTensors& tensors) {
@@ -57,6 +64,16 @@ std::optional<std::string_view> name_of_mask(std::string_view mask) { return wit
 bool is_original(const Module& module, std::string_view name) {
   const auto masked = name_of_original(name);
   return masked && is_masked(module, *masked);
+}
+
+std::string public_name(std::string_view name) {
+  if (const auto masked = name_of_original(name)) return std::string(*masked);
+  if (const auto masked = name_of_mask(name)) return std::string(*masked);
+  for (const std::string& end :
+       {cat('.', parametrize::kOriginal), cat('.', parametrize::kOriginal, '1'), cat(".0", kFakeMask)})
+    if (const auto list = without(name, end))
+      if (const auto tensor = name_of_list(*list)) return *tensor;
+  return std::string(name);
 }
 
 std::vector<NamedOriginal> originals_alone(const NamedTensors& tensors) {

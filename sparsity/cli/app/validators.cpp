@@ -1,6 +1,7 @@
 #include "app/validators.h"
 
 #include <charconv>
+#include <utility>
 
 #include "app/exit.h"
 #include "coppice/engine/error.h"
@@ -37,6 +38,19 @@ CLI::Validator whole(std::int64_t low, std::uint64_t high) {
             return {};
           },
           high < INT64_MAX ? cat("in ", low, "..", high) : std::string()};
+}
+
+CLI::Validator floating_type() {
+  return {[](std::string& text) -> std::string {
+            for (const auto& [brief, name] :
+                 {std::pair("f32", "float32"), {"f64", "float64"}, {"f16", "float16"}, {"bf16", "bfloat16"}})
+              if (text == brief || text == name) {
+                text = name;
+                return {};
+              }
+            return cat("must be float32, float64, float16 or bfloat16; got '", text, "'");
+          },
+          "{float32, float64, float16, bfloat16}"};
 }
 
 }  // namespace coppice::cli

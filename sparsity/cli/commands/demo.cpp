@@ -4,6 +4,7 @@
 #include "../data.h"
 #include "../demo/elsewhere.h"
 #include "../demo/report.h"
+#include "../import/model.h"
 #include "../measure.h"
 #include "../tensors.h"
 #include "coppice/engine/autograd.h"

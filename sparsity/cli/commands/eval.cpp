@@ -1,5 +1,6 @@
 #include "../data.h"
 #include "../tensors.h"
+#include "coppice/engine/checked.h"
 
 namespace coppice::cli {
 namespace {
@@ -15,6 +16,8 @@ int run(const App& app, const Options& o) {
   if (o.data != "digits") only_with(*o.split_option, "--data digits");
   const nn::ModulePtr model = load_model_file(app, o.model);
   const sparsity::Dataset data = load_data(app, o.data, o.split == "test" ? Split::test : Split::train, *model);
+  if (const auto sample = sparsity::first_nan(data.x))  // it would count as wrong, and the loss be NaN
+    throw ValueError(cat("sample ", *sample, " of ", quote_path(data_files(o.data).front()), " holds NaN"));
   const sparsity::Evaluation e = sparsity::evaluate(*model, data, o.batch);
   if (app.json)
     print("coppice.eval/1", {{"model", o.model},

@@ -2,13 +2,19 @@
 #include "../tensors.h"
 
 #include <filesystem>
+#include <set>
 
+#include "../packed.h"
+#include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
+#include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
+#include "coppice/nn/packed/packed_layer.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/training/finetune.h"
 #include "finetune/pruning.h"
+#include "prune/report.h"
 
 namespace coppice::cli {
 namespace {
@@ -23,17 +29,40 @@ struct Options {
   sparsity::FinetuneOptions train;
 };
 
+/// Weights that --include and --exclude choose, or nobody.
+std::set<std::string> taken_names(const Options& o, nn::Module& model) {
+  std::set<std::string> out;
+  for (const sparsity::Prunable& p : sparsity::prunables_of(model))
+    if (o.names.takes(p)) out.insert(p.name);
+  return out;
+}
+
+/// Names those that pruning of all weights together left nearly nothing of.
+void note_emptied(const App& app, const Options& o, nn::Module& model) {
+  const NoGrad guard;
+  std::vector<PrunedRow> rows;
+  const std::set<std::string> taken = taken_names(o, model);
+  for (const sparsity::Prunable& p : sparsity::prunables_of(model)) {
+    if (!taken.contains(p.name)) continue;
+    const Tensor value = p.value();
+    rows.push_back({p.name, value.shape(), value.numel() - count_nonzero(value), value.numel(), 0});
+  }
+  note_nearly_empty(app, rows, "");
+}
+
 /// As sparsity::finetune. @throws NotSupported  for a model that has no gradients where training needs them: packed
 /// layers behind others, or nothing but frozen parameters. To the library it is a call at the wrong moment.
 template <class Progressed>
 sparsity::FinetuneReport train(const Options& o, nn::Module& model, const sparsity::Dataset& data,
                                Progressed progressed) {
+  const std::set<std::string> taken = taken_names(o, model);
   try {
     return sparsity::finetune(
-        model, data, o.train, [&](const std::string& name, const Tensor& t) { return o.names.takes(name, t); },
-        progressed);
+        model, data, o.train, [&](const std::string& name, const Tensor&) { return taken.contains(name); }, progressed);
   } catch (const StateError& e) {
-    throw NotSupported(cat(quote_path(o.model), " cannot be trained: ", e.what()));
+    const std::string advice =
+        nn::packed_layers(model).empty() ? "" : cat("; ", unpack_command(o.model), " makes it dense");
+    throw NotSupported(cat(quote_path(o.model), " cannot be trained: ", e.what(), advice));
   }
 }
 
@@ -76,12 +105,18 @@ int run(const App& app, Options o) {
   }
   if (o.optimizer != "sgd") only_with(*o.momentum_option, "--optimizer sgd");
   o.pruning.read(app, o.names, o.train);
+  o.train.empty_masks = false;
   o.train.optimizer = o.optimizer == "sgd"     ? sparsity::FinetuneOptions::Optimizer::sgd
                       : o.optimizer == "adamw" ? sparsity::FinetuneOptions::Optimizer::adamw
                                                : sparsity::FinetuneOptions::Optimizer::adam;
   const Loaded input = load_model(app, o.model);
   const nn::ModulePtr& model = input.model;
-  o.names.check_patterns(names_of(nn::masks_in(*model), sparsity::prunables_of(*model)));
+  std::vector<std::string> names = names_of(nn::masks_in(*model), sparsity::prunables_of(*model));
+  const std::vector<std::string> packed = packed_weights(*model);
+  refuse_packed(o.names, names, packed, o.model);
+  names.insert(names.end(), packed.begin(), packed.end());
+  o.names.check_patterns(names);
+  note_packed(app, packed, o.model);
   const sparsity::Dataset data = load_data(app, o.data, Split::train, *model);
 
   Progress progress(app, "epoch", o.train.epochs);
@@ -91,6 +126,7 @@ int run(const App& app, Options o) {
     check_interrupt(cat(o.checkpoint, " is where the same command goes on"));
     return true;
   });
+  if (o.train.sparsity) note_emptied(app, o, *model);
   if (!o.keep_masks) nn::burn_in_masks(*model);
   write_output(o.output, [&] { nn::save_model(*model, o.output, notes_of(input.tensors)); });
 

@@ -4,6 +4,8 @@
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
+#include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/packed/packed_layer.h"
@@ -30,6 +32,66 @@ Tensor example_of(const App& app, const Options& o) {
   return o.shape.empty() ? Tensor() : zeros(shape_option(o.shape));
 }
 
+std::string nothing_to_pack(const std::string& path, const nn::Module& model, const sparsity::Packed& packed) {
+  std::string out = cat(quote_path(path), " has no dense Linear or Conv2d that could be packed");
+  if (!nn::packed_layers(model).empty()) out += ": its layers are packed already";
+  for (const sparsity::NotPacked& n : packed.not_packed)
+    out += cat('\n', quote(n.path), " (", printable(n.type), "): ", printable(n.reason));
+  return out;
+}
+
+/// Writes the packed model, with as much about the decisions as there is room for: the file is never larger than the
+/// input. Where packing gains nothing the input's bytes are written. @return  whether they were
+bool save(const sparsity::Packed& packed, const Loaded& input, const Options& o, const ReadOptions& read) {
+  const std::uint64_t before = file_size(o.model);
+  std::vector<sparsity::PackDecision> brief = packed.decisions;
+  for (sparsity::PackDecision& d : brief) d.candidates.clear();
+  bool as_it_was = false;
+  write_output(o.output, [&] {
+    std::map<std::string, std::string> notes = notes_of(input.tensors);
+    for (const std::string& note :
+         {sparsity::decisions_to_json(packed.decisions), sparsity::decisions_to_json(brief), std::string()}) {
+      notes.erase("coppice.pack");
+      if (!note.empty()) notes["coppice.pack"] = note;
+      nn::save_model(*packed.model, o.output, notes);
+      if (file_size(o.output) <= before) return;
+    }
+    write_file(o.output, MappedFile::open(o.model, Source{"pack", o.model}, read)->bytes());
+    as_it_was = true;
+  });
+  return as_it_was;
+}
+
+void report(const App& app, const Options& o, const sparsity::Packed& packed, bool as_it_was) {
+  const auto before = static_cast<std::int64_t>(file_size(o.model));
+  const auto after = static_cast<std::int64_t>(file_size(o.output));
+  if (app.json) {
+    Json not_packed = Json::array();
+    for (const sparsity::NotPacked& n : packed.not_packed)
+      not_packed.push_back({{"module", n.path}, {"type", n.type}, {"reason", n.reason}});
+    return print("coppice.pack/1", {{"output", o.output},
+                                    {"layers", Json::parse(sparsity::decisions_to_json(packed.decisions))},
+                                    {"not_packed", not_packed},
+                                    {"as_it_was", as_it_was},
+                                    {"file_bytes_before", before},
+                                    {"file_bytes", after}});
+  }
+  Table table{{"layer", "type", "zeros", "chosen"}, {}};
+  for (const auto& d : packed.decisions) {
+    const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
+    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), to_string(d.chosen)});
+  }
+  print(table.text());
+  for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
+  for (const sparsity::NotPacked& n : packed.not_packed)
+    print(cat("not packed: ", printable(n.path), " (", printable(n.type), "): ", printable(n.reason)));
+  if (as_it_was)
+    print(cat(o.output, ": ", grouped(after), " bytes, a copy of ", o.model, ": packed it would be larger"));
+  else
+    print(cat(o.output, ": ", grouped(after), " bytes, ",
+              fixed(static_cast<double>(before) / static_cast<double>(after), 1), " times smaller than ", o.model));
+}
+
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   if (!o.shape.empty()) (void)shape_option(o.shape);
@@ -41,32 +103,11 @@ int run(const App& app, const Options& o) {
   const Loaded input = load_model(app, o.model);
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
+  options.masks_compete = true;
   const sparsity::Packed packed = sparsity::pack(*input.model, options, example_of(app, o));
-  if (packed.decisions.empty())
-    throw ValueError(cat("'", o.model, "' has no dense Linear or Conv2d that could be packed",
-                         nn::packed_layers(*input.model).empty() ? "" : ": its layers are packed already"));
-  std::map<std::string, std::string> notes = notes_of(input.tensors);
-  notes["coppice.pack"] = sparsity::decisions_to_json(packed.decisions);
-  write_output(o.output, [&] { nn::save_model(*packed.model, o.output, notes); });
-
-  const auto before = static_cast<std::int64_t>(file_size(o.model));
-  const auto after = static_cast<std::int64_t>(file_size(o.output));
-  if (app.json) {
-    print("coppice.pack/1", {{"output", o.output},
-                             {"layers", Json::parse(sparsity::decisions_to_json(packed.decisions))},
-                             {"file_bytes_before", before},
-                             {"file_bytes", after}});
-    return kDone;
-  }
-  Table table{{"layer", "type", "zeros", "chosen"}, {}};
-  for (const auto& d : packed.decisions) {
-    const double zeros = d.elements == 0 ? 0 : 1 - static_cast<double>(d.nonzeros) / static_cast<double>(d.elements);
-    table.rows.push_back({printable(d.path), printable(d.type), percent(zeros), to_string(d.chosen)});
-  }
-  print(table.text());
-  for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
-  print(cat(o.output, ": ", grouped(after), " bytes, ",
-            fixed(static_cast<double>(before) / static_cast<double>(after), 1), " times smaller than ", o.model));
+  if (packed.decisions.empty()) throw ValueError(nothing_to_pack(o.model, *input.model, packed));
+  const bool as_it_was = save(packed, input, o, app.read);
+  report(app, o, packed, as_it_was);
   return kDone;
 }
 
@@ -78,7 +119,9 @@ void add_pack(App& app) {
       app.command("pack",
                   "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what "
                   "it chose and\n"
-                  "why, and writes a model file that runs in place. Masks are burned in.",
+                  "why, and writes a model file that runs in place. Layers without a packed form are named and stay as "
+                  "they are,\n"
+                  "with their masks. The file is never larger than the input.",
                   "  coppice pack sparse.safetensors -o packed.safetensors\n"
                   "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
   sub->add_option("MODEL", o->model, "Model file")->required();

@@ -2,6 +2,8 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
+#include "packed.h"
+#include "prune/choice.h"
 #include "prune/methods.h"
 #include "prune/report.h"
 #include "prune/sparsifiers.h"
@@ -42,16 +44,6 @@ struct Options {
   }
 };
 
-std::vector<Prunable> choose(const std::vector<Prunable>& all, const NameFilter& filter) {
-  std::vector<std::string> names;
-  for (const Prunable& t : all) names.push_back(t.name);
-  filter.check_patterns(names);
-  std::vector<Prunable> out =
-      sparsity::chosen(all, [&](const std::string& name, const Tensor& tensor) { return filter.takes(name, tensor); });
-  if (out.empty()) throw KeyError("no tensor is left to prune; see --include");
-  return out;
-}
-
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   o.check();
@@ -62,18 +54,23 @@ int run(const App& app, const Options& o) {
   Prunables input(app, o.input);
   options.checksums = options.checksums || input.carried_checksums();
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
-  std::vector<Prunable> targets = choose(input.all(), o.names);
-  for (const Prunable& t : targets)
+  Choice choice = choose(input.all(), input.packed(), o.names, o.input, o.dry_run);
+  for (const Prunable& t : choice.targets)
     if (any(isnan(t.value())).item<bool>())
       note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
-  const std::vector<Left> left = o.prune(targets);
-  std::erase_if(targets, [&](const Prunable& t) {
+  const std::vector<Left> left = o.prune(choice.targets);
+  std::erase_if(choice.targets, [&](const Prunable& t) {
     return std::ranges::any_of(left, [&](const Left& l) { return l.name == t.name; });
   });
-  const std::vector<PrunedRow> rows = pruned_rows(targets);
+  choice.share_masks();
+  const std::vector<PrunedRow> rows = pruned_rows(choice);
   if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks, options); });
   for (const std::string& what : input.skipped()) note(app, cat("left out: ", printable(what)));
-  report_pruned(app, o.dry_run ? "" : o.output, o.described(), rows, left);
+  note_tied(app, rows);
+  if (!o.sparsifier.given() && o.method.is_global())
+    note_nearly_empty(app, rows, "; --keep-at-least leaves each tensor a share");
+  note_packed(app, input.packed(), o.input);
+  report_pruned(app, o.dry_run ? "" : o.output, o.described(), rows, left, choice.left);
   return kDone;
 }
 
@@ -86,7 +83,7 @@ void add_prune(App& app) {
       "Prunes the weights of a model file or of a bare checkpoint in one shot, with PyTorch's semantics: by a method\n"
       "of torch.nn.utils.prune, or by a sparsifier of torch.ao.pruning. A model stays a model; a checkpoint keeps its\n"
       "tensor names, and one in shards becomes one file. Where masks are there already, what they prune stays pruned:\n"
-      "the amount counts what they leave, the level of a sparsifier all.",
+      "the amount counts what they leave, the level of a sparsifier all. A tensor of several names has one mask.",
       "  coppice prune model.safetensors -o pruned.safetensors --method global_l1 --amount 0.9\n"
       "  coppice prune weights.pt -o pruned.safetensors --method ln_structured --amount 2 --n 2 --dim 0 --keep-masks\n"
       "  coppice prune model.safetensors -o pruned.safetensors --sparsifier weight_norm --block 16x1 "
@@ -103,7 +100,8 @@ void add_prune(App& app) {
   sub->add_flag("--keep-masks", o->keep_masks, "Write X_orig and X_mask instead of their product");
   sub->add_flag("--checksums", o->checksums,
                 "Write a CRC-32 of every tensor into the metadata of a .safetensors; model files always have them");
-  sub->add_flag("--dry-run", o->dry_run, "Show what would be pruned and write nothing");
+  sub->add_flag("--dry-run", o->dry_run,
+                "Show what would be pruned, and why each other tensor would not, and write nothing");
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] {
     if (!o->sparsifier.given() && !o->method.has_amount()) throw CLI::RequiredError("--amount");

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "../data.h"
 #include "../tensors.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
@@ -94,8 +95,13 @@ int run(const App& app, const Options& o) {
   app.files.push_back(o.input);
   Tensor x = read_npy(o.input, app.read);
   if (x.dim() < 1) throw ShapeError(cat("'", o.input, "' must be [n, ...]; got ", x.shape()));
-  if (x.dtype() == Dtype::f64) x = x.to(Dtype::f32);
-  const Tensor y = outputs(app, o, *model, x);
+  if (const auto sample = sparsity::first_nan(x))
+    note(app, cat("note: sample ", *sample, " of ", quote_path(o.input), " holds NaN"));
+  if (const Dtype dtype = input_dtype(*model);
+      is_floating(x.dtype()) && (x.dtype() == Dtype::f64 || dtype != Dtype::f32))
+    x = x.to(dtype);
+  Tensor y = outputs(app, o, *model, x);
+  if (y.dtype() == Dtype::bf16) y = y.to(Dtype::f32);  // NumPy has no bfloat16, and float32 holds all of it
   write_output(o.output, [&] { write_npy(o.output, y); });
   if (app.json)
     print("coppice.run/1", {{"output", o.output},

@@ -5,6 +5,7 @@
 #include "app.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/random.h"
+#include "coppice/sparsity/prune/global_floor.h"
 #include "coppice/sparsity/prune/prune.h"
 
 namespace coppice::cli {
@@ -51,12 +52,17 @@ void MethodOptions::add_options(CLI::App* sub) {
   seed_option_ = sub->add_option("--seed", seed_, "Random methods: torch.manual_seed of the stream")
                      ->transform(whole(0, UINT64_MAX))
                      ->capture_default_str();
+  keep_option_ = sub->add_option("--keep-at-least", keep_,
+                                 "Global methods: the share of its entries that each tensor keeps, whatever the others "
+                                 "have (default: none, as PyTorch)")
+                     ->check(finite(0, 1));
 }
 
 bool MethodOptions::has_amount() const { return amount_option_->count() > 0; }
 
 void MethodOptions::check() const {
   if (!method_.ends_with("_structured")) only_with(*dim_option_, "ln_structured and random_structured");
+  if (!is_global()) only_with(*keep_option_, "global_l1 and global_random");
   if (method_ != "ln_structured") only_with(*n_option_, "ln_structured");
   (void)parse_amount(amount_);
   (void)parse_order(n_);
@@ -64,20 +70,20 @@ void MethodOptions::check() const {
 
 void MethodOptions::refuse_all() const {
   if (method_option_->count() > 0) throw UsageError("--method and --sparsifier exclude each other");
-  for (const CLI::Option* option : {amount_option_, n_option_, dim_option_, seed_option_})
+  for (const CLI::Option* option : {amount_option_, n_option_, dim_option_, seed_option_, keep_option_})
     only_with(*option, "--method");
 }
 
 void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties) const {
   Generator generator(seed_);
   const sparsity::Amount amount = parse_amount(amount_);
-  if (method_.starts_with("global_")) {
+  if (is_global()) {
     std::vector<methods::Target> all;
     for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
     if (method_ == "global_l1")
-      methods::global_unstructured(all, methods::L1Unstructured(amount, ties));
+      methods::global_l1_keeping(all, amount, keep_, ties);
     else
-      methods::global_unstructured(all, methods::RandomUnstructured(amount, ties, &generator));
+      methods::global_random_keeping(all, amount, keep_, ties, &generator);
     return;
   }
   const NormOrder n = parse_order(n_);
@@ -93,6 +99,10 @@ void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties) co
   });
 }
 
-Json MethodOptions::described() const { return {{"method", method_}, {"amount", amount_}, {"seed", seed_}}; }
+Json MethodOptions::described() const {
+  Json out{{"method", method_}, {"amount", amount_}, {"seed", seed_}};
+  if (keep_option_->count() > 0) out["keep_at_least"] = keep_;
+  return out;
+}
 
 }  // namespace coppice::cli

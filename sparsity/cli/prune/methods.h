@@ -25,6 +25,8 @@ class MethodOptions {
   void check() const;
   /// @throws UsageError  if any was given
   void refuse_all() const;
+  /// Whether all tensors compete, so that some may lose all.
+  [[nodiscard]] bool is_global() const { return method_.starts_with("global_"); }
   /// @throws as the methods; errors name the tensor
   void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties) const;
   /// The document's part: method, amount, seed.
@@ -34,8 +36,9 @@ class MethodOptions {
   std::string method_ = "l1_unstructured", amount_, n_ = "2";
   std::int64_t dim_ = 0;
   std::uint64_t seed_ = 0;
+  double keep_ = 0;
   const CLI::Option *method_option_ = nullptr, *amount_option_ = nullptr, *n_option_ = nullptr, *dim_option_ = nullptr,
-                    *seed_option_ = nullptr;
+                    *seed_option_ = nullptr, *keep_option_ = nullptr;
 };
 
 }  // namespace coppice::cli

@@ -12,15 +12,24 @@ double share_of(std::int64_t zeros, std::int64_t elements) {
   return elements == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(elements);
 }
 
+Json json_of(const std::vector<Left>& left) {
+  Json out = Json::array();
+  for (const Left& l : left) out.push_back({{"name", l.name}, {"why", l.why}});
+  return out;
+}
+
 Json document(const std::string& output, const Json& head, const std::vector<PrunedRow>& rows, const PrunedRow& total,
-              const std::vector<Left>& left) {
+              const std::vector<Left>& left, const std::vector<Left>& not_taken) {
   Json out{{"output", output.empty() ? Json() : Json(output)}};
   out.update(head);
   out["tensors"] = Json::array();
-  for (const PrunedRow& r : rows)
-    out["tensors"].push_back({{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}});
-  out["left"] = Json::array();
-  for (const Left& l : left) out["left"].push_back({{"name", l.name}, {"why", l.why}});
+  for (const PrunedRow& r : rows) {
+    Json row{{"name", r.name}, {"zeros", r.zeros}, {"elements", r.elements}, {"pruned", r.pruned}};
+    if (!r.also.empty()) row["also_named"] = r.also;
+    out["tensors"].push_back(std::move(row));
+  }
+  out["left"] = json_of(left);
+  if (output.empty()) out["not_taken"] = json_of(not_taken);
   out["zeros"] = total.zeros;
   out["elements"] = total.elements;
   out["sparsity"] = share_of(total.zeros, total.elements);
@@ -29,21 +38,37 @@ Json document(const std::string& output, const Json& head, const std::vector<Pru
 
 }  // namespace
 
-std::vector<PrunedRow> pruned_rows(const std::vector<sparsity::Prunable>& targets) {
+std::vector<PrunedRow> pruned_rows(const Choice& choice) {
   std::vector<PrunedRow> rows;
-  for (const sparsity::Prunable& t : targets) {
+  for (const sparsity::Prunable& t : choice.targets) {
     const Tensor value = t.value();
     rows.push_back({t.name, value.shape(), value.numel() - count_nonzero(value), value.numel(),
-                    value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot)))});
+                    value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot))), choice.also_named(t.name)});
   }
   return rows;
 }
 
+void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice) {
+  for (const PrunedRow& r : rows) {
+    if (!r.nearly_empty()) continue;
+    note(app,
+         cat("note: ", printable(r.name),
+             r.zeros == r.elements ? " is wholly zero" : cat(" is ", percent(share_of(r.zeros, r.elements)), " zero"),
+             advice));
+  }
+}
+
+void note_tied(const App& app, const std::vector<PrunedRow>& rows) {
+  for (const PrunedRow& r : rows)
+    for (const std::string& other : r.also)
+      note(app, cat("note: ", printable(r.name), " and ", printable(other), " are one tensor, with one mask"));
+}
+
 void report_pruned(const App& app, const std::string& output, const Json& head, const std::vector<PrunedRow>& rows,
-                   const std::vector<Left>& left) {
+                   const std::vector<Left>& left, const std::vector<Left>& not_taken) {
   PrunedRow total{"total", {}, 0, 0, 0};
   for (const PrunedRow& r : rows) total.zeros += r.zeros, total.elements += r.elements;
-  if (app.json) return print("coppice.prune/1", document(output, head, rows, total, left));
+  if (app.json) return print("coppice.prune/1", document(output, head, rows, total, left, not_taken));
   Table table{{"tensor", "shape", "zeros", "of", "share"}, {}};
   const auto add = [&](const PrunedRow& r, const std::string& shape) {
     table.rows.push_back(
@@ -53,6 +78,8 @@ void report_pruned(const App& app, const std::string& output, const Json& head, 
   add(total, "");
   print(table.text());
   for (const Left& l : left) print(cat("left as it is: ", printable(l.name), ": ", printable(l.why)));
+  if (output.empty())
+    for (const Left& l : not_taken) print(cat("not taken: ", printable(l.name), ": ", printable(l.why)));
   if (output.empty())
     print("dry run: nothing was written");
   else

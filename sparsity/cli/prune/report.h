@@ -7,7 +7,7 @@
 
 #include "app.h"
 #include "coppice/sparsity/prunables.h"
-#include "prune/sparsifiers.h"
+#include "prune/choice.h"
 
 namespace coppice::cli {
 
@@ -15,15 +15,24 @@ struct PrunedRow {
   std::string name;
   Shape shape;
   std::int64_t zeros, elements, pruned;  ///< pruned: entries that the mask takes
+  std::vector<std::string> also = {};    ///< other names of the tensor
+  /// Hardly anything is left of it, or nothing.
+  [[nodiscard]] bool nearly_empty() const { return elements > 0 && zeros * 100 >= elements * 99; }
 };
 
 /// Of those that have masks.
-[[nodiscard]] std::vector<PrunedRow> pruned_rows(const std::vector<sparsity::Prunable>& targets);
+[[nodiscard]] std::vector<PrunedRow> pruned_rows(const Choice& choice);
 
-/// Prints rows, sums, and what was left; as one document where the program was told so.
+/// A note for each tensor that global pruning left nearly nothing of. @param advice  behind it
+void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice);
+/// A note for each tensor that has several names.
+void note_tied(const App& app, const std::vector<PrunedRow>& rows);
+
+/// Prints rows, sums, and what the sparsifier left; as one document where the program was told so.
 /// @param output  "" in a dry run
+/// @param not_taken  shown in a dry run
 /// @param head    members of the document between the output and the rows
 void report_pruned(const App& app, const std::string& output, const Json& head, const std::vector<PrunedRow>& rows,
-                   const std::vector<Left>& left);
+                   const std::vector<Left>& left, const std::vector<Left>& not_taken);
 
 }  // namespace coppice::cli

@@ -1,9 +1,12 @@
 #include "layers.h"
 
+#include <algorithm>
+
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
+#include "coppice/sparsity/prunable.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -53,6 +56,24 @@ const PackableLayer* packable(const nn::Module& module) {
     return single ? &row : nullptr;
   }
   return nullptr;
+}
+
+std::string unpackable_because(const nn::Module& module) {
+  if (dynamic_cast<const nn::PackedLayer*>(&module) != nullptr || packable(module) != nullptr) return "";
+  Tensor weight;
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined() && is_prunable(name, tensor)) weight = tensor;
+  if (!weight.defined()) return "";
+  if (!module.children().empty()) return "it holds modules of its own";
+  const std::string_view type = module.type_name();
+  const auto known = [&](const PackableLayer& row) { return row.type == type; };
+  if (std::ranges::none_of(kLayers, known)) return cat("layers of type ", type, " have no packed form");
+  if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&module); conv != nullptr && conv->options().groups != 1)
+    return cat("convolutions with groups have no packed form; it has ", conv->options().groups);
+  for (const auto& [name, tensor] : module.own_parameters())
+    if (tensor.defined() && tensor.dtype() != Dtype::f32)
+      return cat("its ", name, " is ", tensor.dtype(), "; packed layers are float32");
+  return "its sizes have no packed form";
 }
 
 }  // namespace coppice::sparsity

@@ -23,4 +23,7 @@ struct PackableLayer {
 /// into it, which would be lost, and whatever the row asks. Null otherwise.
 [[nodiscard]] const PackableLayer* packable(const nn::Module& module);
 
+/// Why a layer that has prunable weights has no packed form; empty if it has one, is packed, or has no such weights.
+[[nodiscard]] std::string unpackable_because(const nn::Module& module);
+
 }  // namespace coppice::sparsity

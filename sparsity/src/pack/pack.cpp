@@ -8,7 +8,10 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/cpu.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/fqn.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/nn/packed/packed_layer.h"
+#include "coppice/nn/parametrize.h"
 #include "coppice/nn/permanent.h"
 #include "coppice/nn/replace.h"
 #include "layers.h"
@@ -71,15 +74,26 @@ double size_share(const PackCandidate& c, const PackCandidate& dense) {
   return static_cast<double>(c.bytes) / static_cast<double>(dense.bytes);
 }
 
-void choose(PackDecision& d, const PackOptions& options, bool timed) {
+/// What a file takes for a weight that stays as it is in `kept`: a masked one has its values and a bit per entry.
+std::int64_t stored_bytes(const nn::Module& kept, const PackDecision& d) {
+  const std::int64_t dense = d.candidates.front().bytes;
+  const bool masked = nn::is_masked(kept, "weight") || nn::parametrize::is_parametrized(kept, "weight");
+  return masked ? std::min(dense, d.nonzeros * static_cast<std::int64_t>(sizeof(float)) + (d.elements + 7) / 8) : dense;
+}
+
+/// @param stored  bytes that a packed form must fall below
+void choose(PackDecision& d, const PackOptions& options, bool timed, std::int64_t stored) {
   const PackCandidate& dense = d.candidates.front();
   const auto cost = [&](const PackCandidate& c) {
     return size_share(c, dense) + (timed ? 2 * time_share(c, dense) : 0);
   };
+  bool below_dense = false;
   const PackCandidate* best = nullptr;
   const PackCandidate* smallest = nullptr;
   for (const PackCandidate& c : d.candidates) {
     if (c.format.is_dense() || c.bytes >= dense.bytes) continue;
+    below_dense = true;
+    if (c.bytes >= stored) continue;
     if (smallest == nullptr || c.bytes < smallest->bytes) smallest = &c;
     if (timed && time_share(c, dense) > options.slowest) continue;
     if (best == nullptr || cost(c) < cost(*best)) best = &c;
@@ -87,6 +101,8 @@ void choose(PackDecision& d, const PackOptions& options, bool timed) {
   if (best != nullptr) {
     d.chosen = best->format;
     d.reason = describe(*best, dense.bytes) + "; " + describe(dense, dense.bytes);
+  } else if (smallest == nullptr && below_dense) {
+    d.reason = cat("stays masked: ", stored, " bytes in a file, less than in any packed format");
   } else if (smallest == nullptr) {
     d.reason = "dense: no packed format is smaller";
   } else {
@@ -95,7 +111,8 @@ void choose(PackDecision& d, const PackOptions& options, bool timed) {
   if (options.measure && !timed && smallest != nullptr) d.reason += "; not timed: one input takes more than 256 MiB";
 }
 
-PackDecision decide(const Layer& layer, const PackOptions& options) {
+/// @param kept  the layer as it is where it is not packed
+PackDecision decide(const Layer& layer, const nn::Module& kept, const PackOptions& options) {
   const Tensor weight = layer.module->tensor("weight");
   PackDecision d;
   d.path = layer.path;
@@ -126,7 +143,7 @@ PackDecision decide(const Layer& layer, const PackOptions& options) {
       }
     }
   }
-  choose(d, options, timed);
+  choose(d, options, timed, options.masks_compete ? stored_bytes(kept, d) : d.candidates.front().bytes);
   return d;
 }
 
@@ -137,14 +154,21 @@ Packed pack(const nn::Module& model, const PackOptions& options, const Tensor& e
   const FlushSubnormals flush;
   Packed out{model.clone(), {}};
   out.model->eval();
-  nn::make_permanent(*out.model);
+  // Layers are packed as they compute, but what is not packed keeps its masks.
+  const nn::ModulePtr plain = model.clone();
+  plain->eval();
+  nn::make_permanent(*plain);
   nn::Replacements packed;
-  for (const Layer& layer : layers_of(*out.model, example)) {
-    out.decisions.push_back(decide(layer, options));
+  for (const Layer& layer : layers_of(*plain, example)) {
+    const nn::Module* kept = nn::fqn_to_module(*out.model, layer.path);
+    out.decisions.push_back(decide(layer, *kept, options));
     const PackDecision& d = out.decisions.back();
     if (d.chosen.is_dense()) continue;
-    packed.emplace(layer.module, layer.row->pack(*layer.module, d.chosen));
+    packed.emplace(kept, layer.row->pack(*layer.module, d.chosen));
   }
+  for (const auto& [path, module] : plain->named_modules())
+    if (std::string why = unpackable_because(*module); !why.empty())
+      out.not_packed.push_back({path, std::string(module->type_name()), std::move(why)});
   out.model = nn::replace_modules(out.model, packed);
   return out;
 }

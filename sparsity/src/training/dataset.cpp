@@ -1,6 +1,7 @@
 #include "coppice/sparsity/training/dataset.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/reduce.h"
@@ -21,6 +22,25 @@ Dataset make_dataset(const Tensor& x, const Tensor& y) {
   if (is_floating(y.dtype()) || y.dtype() == Dtype::boolean)
     throw DtypeError(cat("[dataset] y must hold integer classes; got ", y.dtype()));
   return {x.dtype() == Dtype::f64 ? x.to(Dtype::f32) : x, y.to(Dtype::i64)};
+}
+
+void check_classes(const Tensor& y, std::int64_t classes) {
+  if (is_floating(y.dtype())) return;  // whoever takes the loss says that these are no classes
+  const Tensor wide = y.to(Dtype::i64);
+  const auto wanted = wide.data<std::int64_t>();
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i] < 0 || wanted[i] >= classes)
+      throw IndexError(cat("[dataset] class ", wanted[i], " of sample ", i, " is outside 0..", classes - 1));
+}
+
+std::optional<std::int64_t> first_nan(const Tensor& x) {
+  if (!is_floating(x.dtype())) return std::nullopt;
+  return dispatch(x.dtype(), [&]<class T>() -> std::optional<std::int64_t> {
+    const auto values = x.data<T>();
+    const auto found = std::ranges::find_if(values, [](T v) { return std::isnan(convert<double>(v)); });
+    if (found == values.end()) return std::nullopt;
+    return (found - values.begin()) / (x.numel() / x.size(0));
+  });
 }
 
 std::int64_t count_correct(const Tensor& logits, const Tensor& y) {
@@ -46,6 +66,7 @@ Evaluation scored(const nn::Module& model, const Dataset& data, std::int64_t bat
     const Tensor y = narrow(data.y, 0, at, n);
     if (logits.dim() != 2 || logits.size(0) != n)
       throw ShapeError(cat("[evaluate] the model must give [n, classes]; got ", logits.shape(), " for n = ", n));
+    if (at == 0) check_classes(data.y, logits.size(1));
     out.loss += cross_entropy(logits, y, coppice::Reduction::sum).item<double>();
     out.correct += count_correct(logits, y);
     out.count += n;

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <set>
 #include <utility>
 
+#include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/ops/reduce.h"
+#include "coppice/engine/ops/shape_ops.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/nn/optim.h"
 #include "coppice/nn/state_dict.h"
@@ -58,6 +62,29 @@ void check_finite(const std::string& what, const Tensor& t) {
   });
 }
 
+/// Classes are looked at in the order of the data: in batches nobody would know which sample it was.
+void check_all_classes(nn::Module& model, const Dataset& data) {
+  const NoGrad guard;
+  model.eval();
+  const Tensor logits = model(narrow(data.x, 0, 0, 1));
+  if (logits.dim() == 2) check_classes(data.y, logits.size(1));
+}
+
+/// The paths of masked weights. Without `empty` those that have no mask in `before`, and have lost nothing since,
+/// become plain parameters.
+std::set<std::string> masks_to_keep(nn::Module& trained, nn::Module& before, bool empty) {
+  std::set<std::string> out;
+  for (const nn::MaskedSlot& s : nn::masks_in(before)) out.insert(s.path);
+  const NoGrad guard;
+  for (const nn::MaskedSlot& s : nn::masks_in(trained)) {
+    if (empty || s.fake || out.contains(s.path) || count_nonzero(s.mask) < s.mask.numel())
+      out.insert(s.path);
+    else
+      nn::burn_in_mask(*s.module, s.name);
+  }
+  return out;
+}
+
 std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Module& model, const FinetuneOptions& o) {
   switch (o.optimizer) {
     case FinetuneOptions::Optimizer::sgd:
@@ -102,6 +129,7 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
 
   // Training happens on a copy: whatever fails, the model is as it was.
   const nn::ModulePtr copy = model.clone();
+  check_all_classes(*copy, train);
   std::optional<PlannedPruning> planned;
   if (by_sparsifier(o)) planned.emplace(*copy, o, filter);
   const auto masked_by_zeros = [&](const std::string& name, const Tensor& weight) {
@@ -115,7 +143,7 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
   const Dataset validation = held > 0 ? train.subset({order.begin(), order.begin() + held}) : train;
   const Dataset data = held > 0 ? train.subset({order.begin() + held, order.end()}) : train;
   const std::int64_t batch = std::min(o.batch, data.size());
-  const std::int64_t steps = (data.size() + batch - 1) / batch;
+  const std::int64_t steps = steps_per_epoch(*copy, data.size(), batch);
 
   const Ramp ramp(o, steps);
   const auto gradual = std::make_shared<GradualPruning>(slots, schedule_of(o, ramp, sparsity_of(slots)), o.ties);
@@ -144,12 +172,11 @@ FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneO
     report.layers = planned->finish(*copy);
     nn::take_fake_masks(model);
   }
+  const std::set<std::string> masked = masks_to_keep(*copy, model, o.empty_masks);
   const NamedTensors trained = nn::all_tensors(*copy);
   const auto modules = model.named_modules();
   // Where zeros are: the weights that the model computes with stay the same.
-  (void)attach_masks(model, [&](const std::string& name, const Tensor& weight) {
-    return filter(name, weight) || (planned && planned->plan().prunes(name));
-  });
+  (void)attach_masks(model, [&](const std::string& name, const Tensor&) { return masked.contains(name); });
   TensorList parameters = model.parameters();
   nn::load_state_dict(model, trained);
   // Nothing from here on takes memory.

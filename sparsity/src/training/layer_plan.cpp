@@ -15,6 +15,7 @@
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/sparsifier/global_norm.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
+#include "coppice/sparsity/tied.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -33,12 +34,6 @@ std::string unfit(const Tensor& weight, const FinetuneOptions& o) {
   if (rows < block.rows) return cat("too narrow for blocks of ", block, ": it has ", rows, " outputs");
   if (cols < block.cols) return cat("too narrow for blocks of ", block, ": its rows have ", cols);
   return "";
-}
-
-/// The memory of a parameter itself, not of what its mask leaves.
-const void* memory_of(const Prunable& p) {
-  const std::string original = nn::original_of(p.slot);
-  return p.module->tensor(nn::is_masked(*p.module, p.slot) ? original : p.slot).bytes();
 }
 
 /// Where each tensor stands in the model.

@@ -5,8 +5,24 @@
 #include <utility>
 
 #include "coppice/engine/error.h"
+#include "coppice/engine/warn.h"
 
 namespace coppice::sparsity {
+
+namespace {
+
+bool has_batch_norm(const nn::Module& model) {
+  return std::ranges::any_of(model.named_modules(),
+                             [](const auto& entry) { return entry.second->type_name().starts_with("BatchNorm"); });
+}
+
+}  // namespace
+
+std::int64_t steps_per_epoch(const nn::Module& model, std::int64_t samples, std::int64_t batch) {
+  const std::int64_t full = samples / batch, left = samples % batch;
+  if (left == 1 && full > 0 && has_batch_norm(model)) return full;
+  return full + (left > 0 ? 1 : 0);
+}
 
 Trainer::Trainer(const TrainerOptions& options, Loss loss)
     : options_(options), loss_(std::move(loss)), generator_(options.seed) {
@@ -42,7 +58,10 @@ void Trainer::run(TrainContext& context, const Dataset& data) const {
   const std::int64_t batch = std::min(options_.batch, data.size());
   callbacks_.fire(&Callback::on_fit_start, context);
   // A callback may have put the training where an earlier one was.
-  const std::int64_t steps = (data.size() + batch - 1) / batch;
+  const std::int64_t steps = steps_per_epoch(*context.model, data.size(), batch);
+  if (steps * batch < data.size())
+    warn(cat("[Trainer] of ", data.size(), " samples in batches of ", batch,
+             " one is left, in which a batch norm finds no variance: the last batch has ", batch + 1));
   if (context.step < 0 || context.step % steps != 0)
     throw ValueError(cat("[Trainer] a training goes on between epochs of ", steps, " steps; got step ", context.step));
   context.epoch = context.step / steps;
@@ -57,10 +76,12 @@ void Trainer::run_epoch(TrainContext& context, const Dataset& data, std::int64_t
   context.model->train();
   const std::vector<std::int64_t> order = context.generator->permutation(data.size());
   double total = 0;
-  for (std::int64_t at = 0; at < data.size(); at += batch) {
-    const auto end = std::min(at + batch, data.size());
+  const std::int64_t steps = steps_per_epoch(*context.model, data.size(), batch);
+  for (std::int64_t step = 0, at = 0; step < steps; ++step) {
+    const std::int64_t end = step + 1 == steps ? data.size() : at + batch;
     run_batch(context, data.subset({order.begin() + at, order.begin() + end}));
     total += context.loss * static_cast<double>(end - at);
+    at = end;
   }
   context.loss = total / static_cast<double>(data.size());
   epoch.finish();

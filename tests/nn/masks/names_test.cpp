@@ -25,6 +25,18 @@ TEST_SUITE("nn/masks/names") {
     CHECK(name_of_mask("_mask") == "");
   }
 
+  TEST_CASE("the public name of what stands for a tensor is the tensor's; all others keep theirs") {
+    CHECK(public_name("0.weight_orig") == "0.weight");
+    CHECK(public_name("0.weight_mask") == "0.weight");
+    CHECK(public_name("0.parametrizations.weight.original") == "0.weight");
+    CHECK(public_name("parametrizations.weight.original") == "weight");
+    CHECK(public_name("0.parametrizations.weight.original1") == "0.weight");
+    CHECK(public_name("0.parametrizations.weight.0.mask") == "0.weight");
+    for (const char* own : {"0.weight", "0.parametrizations.weight.original0", "0.parametrizations.weight.1.mask",
+                            "x_parametrizations.weight.original", "parametrizations.original", "0.original", ""})
+      CHECK(public_name(own) == own);
+  }
+
   TEST_CASE("an original is one only where there is a mask") {
     Linear layer(3, 2);
     set_mask(layer, "weight", ones({2, 3}));

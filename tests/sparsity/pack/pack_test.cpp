@@ -132,6 +132,56 @@ TEST_SUITE("sparsity/pack") {
     CHECK(differs((*packed.model)(ones({2, 40})), (*model)(ones({2, 40})), kClose) == "");
   }
 
+  TEST_CASE("what has no packed form stays as it was, with its masks, and is listed with the reason") {
+    const auto grouped = std::make_shared<nn::Conv2d>(
+        nn::Arguments{{"in_channels", 4}, {"out_channels", 4}, {"kernel_size", 3}, {"groups", 2}});
+    const auto lstm = std::make_shared<nn::LSTM>(nn::Arguments{{"input_size", 8}, {"hidden_size", 6}});
+    const auto prepared = layer(30, 20, 0);
+    const auto doubles = std::make_shared<nn::Linear>(6, 4);
+    doubles->slots().replace_parameter("weight", doubles->tensor("weight").detach().to(Dtype::f64));
+    nn::attach_mask(*grouped, "weight", mask_smallest(grouped->tensor("weight"), 60));
+    nn::attach_mask(*lstm, "weight_hh_l0", mask_smallest(lstm->tensor("weight_hh_l0"), 100));
+    nn::parametrize::register_parametrization(
+        *prepared, "weight", std::make_shared<nn::FakeSparsity>(mask_smallest(prepared->tensor("weight"), 570)));
+    const nn::Sequential model{{"grouped", grouped},
+                               {"lstm", lstm},
+                               {"linear", prepared},
+                               {"double", doubles},
+                               {"norm", std::make_shared<nn::BatchNorm2d>(4)}};
+    const Packed packed = pack(model, kByBytes);
+    REQUIRE(packed.not_packed.size() == 3);
+    CHECK(packed.not_packed[0].path == "grouped");
+    CHECK(packed.not_packed[0].type == "Conv2d");
+    CHECK(packed.not_packed[0].reason == "convolutions with groups have no packed form; it has 2");
+    CHECK(packed.not_packed[1].reason == "layers of type LSTM have no packed form");
+    CHECK(packed.not_packed[2].path == "double");
+    CHECK(packed.not_packed[2].reason == "its weight is float64; packed layers are float32");
+    const auto masks = nn::masked_slots(*packed.model);
+    REQUIRE(masks.size() == 2);
+    CHECK(masks[0].path == "grouped.weight");
+    CHECK(masks[1].path == "lstm.weight_hh_l0");
+    CHECK(dynamic_cast<const nn::PackedLinear*>(packed.model->find_module("linear")) != nullptr);
+    CHECK(packed.decisions.size() == 1);
+    CHECK(nn::parametrize::is_parametrized(*prepared, "weight"));
+  }
+
+  TEST_CASE("where masks compete, a layer stays masked if a file takes less for that") {
+    const auto model = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{layer(40, 30, 0)});
+    nn::attach_mask(*model->at(0), "weight", mask_smallest(model->at(0)->tensor("weight"), 1100));
+    const PackOptions compete{.measure = false, .masks_compete = true};
+    const Packed packed = pack(*model, compete);
+    CHECK(packed.decisions[0].chosen.is_dense());
+    CHECK(packed.decisions[0].reason == "stays masked: 550 bytes in a file, less than in any packed format");
+    CHECK(nn::masked_slots(*packed.model).size() == 1);
+    // Without its mask it is packed as ever, and so is one of which so little is left that positions take less than
+    // bits.
+    nn::burn_in_mask(*model->at(0), "weight");
+    CHECK_FALSE(pack(*model, compete).decisions[0].chosen.is_dense());
+    const auto wide = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{layer(400, 30, 0)});
+    nn::attach_mask(*wide->at(0), "weight", mask_smallest(wide->at(0)->tensor("weight"), 11900));
+    CHECK(pack(*wide, compete).decisions[0].chosen == PackedFormat("csr"));
+  }
+
   TEST_CASE("a shared module is packed once and replaced wherever it stands; the root itself can be packed") {
     const auto shared = layer(20, 20, 0.9);
     const nn::Sequential model{shared, std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{shared}),

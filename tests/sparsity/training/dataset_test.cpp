@@ -28,6 +28,33 @@ TEST_SUITE("sparsity/training/dataset") {
     CHECK_THROWS_AS((void)make_dataset(ones({2, 3}), ones({2}, Dtype::boolean)), DtypeError);
   }
 
+  TEST_CASE("a class that is none is named by its place in the data, whatever the batch") {
+    const nn::Identity model;
+    const Dataset d = make_dataset(zeros({5, 3}), classes({0, 2, 1, 3, -1}));
+    for (const std::int64_t batch : {1, 2, 100}) {
+      CAPTURE(batch);
+      CHECK_THROWS_WITH_AS((void)evaluate(model, d, batch), "[dataset] class 3 of sample 3 is outside 0..2",
+                           IndexError);
+    }
+    CHECK_THROWS_WITH_AS(check_classes(classes({0, -1}).to(Dtype::i8), 1),
+                         "[dataset] class -1 of sample 1 is outside 0..0", IndexError);
+    CHECK_NOTHROW(check_classes(classes({0, 2, 1}), 3));
+    CHECK_NOTHROW(check_classes(Tensor::of({7}), 3));
+    CHECK_NOTHROW(check_classes(classes({}), 0));
+  }
+
+  TEST_CASE("the first sample that holds NaN is found, in any floating type") {
+    Tensor x = zeros({4, 2, 3});
+    CHECK_FALSE(first_nan(x));
+    x.set_({3, 0, 0}, NAN);
+    x.set_({2, 1, 2}, NAN);
+    x.set_({1, 0, 0}, INFINITY);
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) CHECK(first_nan(x.to(dtype)) == 2);
+    CHECK_FALSE(first_nan(zeros({2}, Dtype::i64)));
+    CHECK_FALSE(first_nan(zeros({0, 3})));
+    CHECK_FALSE(first_nan(zeros({3, 0})));
+  }
+
   TEST_CASE("a subset has the rows asked for, in that order") {
     const Dataset d = make_dataset(Tensor::of({{1, 1}, {2, 2}, {3, 3}}), classes({10, 20, 30})).subset({2, 0, 2});
     CHECK(d.x == Tensor::of({{3, 3}, {1, 1}, {3, 3}}));

@@ -60,6 +60,42 @@ TEST_SUITE("sparsity/training/finetune") {
     CHECK_THROWS_WITH_AS(finetune(*model, points(20), o), doctest::Contains("'2.weight' holds -inf"), ValueError);
   }
 
+  TEST_CASE("a class that the model has not is named by its place in the data, before anything is trained") {
+    const auto model = net(), before = net();
+    Dataset bad = points(40);
+    bad.y.set_({17}, 3);
+    CHECK_THROWS_WITH_AS(finetune(*model, bad, {}), "[dataset] class 3 of sample 17 is outside 0..2", IndexError);
+    CHECK(same(*model, *before));
+  }
+
+  TEST_CASE("without empty masks they are where masks or zeros were, or where something was pruned, and nowhere else") {
+    FinetuneOptions o;
+    o.epochs = 2, o.empty_masks = false;
+    const auto masks_after = [&](nn::Sequential& model) {
+      finetune(model, points(60), o);
+      std::vector<std::string> out;
+      for (const nn::MaskedSlot& s : nn::masked_slots(model)) out.push_back(s.path);
+      return out;
+    };
+    const auto dense = net();
+    CHECK(masks_after(*dense).empty());
+    CHECK(nn::state_dict(*dense).names() == nn::state_dict(*net()).names());
+    const auto first = net();
+    nn::attach_mask(*first->at(0), "weight", mask_smallest(first->at(0)->tensor("weight"), 40));
+    CHECK(masks_after(*first) == std::vector<std::string>{"0.weight"});
+    const auto whole = net();
+    nn::attach_mask(*whole->at(2), "weight", ones({3, 20}));  // it was there, though it masks nothing
+    CHECK(masks_after(*whole) == std::vector<std::string>{"2.weight"});
+    const auto zero = net();
+    {
+      const NoGrad off;
+      zero->at(2)->tensor("weight").set_({1, 1}, 0);
+    }
+    CHECK(masks_after(*zero) == std::vector<std::string>{"2.weight"});
+    o.sparsity = 0.5;
+    CHECK(masks_after(*net()) == std::vector<std::string>{"0.weight", "2.weight"});
+  }
+
   TEST_CASE("a batch of any size is as good as one of all samples") {
     FinetuneOptions o;
     o.epochs = 2, o.batch = INT64_MAX;

@@ -11,7 +11,10 @@
 #include "coppice/engine/error.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/parallel.h"
+#include "coppice/engine/warn.h"
+#include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
+#include "coppice/nn/layers/norm.h"
 #include "coppice/nn/optim.h"
 #include "sparsity/training/diary.h"
 
@@ -59,6 +62,30 @@ TEST_SUITE("sparsity/training/trainer") {
         .fit(model, optimizer, line());
     const std::string epoch = "a:epoch_start a:batch_start a:batch_end a:batch_start a:batch_end a:epoch_end ";
     CHECK(page == "a:fit_start a:train_start " + epoch + epoch + "a:train_end a:fit_end ");
+  }
+
+  TEST_CASE("a last batch of one goes to the one before where the model has a batch norm, with a warning") {
+    nn::Sequential normed{std::make_shared<nn::Linear>(1, 2), std::make_shared<nn::BatchNorm1d>(2),
+                          std::make_shared<nn::Linear>(2, 1)};
+    nn::Linear plain(1, 1);
+    CHECK(steps_per_epoch(normed, 5, 2) == 2);
+    CHECK(steps_per_epoch(normed, 5, 4) == 1);
+    CHECK(steps_per_epoch(normed, 5, 3) == 2);
+    CHECK(steps_per_epoch(normed, 5, 1) == 5);  // the user wants batches of one
+    CHECK(steps_per_epoch(normed, 1, 4) == 1);
+    CHECK(steps_per_epoch(normed, 4, 2) == 2);
+    CHECK(steps_per_epoch(normed, 0, 2) == 0);
+    CHECK(steps_per_epoch(plain, 5, 2) == 3);
+    std::string page;
+    const CatchWarnings warnings;
+    nn::SGD optimizer(normed.parameters(), {.lr = 0.01});
+    const TrainContext end = Trainer({.epochs = 3, .batch = 2}, squares())
+                                 .add(std::make_shared<test::Diary>(page, "a"))
+                                 .fit(normed, optimizer, line());
+    CHECK(end.step == 6);
+    CHECK(normed.at(1)->tensor("num_batches_tracked").item() == 6);
+    REQUIRE(warnings.texts().size() == 1);
+    CHECK(warnings.texts()[0].find("the last batch has 3") != std::string::npos);
   }
 
   TEST_CASE("no epochs: only the moments around them") {

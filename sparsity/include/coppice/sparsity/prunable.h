@@ -12,7 +12,13 @@ namespace coppice::sparsity {
 
 /// Which weights take part: by their dotted path, such as "0.weight".
 using WeightFilter = std::function<bool(const std::string& path, const Tensor& weight)>;
-/// Floating, two or more axes, and a last name component that starts with "weight": what the command line takes too.
+/// Why a tensor is not among the weights that are pruned where nobody names any, in a few words; empty if it is.
+/// Taken are floating tensors of two or more axes whose last name component begins with "weight": `weight_ih_l0`, the
+/// direction `weight_v` of a weight norm, and the originals of parametrizations of such names. Not taken, by their
+/// names, are gains (`weight_g`, `original0`), scales, norms (`ln_1`, `layer_norm`) and embeddings of
+/// positions (`wpe`, `position_embeddings`).
+[[nodiscard]] std::string left_by_default(const std::string& path, const Tensor& tensor);
+/// Whether it is: what the command line takes too.
 [[nodiscard]] bool is_prunable(const std::string& path, const Tensor& weight);
 
 struct WeightCount {

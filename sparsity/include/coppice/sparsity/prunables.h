@@ -26,6 +26,9 @@ struct Prunable {
 /// original of a FakeSparsity is one under its own name; nn::take_fake_masks() makes masks of the other family of it.
 [[nodiscard]] std::vector<Prunable> prunables_of(nn::Module& model);
 
+/// As left_by_default() by name and tensor, and "the weight of a norm" for what a module of such a type has.
+[[nodiscard]] std::string left_by_default(const Prunable& tensor);
+
 /// Those that a filter takes, in their order.
 [[nodiscard]] std::vector<Prunable> chosen(const std::vector<Prunable>& all, const WeightFilter& filter);
 
@@ -33,7 +36,7 @@ struct Prunable {
 void for_each(const std::vector<Prunable>& all, const std::function<void(const Prunable&)>& prune);
 
 /// The tensors of a checkpoint, each in a module of its own. An original and its mask, of either family, are one tensor
-/// with that mask (nn::masks_in).
+/// with that mask (nn::masks_in). What is one tensor under several names stays one (sparsity/tied.h).
 class PrunableTensors {
  public:
   /// @param source  the file, for messages

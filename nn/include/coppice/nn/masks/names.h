@@ -22,6 +22,11 @@ namespace coppice::nn {
 /// "weight_mask" -> "weight"; nothing for other names. A part of what was given.
 [[nodiscard]] std::optional<std::string_view> name_of_mask(std::string_view mask);
 
+/// The name by which a model knows what a tensor of a file is a part of, judged by its name alone: "0.weight" for
+/// "0.weight_orig" and "0.weight_mask", for "0.parametrizations.weight.original" and its ".0.mask", and for the
+/// direction of a weight norm, ".original1". The gain of a weight norm, ".original0", keeps its own, as all others do.
+[[nodiscard]] std::string public_name(std::string_view name);
+
 /// Whether parameter `name` is what a mask is applied to: "weight_orig" of a masked weight.
 [[nodiscard]] bool is_original(const Module& module, std::string_view name);
 

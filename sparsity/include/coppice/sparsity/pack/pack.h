@@ -17,6 +17,9 @@ struct PackOptions {
   double slowest = 1.1;
   /// Median over this many runs, in which the candidates take turns; fewer, but 3, where all take more than 2 seconds.
   int runs = 15;
+  /// Leave a masked layer masked where a file takes less for that, the values that are kept and a bit per entry, than
+  /// for any packed form that would do: `pack` of the program never makes a file larger.
+  bool masks_compete = false;
 };
 
 /// One way to hold a layer's weight.
@@ -37,15 +40,24 @@ struct PackDecision {
   std::string reason;
 };
 
+/// A layer with weights that has no packed form.
+struct NotPacked {
+  std::string path;
+  std::string type;
+  std::string reason;  ///< "groups: 2", "an LSTM has no packed form"
+};
+
 struct Packed {
   nn::ModulePtr model;  ///< in eval mode; the model that was given is unchanged
   std::vector<PackDecision> decisions;
+  std::vector<NotPacked> not_packed = {};  ///< in the order of modules; packed layers are not listed
 };
 
 /// A copy of `model` with every float32 Linear and every float32 Conv2d of one group in the format that is smallest and
 /// fastest: the least sum of its share of the dense bytes and twice its share of the dense time (mean over batch 1 and
 /// 64) among the formats that are smaller and at most a tenth slower than dense; dense where there is none, and for
-/// layers that hold modules of their own. Masks are burned in, subnormals become 0.
+/// layers that hold modules of their own. In packed layers masks are burned in and subnormals become 0; all others stay
+/// as they were, masks and parametrizations included.
 ///
 /// Timing takes at most 256 MiB for a layer: where batch 64 needs more, a smaller batch is timed and its time
 /// multiplied; where one sample needs more, the smallest format is taken and the reason says so.

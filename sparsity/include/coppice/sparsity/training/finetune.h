@@ -48,6 +48,8 @@ struct FinetuneOptions {
   /// Tensors with levels and blocks of their own (WeightNormSparsifier), in the place of what `filter` selects.
   SparsifierConfig groups = {};
   Curve curve = Curve::cubic;  ///< how the level rises inside the ramp
+  /// Chosen weights that have lost nothing keep a mask of ones, if they had none before.
+  bool empty_masks = true;
   /// Written after every epoch; a run that finds it goes on from there and ends with the bytes that it would have had
   /// without the interruption. Nothing: no checkpoint. It is left when the run is done.
   std::filesystem::path checkpoint;
@@ -84,8 +86,9 @@ struct FinetuneReport {
 /// @throws ValueError  for options out of range or that exclude each other, a sparsity that the weights which take
 ///         blocks cannot give, a group whose tensor stands in several places of the model, or a loss that is not
 ///         finite; KeyError  for a group whose tensor is no weight of the model; ShapeError  for one without a second
-///         axis; FormatError  for a checkpoint that is damaged or of another model, data or recipe; IoError; the model
-///         is then as before the call
+///         axis; IndexError  for a class that the model does not have, naming the sample by its place in `train`;
+///         FormatError for a checkpoint that is damaged or of another model, data or recipe; IoError; the model is then
+///         as before the call
 FinetuneReport finetune(nn::Module& model, const Dataset& train, const FinetuneOptions& options,
                         const WeightFilter& filter = is_prunable,
                         const std::function<bool(const EpochReport&)>& progress = {});

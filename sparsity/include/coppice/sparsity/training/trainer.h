@@ -17,9 +17,14 @@ using Loss = std::function<Tensor(const Tensor& output, const Tensor& target)>;
 
 struct TrainerOptions {
   std::int64_t epochs = 1;  ///< at least 0
-  std::int64_t batch = 64;  ///< samples of a step; the last one of an epoch has what is left
+  std::int64_t batch = 64;  ///< samples of a step; the last one of an epoch has what is left: see steps_per_epoch()
   std::uint64_t seed = 0;   ///< of the order of the samples
 };
+
+/// Steps in which `samples` are gone through: full batches and one of what is left. If a single sample is left and the
+/// model has a batch norm, which finds no variance in it, the batch before takes it in.
+/// @param batch  at least 1
+[[nodiscard]] std::int64_t steps_per_epoch(const nn::Module& model, std::int64_t samples, std::int64_t batch);
 
 /// Trains with any loss and optimiser. Equal options and data give equal bytes for any number of threads.
 class Trainer {

@@ -1,0 +1,100 @@
+#include "import/model.h"
+
+#include <map>
+
+#include "coppice/engine/autograd.h"
+#include "coppice/engine/io/load.h"
+#include "coppice/engine/random.h"
+#include "coppice/nn/init.h"
+#include "coppice/nn/io/architecture.h"
+#include "coppice/nn/masks/families.h"
+#include "coppice/nn/masks/names.h"
+#include "coppice/nn/state_dict.h"
+
+namespace coppice::cli {
+namespace {
+
+/// With originals of parametrizations that stand alone under the names of what they are originals of.
+NamedTensors plain_names(NamedTensors tensors, std::vector<std::string>& changed) {
+  std::map<std::string, std::string> names;
+  for (const nn::NamedOriginal& o : nn::originals_alone(tensors))
+    if (!tensors.contains(o.name)) names.emplace(o.original, o.name);
+  if (names.empty()) return tensors;
+  NamedTensors out;
+  out.skipped() = tensors.skipped();
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = names.find(name);
+    out.add(found == names.end() ? name : found->second, tensor);
+    if (found != names.end()) changed.push_back(found->second);
+  }
+  return out;
+}
+
+/// Every floating tensor of a fresh model as `dtype`.
+void take_type(const nn::Module& model, Dtype dtype) {
+  const NoGrad guard;
+  for (const auto& [path, module] : model.named_modules())
+    for (const auto* own : {&module->own_parameters(), &module->own_buffers()})
+      for (const auto& [name, tensor] : *own) {
+        if (!tensor.defined() || !is_floating(tensor.dtype()) || tensor.dtype() == dtype) continue;
+        Tensor changed = tensor;
+        changed.replace_(tensor.detach().to(dtype));
+      }
+}
+
+/// The names of both sides, as the rules want them. @throws nn::LoadError
+nn::LoadReport loaded(nn::Module& model, const NamedTensors& tensors, const ImportRules& rules) {
+  if (rules.strict && !rules.seed) return nn::load_state_dict(model, tensors);
+  nn::LoadReport report = nn::load_state_dict(model, tensors, false);
+  if (rules.strict && !report.unexpected.empty())
+    throw nn::LoadError(cat("[load_state_dict] the tensors do not fit ", model.type_name()), std::move(report));
+  return report;
+}
+
+}  // namespace
+
+Imported import_model(const App& app, const std::string& weights, const std::string& arch, const ImportRules& rules) {
+  app.files = {weights, arch};
+  Imported out;
+  const NamedTensors tensors = plain_names(nn::renamed(load_tensors(weights, app.read), rules.names), out.prepared);
+  out.tensors = tensors.size();
+  out.left_out = tensors.skipped();
+  if (rules.strict && !rules.seed) {
+    const nn::SkipInit no_random_numbers;
+    out.model = nn::read_architecture(arch, app.read.limits);
+  } else {
+    manual_seed(rules.seed.value_or(0));
+    out.model = nn::read_architecture(arch, app.read.limits);
+  }
+  if (rules.dtype) take_type(*out.model, *rules.dtype);
+  out.masked = nn::attach_masks_of(*out.model, tensors);
+  nn::LoadReport report = loaded(*out.model, tensors, rules);
+  out.drawn = std::move(report.missing);
+  out.tensors -= report.unexpected.size();
+  out.left_out.insert(out.left_out.end(), report.unexpected.begin(), report.unexpected.end());
+  for (const auto& [name, own] : nn::all_tensors(*out.model)) {
+    const Tensor* given = rules.dtype ? nullptr : tensors.find(name);
+    if (given != nullptr && is_floating(given->dtype()) && given->dtype() != own.dtype()) out.converted.push_back(name);
+  }
+  return out;
+}
+
+std::vector<nn::FittingNames> other_names(const App& app, const std::string& weights, const std::string& arch,
+                                          const ImportRules& rules) {
+  const nn::SkipInit no_random_numbers;
+  const nn::ModulePtr model = nn::read_architecture(arch, app.read.limits);
+  NamedTensors tensors = load_tensors(weights, app.read);
+  std::vector<std::string> ignore;
+  try {
+    const nn::Renaming left{.ignore = rules.names.ignore};
+    tensors = nn::renamed(tensors, left);
+    ignore = left.ignore;
+  } catch (const KeyError&) {  // they meet names as the other rules made them
+  }
+  std::vector<nn::FittingNames> out = nn::fitting_names(*model, tensors);
+  for (nn::FittingNames& names : out)
+    names.rules.ignore.insert(names.rules.ignore.begin(), ignore.begin(), ignore.end());
+  return out;
+}
+
+}  // namespace coppice::cli
