@@ -1,5 +1,7 @@
 #include "prunables.h"
 
+#include <filesystem>
+
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
@@ -31,11 +33,26 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
     }
     return nn::save_model(*loaded_.model, output, notes_of(loaded_.tensors));
   }
-  NamedTensors out = bare_->tensors(keep_masks);
-  out.metadata() = loaded_.tensors.metadata();
+  std::map<std::string, std::string> metadata = loaded_.tensors.metadata();
   // A model of types that are not known stays one as long as it has the tensors that its description speaks of.
-  if (out.names() != loaded_.tensors.names()) out.metadata().erase(nn::kModelKey);
+  const auto check_model = [&](const std::vector<std::string>& names) {
+    if (names != loaded_.tensors.names()) metadata.erase(nn::kModelKey);
+  };
+  if (std::filesystem::path(output).extension() == ".safetensors" && !bare_->has_ties()) {
+    const std::vector<PlannedTensor> plan = bare_->planned(keep_masks);
+    std::vector<std::string> names;
+    for (const PlannedTensor& t : plan) names.push_back(t.name);
+    check_model(names);
+    return write_safetensors(output, plan, metadata, options);
+  }
+  NamedTensors out = bare_->tensors(keep_masks);
+  check_model(out.names());
+  out.metadata() = std::move(metadata);
   save_tensors(output, out, options);
+}
+
+void Prunables::settle(const sparsity::Prunable& target) {
+  if (bare_) bare_->settle(target);
 }
 
 }  // namespace coppice::cli

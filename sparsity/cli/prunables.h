@@ -24,6 +24,8 @@ class Prunables {
   [[nodiscard]] bool carried_checksums() const { return loaded_.tensors.compared() > 0; }
   /// What the file holds beside its tensors, and the output cannot.
   [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
+  /// Says that a target is pruned, or looked at, and not needed until it is written.
+  void settle(const sparsity::Prunable& target);
   /// Writes a model file, or a checkpoint in the order of the input.
   /// @param keep_masks  X_orig and X_mask instead of their product
   /// @param options  of a .safetensors checkpoint

@@ -16,13 +16,19 @@
 #include "coppice/nn/name_pattern.h"
 #include "coppice/nn/packed/unpack.h"
 #include "coppice/nn/state_dict.h"
+#include "coppice/sparsity/pack/sparse_members.h"
 
 namespace coppice::cli {
+
+NamedTensors load_checkpoint(const App& app, const std::string& path) {
+  NamedTensors out = load_tensors(path, app.read);
+  return sparsity::is_compact(out) ? sparsity::expand(out, path, app.read.limits) : out;
+}
 
 Loaded load_any(const App& app, const std::string& path) {
   Loaded out;
   app.files.push_back(path);
-  out.tensors = load_tensors(path, app.read);
+  out.tensors = load_checkpoint(app, path);
   if (!nn::is_model(out.tensors)) return out;
   try {
     out.model = nn::model_from_tensors(out.tensors, path, app.read.limits);

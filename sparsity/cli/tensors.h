@@ -21,6 +21,8 @@ struct Loaded {
   /// stand-ins, and is taken as a bare checkpoint then.
   std::vector<std::string> unknown_types;
 };
+/// load_tensors(), with sparse members put together (sparsity/pack/sparse_members.h).
+[[nodiscard]] NamedTensors load_checkpoint(const App& app, const std::string& path);
 [[nodiscard]] Loaded load_any(const App& app, const std::string& path);
 /// Says on stderr which types of modules are not known, if any.
 void note_unknown_types(const App& app, const Loaded& loaded);

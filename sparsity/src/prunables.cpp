@@ -8,6 +8,8 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/io/mapped_file.h"
+#include "coppice/nn/bits.h"
 #include "coppice/nn/fqn.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/masks/masked.h"
@@ -18,6 +20,8 @@ namespace coppice::sparsity {
 namespace {
 
 constexpr const char* kSlot = "tensor";
+
+void forget(const Tensor& t) { forget_pages({t.bytes(), t.nbytes()}); }
 
 }  // namespace
 
@@ -83,22 +87,77 @@ PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view s
         throw FormatError(cat(quote_path(source), ": ", quote(pair->mask), " has shape ", mask.shape(), " for ",
                               quote(name), " of ", tensor.shape()));
       nn::set_mask(*holder, kSlot, mask);
+      masked_before_.insert(pair->name);
     }
     holders_.push_back(holder);
-    all_.push_back({pair == nullptr ? name : pair->name, holder.get(), kSlot});
+    all_.push_back({pair == nullptr ? name : pair->name, holder.get(), kSlot, true});
   }
 }
 
-NamedTensors PrunableTensors::tensors(bool keep_masks) {
-  if (keep_masks) {
-    std::set<std::string_view> names;
-    for (const Prunable& p : all_) names.insert(p.name);
-    for (const Prunable& p : all_)
-      for (const std::string& name : {nn::original_of(p.name), nn::mask_of(p.name)})
-        if (nn::is_masked(*p.module, p.slot) && names.contains(name))
-          throw FormatError(cat(quote_path(source_), " holds ", quote(name), ", which the mask of ", quote(p.name),
-                                " needs; without masks it can be written"));
+void PrunableTensors::check_names_of_masks() const {
+  std::set<std::string_view> names;
+  for (const Prunable& p : all_) names.insert(p.name);
+  for (const Prunable& p : all_)
+    for (const std::string& name : {nn::original_of(p.name), nn::mask_of(p.name)})
+      if (nn::is_masked(*p.module, p.slot) && names.contains(name))
+        throw FormatError(cat(quote_path(source_), " holds ", quote(name), ", which the mask of ", quote(p.name),
+                              " needs; without masks it can be written"));
+}
+
+Tensor PrunableTensors::mask_of_output(const Prunable& p) const {
+  const Tensor mask = p.module->tensor(nn::mask_of(p.slot));
+  const auto type = settled_.find(p.name);
+  return type == settled_.end() ? mask : mask.to(type->second);
+}
+
+bool PrunableTensors::has_ties() const { return !tied_groups(all_).empty(); }
+
+void PrunableTensors::settle(const Prunable& p) {
+  if (!nn::is_masked(*p.module, p.slot)) return forget(p.module->tensor(p.slot));
+  const Tensor original = p.module->tensor(nn::original_of(p.slot)), mask = p.module->tensor(nn::mask_of(p.slot));
+  if (nn::is_binary(mask)) {
+    // A first mask has the type of the tensor, however it was computed.
+    settled_.emplace(p.name, masked_before_.contains(p.name) ? mask.dtype() : original.dtype());
+    nn::set_mask(*p.module, p.slot, mask.to(Dtype::boolean), nn::mask_origin(*p.module, p.slot));
   }
+  forget(original);
+}
+
+std::vector<PlannedTensor> PrunableTensors::planned(bool keep_masks) const {
+  if (keep_masks) check_names_of_masks();
+  if (has_ties()) throw StateError("[PrunableTensors] tensors of one storage are written once");
+  std::vector<PlannedTensor> out;
+  const auto add = [&](std::string name, const Tensor& like, std::function<Tensor()> make) {
+    out.push_back({std::move(name), like.dtype(), like.shape(), std::move(make), [like] { forget(like); }});
+  };
+  for (const Prunable& p : all_) {
+    if (!nn::is_masked(*p.module, p.slot)) {
+      const Tensor value = p.value();
+      add(p.name, value, [value] { return value; });
+      continue;
+    }
+    const Tensor original = p.module->tensor(nn::original_of(p.slot)).detach();
+    const Tensor mask = p.module->tensor(nn::mask_of(p.slot));
+    if (!keep_masks) {
+      add(p.name, original, [original, mask] {
+        const NoGrad guard;
+        return nn::apply_mask(original, mask);
+      });
+      continue;
+    }
+    const auto type = settled_.find(p.name);
+    add(nn::original_of(p.name), original, [original] { return original; });
+    out.push_back({nn::mask_of(p.name),
+                   type == settled_.end() ? mask.dtype() : type->second,
+                   mask.shape(),
+                   [this, p] { return mask_of_output(p); },
+                   {}});
+  }
+  return out;
+}
+
+NamedTensors PrunableTensors::tensors(bool keep_masks) {
+  if (keep_masks) check_names_of_masks();
   if (!keep_masks) {
     const std::vector<std::vector<Prunable>> tied = tied_groups(all_);
     for (const Prunable& p : all_)
@@ -109,7 +168,7 @@ NamedTensors PrunableTensors::tensors(bool keep_masks) {
   for (const Prunable& p : all_) {
     if (nn::is_masked(*p.module, p.slot)) {
       out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
-      out.add(nn::mask_of(p.name), p.module->tensor(nn::mask_of(p.slot)));
+      out.add(nn::mask_of(p.name), mask_of_output(p));
     } else {
       out.add(p.name, p.value());
     }

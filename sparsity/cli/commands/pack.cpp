@@ -5,10 +5,12 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/atomic_file.h"
+#include "coppice/engine/io/load.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/io/npy.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/packed/packed_layer.h"
+#include "coppice/sparsity/pack/sparse_members.h"
 
 namespace coppice::cli {
 namespace {
@@ -17,8 +19,15 @@ struct Options {
   std::string model, output, input;
   std::vector<std::int64_t> shape;
   bool no_measure = false, force = false;
-  const CLI::Option* shape_option = nullptr;
+  const CLI::Option *shape_option = nullptr, *input_option = nullptr, *no_measure_option = nullptr;
 };
+
+/// Of all files that it stands in.
+std::uint64_t size_of_input(const App& app, const std::string& path) {
+  std::uint64_t sum = 0;
+  for (const std::string& file : files_behind(app, path)) sum += file_size(file);
+  return sum;
+}
 
 /// An input from which the sizes inside convolutions are learnt, if one was named.
 Tensor example_of(const App& app, const Options& o) {
@@ -92,6 +101,59 @@ void report(const App& app, const Options& o, const sparsity::Packed& packed, bo
               fixed(static_cast<double>(before) / static_cast<double>(after), 1), " times smaller than ", o.model));
 }
 
+void report(const App& app, const Options& o, const std::vector<sparsity::StoredTensor>& rows, bool as_it_was) {
+  const auto before = static_cast<std::int64_t>(size_of_input(app, o.model));
+  const auto after = static_cast<std::int64_t>(file_size(o.output));
+  if (app.json) {
+    Json list = Json::array();
+    for (const sparsity::StoredTensor& r : rows)
+      list.push_back({{"name", r.name},
+                      {"elements", r.elements},
+                      {"zeros", r.zeros},
+                      {"bytes_before", r.bytes_before},
+                      {"bytes", r.bytes},
+                      {"sparse", r.sparse}});
+    return print("coppice.pack_checkpoint/1", {{"output", o.output},
+                                               {"tensors", list},
+                                               {"as_it_was", as_it_was},
+                                               {"file_bytes_before", before},
+                                               {"file_bytes", after}});
+  }
+  Table table{{"tensor", "zeros", "bytes", "before"}, {}};
+  for (const sparsity::StoredTensor& r : rows) {
+    const double zeros = r.elements == 0 ? 0 : static_cast<double>(r.zeros) / static_cast<double>(r.elements);
+    table.rows.push_back({printable(r.name), percent(zeros), grouped(static_cast<std::int64_t>(r.bytes)),
+                          grouped(static_cast<std::int64_t>(r.bytes_before))});
+  }
+  print(table.text());
+  if (as_it_was)
+    print(cat(o.output, ": ", grouped(after), " bytes, a copy of ", o.model, ": no tensor becomes smaller"));
+  else
+    print(cat(o.output, ": ", grouped(after), " bytes, ",
+              percent(static_cast<double>(after) / static_cast<double>(before)), " of ", o.model,
+              "; `coppice unpack` brings every bit back"));
+}
+
+/// Tensors without a model: zeros are left out of the file.
+int pack_checkpoint(const App& app, const Options& o, const NamedTensors& tensors) {
+  for (const CLI::Option* option : {o.shape_option, o.input_option, o.no_measure_option})
+    only_with(*option, "model files");
+  std::vector<sparsity::StoredTensor> rows;
+  const NamedTensors stored = sparsity::compact(tensors, &rows);
+  bool as_it_was = false;
+  write_output(o.output, [&] {
+    save_tensors(o.output, stored, {.checksums = tensors.compared() > 0});
+    if (file_size(o.output) <= size_of_input(app, o.model)) return;
+    if (std::filesystem::path(o.model).extension() != ".safetensors")
+      throw ValueError(cat(quote_path(o.model), " has no zeros that make it smaller"));
+    write_file(o.output, MappedFile::open(o.model, Source{"pack", o.model}, app.read)->bytes());
+    as_it_was = true;
+  });
+  for (const std::string& what : tensors.skipped()) note(app, cat("left out: ", printable(what)));
+  report(app, o, rows, as_it_was);
+  return kDone;
+}
+
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   if (!o.shape.empty()) (void)shape_option(o.shape);
@@ -100,7 +162,11 @@ int run(const App& app, const Options& o) {
   inputs.push_back(o.input);
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
-  const Loaded input = load_model(app, o.model);
+  const Loaded input = load_any(app, o.model);
+  if (input.model == nullptr || !input.unknown_types.empty()) {
+    note_unknown_types(app, input);
+    return pack_checkpoint(app, o, input.tensors);
+  }
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
   options.masks_compete = true;
@@ -115,23 +181,26 @@ int run(const App& app, const Options& o) {
 
 void add_pack(App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* sub =
-      app.command("pack",
-                  "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what "
-                  "it chose and\n"
-                  "why, and writes a model file that runs in place. Layers without a packed form are named and stay as "
-                  "they are,\n"
-                  "with their masks. The file is never larger than the input.",
-                  "  coppice pack sparse.safetensors -o packed.safetensors\n"
-                  "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
-  sub->add_option("MODEL", o->model, "Model file")->required();
+  CLI::App* sub = app.command(
+      "pack",
+      "Chooses storage and kernel for every Linear and Conv2d by exact bytes and measured time, says what "
+      "it chose and\n"
+      "why, and writes a model file that runs in place. Layers without a packed form are named and stay as "
+      "they are,\n"
+      "with their masks. The file is never larger than the input. Of a checkpoint without a model it leaves "
+      "the zeros\n"
+      "out of the file; all commands read that, and unpack brings every bit back.",
+      "  coppice pack sparse.safetensors -o packed.safetensors\n"
+      "  coppice pack sparse.safetensors -o packed.safetensors --shape 1,3,224,224 --no-measure");
+  sub->add_option("MODEL", o->model, "Model file, or a checkpoint of any kind")->required();
   sub->add_option("-o,--output", o->output, "Model file to write")->required();
   o->shape_option =
       sub->add_option("--shape", o->shape, "Shape of an input, batch first, to time convolutions at their real size")
           ->delimiter(',')
           ->transform(whole(0, INT64_MAX));
-  sub->add_option("--input", o->input, "The same from an .npy file")->excludes("--shape");
-  sub->add_flag("--no-measure", o->no_measure, "Choose by bytes alone: the same result on every machine");
+  o->input_option = sub->add_option("--input", o->input, "The same from an .npy file")->excludes("--shape");
+  o->no_measure_option =
+      sub->add_flag("--no-measure", o->no_measure, "Choose by bytes alone: the same result on every machine");
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

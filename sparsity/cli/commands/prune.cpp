@@ -2,6 +2,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
+#include "coppice/nn/masks/masked.h"
 #include "packed.h"
 #include "prune/choice.h"
 #include "prune/methods.h"
@@ -35,11 +36,13 @@ struct Options {
     out["ties"] = ties;
     return out;
   }
-  [[nodiscard]] std::vector<Left> prune(const std::vector<Prunable>& targets) const {
+  /// @param done  called for each target that is pruned
+  [[nodiscard]] std::vector<Left> prune(const std::vector<Prunable>& targets,
+                                        const std::function<void(const Prunable&)>& done) const {
     const NoGrad guard;
     const TieRule rule = ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index;
-    if (sparsifier.given()) return sparsifier.prune(targets, rule, names.include.empty());
-    method.prune(targets, rule);
+    if (sparsifier.given()) return sparsifier.prune(targets, rule, names.include.empty(), done);
+    method.prune(targets, rule, done);
     return {};
   }
 };
@@ -55,15 +58,19 @@ int run(const App& app, const Options& o) {
   options.checksums = options.checksums || input.carried_checksums();
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
   Choice choice = choose(input.all(), input.packed(), o.names, o.input, o.dry_run);
-  for (const Prunable& t : choice.targets)
+  for (const Prunable& t : choice.targets) {
     if (any(isnan(t.value())).item<bool>())
       note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
-  const std::vector<Left> left = o.prune(choice.targets);
-  std::erase_if(choice.targets, [&](const Prunable& t) {
-    return std::ranges::any_of(left, [&](const Left& l) { return l.name == t.name; });
+    if (!nn::is_masked(*t.module, t.slot)) input.settle(t);
+  }
+  std::vector<PrunedRow> rows;
+  const std::vector<Left> left = o.prune(choice.targets, [&](const Prunable& t) {
+    rows.push_back(pruned_row(choice, t));
+    input.settle(t);
   });
   choice.share_masks();
-  const std::vector<PrunedRow> rows = pruned_rows(choice);
+  for (const std::vector<Prunable>& group : choice.tied)
+    for (const Prunable& t : group) input.settle(t);
   if (!o.dry_run) write_output(o.output, [&] { input.save(o.output, o.keep_masks, options); });
   for (const std::string& what : input.skipped()) note(app, cat("left out: ", printable(what)));
   note_tied(app, rows);

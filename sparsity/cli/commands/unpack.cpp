@@ -2,7 +2,9 @@
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/sparsity/pack/sparse_members.h"
 
 namespace coppice::cli {
 namespace {
@@ -12,11 +14,30 @@ struct Options {
   bool force = false;
 };
 
+/// Sparse members were put together when the file was read.
+int unpack_checkpoint(const App& app, const Options& o, const Loaded& input) {
+  note_unknown_types(app, input);
+  if (!sparsity::is_compact(load_tensors(o.model, app.read)))
+    throw ValueError(cat(quote_path(o.model), " has no packed layer and no tensor that is stored without its zeros"));
+  write_output(o.output, [&] { save_tensors(o.output, input.tensors, {.checksums = input.tensors.compared() > 0}); });
+  const auto before = static_cast<std::int64_t>(file_size(o.model));
+  const auto after = static_cast<std::int64_t>(file_size(o.output));
+  if (app.json)
+    print("coppice.unpack_checkpoint/1", {{"output", o.output},
+                                          {"tensors", input.tensors.size()},
+                                          {"file_bytes_before", before},
+                                          {"file_bytes", after}});
+  else
+    print(cat(o.output, ": ", input.tensors.size(), " tensors, ", grouped(after), " bytes, before ", grouped(before)));
+  return kDone;
+}
+
 int run(const App& app, const Options& o) {
   interrupt_at_once();
   check_output(o.output, files_behind(app, o.model), o.force);
   writes_safetensors(o.output);
-  const Loaded input = load_model(app, o.model);
+  const Loaded input = load_any(app, o.model);
+  if (input.model == nullptr || !input.unknown_types.empty()) return unpack_checkpoint(app, o, input);
   Json list = Json::array();
   Table table{{"layer", "was", "is", "format"}, {}};
   for (const auto& [path, layer] : nn::packed_layers(*input.model)) {
@@ -51,11 +72,11 @@ void add_unpack(App& app) {
   CLI::App* sub = app.command(
       "unpack",
       "Puts dense layers in the place of packed ones, so that the model can be trained, pruned further or packed in\n"
-      "another way. Zeros stay zeros.",
+      "another way. Zeros stay zeros. A checkpoint without a model gets its zeros back, bit for bit.",
       "  coppice unpack packed.safetensors -o dense.safetensors\n"
       "  coppice unpack packed.safetensors -o dense.safetensors --json");
-  sub->add_option("MODEL", o->model, "Model file with packed layers")->required();
-  sub->add_option("-o,--output", o->output, "Model file to write")->required();
+  sub->add_option("MODEL", o->model, "Model file with packed layers, or a checkpoint that pack wrote")->required();
+  sub->add_option("-o,--output", o->output, "File to write")->required();
   sub->add_flag("--force", o->force, "Replace an existing output");
   sub->callback([&app, o] { app.action = [&app, o] { return run(app, *o); }; });
 }

@@ -68,7 +68,7 @@ void add_model_checks(nn::Module& model, std::vector<std::string>& out) {
 std::vector<std::string> differences(const App& app, const Options& o, const NamedTensors& tensors) {
   std::vector<std::string> out;
   app.files.push_back(o.against);
-  const NamedTensors other = load_tensors(o.against, app.read);
+  const NamedTensors other = load_checkpoint(app, o.against);
   for (const auto& [name, t] : tensors) {
     const Tensor* twin = other.find(name);
     if (twin == nullptr)

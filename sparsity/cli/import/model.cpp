@@ -3,13 +3,13 @@
 #include <map>
 
 #include "coppice/engine/autograd.h"
-#include "coppice/engine/io/load.h"
 #include "coppice/engine/random.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/state_dict.h"
+#include "tensors.h"
 
 namespace coppice::cli {
 namespace {
@@ -56,7 +56,7 @@ nn::LoadReport loaded(nn::Module& model, const NamedTensors& tensors, const Impo
 Imported import_model(const App& app, const std::string& weights, const std::string& arch, const ImportRules& rules) {
   app.files = {weights, arch};
   Imported out;
-  const NamedTensors tensors = plain_names(nn::renamed(load_tensors(weights, app.read), rules.names), out.prepared);
+  const NamedTensors tensors = plain_names(nn::renamed(load_checkpoint(app, weights), rules.names), out.prepared);
   out.tensors = tensors.size();
   out.left_out = tensors.skipped();
   if (rules.strict && !rules.seed) {
@@ -83,7 +83,7 @@ std::vector<nn::FittingNames> other_names(const App& app, const std::string& wei
                                           const ImportRules& rules) {
   const nn::SkipInit no_random_numbers;
   const nn::ModulePtr model = nn::read_architecture(arch, app.read.limits);
-  NamedTensors tensors = load_tensors(weights, app.read);
+  NamedTensors tensors = load_checkpoint(app, weights);
   std::vector<std::string> ignore;
   try {
     const nn::Renaming left{.ignore = rules.names.ignore};

@@ -1,12 +1,15 @@
 #include "prune/methods.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "app.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/random.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/sparsity/prune/global_floor.h"
 #include "coppice/sparsity/prune/prune.h"
+#include "coppice/sparsity/prune/streamed.h"
 
 namespace coppice::cli {
 namespace {
@@ -33,6 +36,22 @@ sparsity::Amount parse_amount(const std::string& text) {
   } catch (const ValueError& e) {
     throw UsageError(cat("--amount: ", e.what()));
   }
+}
+
+/// Whether global_l1_masks() gives the masks of these: tensors of a checkpoint, without masks.
+bool streams(const std::vector<Prunable>& targets, TieRule ties) {
+  return ties == TieRule::lowest_index && std::ranges::all_of(targets, [](const Prunable& t) {
+           const Tensor value = t.value();
+           return t.of_checkpoint && !nn::is_masked(*t.module, t.slot) && is_floating(value.dtype()) &&
+                  value.dtype() != Dtype::f64;
+         });
+}
+
+void prune_streamed(const std::vector<Prunable>& targets, const sparsity::Amount& amount) {
+  TensorList values;
+  for (const Prunable& t : targets) values.push_back(t.value());
+  const TensorList masks = methods::global_l1_masks(values, amount);
+  for (std::size_t i = 0; i < targets.size(); ++i) nn::set_mask(*targets[i].module, targets[i].slot, masks[i]);
 }
 
 }  // namespace
@@ -74,16 +93,20 @@ void MethodOptions::refuse_all() const {
     only_with(*option, "--method");
 }
 
-void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties) const {
+void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties,
+                          const std::function<void(const Prunable&)>& done) const {
   Generator generator(seed_);
   const sparsity::Amount amount = parse_amount(amount_);
   if (is_global()) {
     std::vector<methods::Target> all;
     for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
-    if (method_ == "global_l1")
+    if (method_ == "global_l1" && keep_ == 0 && streams(targets, ties))
+      prune_streamed(targets, amount);
+    else if (method_ == "global_l1")
       methods::global_l1_keeping(all, amount, keep_, ties);
     else
       methods::global_random_keeping(all, amount, keep_, ties, &generator);
+    for (const Prunable& t : targets) done(t);
     return;
   }
   const NormOrder n = parse_order(n_);
@@ -96,6 +119,7 @@ void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties) co
       methods::ln_structured(*t.module, t.slot, amount, n, dim_, {}, ties);
     else
       methods::random_structured(*t.module, t.slot, amount, dim_, ties, &generator);
+    done(t);
   });
 }
 

@@ -2,6 +2,7 @@
 // `prune --method` and the options that belong to it.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,9 @@ class MethodOptions {
   /// Whether all tensors compete, so that some may lose all.
   [[nodiscard]] bool is_global() const { return method_.starts_with("global_"); }
   /// @throws as the methods; errors name the tensor
-  void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties) const;
+  /// @param done  called for each target that is pruned, in order
+  void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties,
+             const std::function<void(const sparsity::Prunable&)>& done) const;
   /// The document's part: method, amount, seed.
   [[nodiscard]] Json described() const;
 

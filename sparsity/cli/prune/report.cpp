@@ -38,14 +38,14 @@ Json document(const std::string& output, const Json& head, const std::vector<Pru
 
 }  // namespace
 
-std::vector<PrunedRow> pruned_rows(const Choice& choice) {
-  std::vector<PrunedRow> rows;
-  for (const sparsity::Prunable& t : choice.targets) {
-    const Tensor value = t.value();
-    rows.push_back({t.name, value.shape(), value.numel() - count_nonzero(value), value.numel(),
-                    value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot))), choice.also_named(t.name)});
-  }
-  return rows;
+PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& t) {
+  const Tensor value = t.value();
+  return {t.name,
+          value.shape(),
+          value.numel() - count_nonzero(value),
+          value.numel(),
+          value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot))),
+          choice.also_named(t.name)};
 }
 
 void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice) {

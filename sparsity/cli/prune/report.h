@@ -20,8 +20,8 @@ struct PrunedRow {
   [[nodiscard]] bool nearly_empty() const { return elements > 0 && zeros * 100 >= elements * 99; }
 };
 
-/// Of those that have masks.
-[[nodiscard]] std::vector<PrunedRow> pruned_rows(const Choice& choice);
+/// Of one that has a mask.
+[[nodiscard]] PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& target);
 
 /// A note for each tensor that global pruning left nearly nothing of. @param advice  behind it
 void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice);

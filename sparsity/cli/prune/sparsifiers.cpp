@@ -134,12 +134,14 @@ Arguments SparsifierOptions::settings() const {
   }
 }
 
-std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets, TieRule ties, bool leave) const {
+std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets, TieRule ties, bool leave,
+                                           const std::function<void(const Prunable&)>& done) const {
   const sparsity::prune::BySparsifier method(name_, settings(), ties);
   std::vector<Left> left;
   sparsity::for_each(targets, [&](const Prunable& t) {
     try {
       sparsity::prune::apply(*t.module, t.slot, method);
+      done(t);
     } catch (const ValueError& e) {
       if (!leave || left.size() + 1 == targets.size()) throw;
       left.push_back({t.name, e.what()});

@@ -1,6 +1,7 @@
 #pragma once
 // `prune --sparsifier` and the options that belong to it.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ class SparsifierOptions {
   /// @param leave  those of a shape that the sparsifier refuses, rather than to refuse them
   /// @return  those that were left, which are not all
   /// @throws as sparsity::prune::BySparsifier; errors name the tensor
-  [[nodiscard]] std::vector<Left> prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, bool leave) const;
+  [[nodiscard]] std::vector<Left> prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, bool leave,
+                                        const std::function<void(const sparsity::Prunable&)>& done) const;
   /// The document's part: the name, and the settings that it had.
   [[nodiscard]] Json described() const;
 

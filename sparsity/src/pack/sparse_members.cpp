@@ -1,8 +1,7 @@
 #include "coppice/sparsity/pack/sparse_members.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -25,7 +24,8 @@ bool names_are_free(const NamedTensors& tensors, const std::string& name) {
 }
 
 /// The members of one tensor, if they are smaller than it.
-NamedTensors members_of(const std::string& name, const Tensor& t, StoredTensor& row) {
+/// @param name_bytes  of its name
+NamedTensors members_of(const Tensor& t, StoredTensor& row, std::size_t name_bytes) {
   const std::int64_t n = t.numel();
   const ZeroCounts counts = count_zeros(t);
   row.zeros = counts.zeros;
@@ -35,18 +35,18 @@ NamedTensors members_of(const std::string& name, const Tensor& t, StoredTensor& 
   const std::int64_t bytes = 8 * t.dim() + bytes_for(n) + stored * size + signs;
   NamedTensors out;
   // What the header says of a member, about: a file must not become larger.
-  const auto entry = static_cast<std::int64_t>(name.size()) + 80;
+  const auto entry = static_cast<std::int64_t>(name_bytes) + 80;
   if (n == 0 || bytes + (signs > 0 ? 4 : 3) * entry >= n * size) return out;
   row.bytes = static_cast<std::uint64_t>(bytes);
   row.sparse = true;
   const Shape& shape = t.shape();
-  out.add(name + kShape, Tensor::from(std::vector<std::int64_t>(shape.begin(), shape.end()), {t.dim()}));
+  out.add(kShape, Tensor::from(std::vector<std::int64_t>(shape.begin(), shape.end()), {t.dim()}));
   Tensor mask = Tensor::empty({bytes_for(n)}, Dtype::u8), values = Tensor::empty({stored}, t.dtype());
   Tensor minus = Tensor::empty({signs}, Dtype::u8);
   split_zeros(t, mask, values, minus);
-  out.add(name + kBitmask, std::move(mask));
-  out.add(name + kCompressed, std::move(values));
-  if (signs > 0) out.add(name + kSigns, std::move(minus));
+  out.add(kBitmask, std::move(mask));
+  out.add(kCompressed, std::move(values));
+  if (signs > 0) out.add(kSigns, std::move(minus));
   return out;
 }
 
@@ -86,6 +86,10 @@ class Member {
     check_spare(signs_, zeros, kSigns);
   }
 
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  [[nodiscard]] Dtype dtype() const { return values_.dtype(); }
+  /// Where its members stand: the same for tied tensors.
+  [[nodiscard]] std::pair<const std::byte*, const std::byte*> place() const { return {mask_.bytes(), values_.bytes()}; }
   /// Bytes of the tensor.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] Tensor expanded() const {
@@ -138,15 +142,26 @@ NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* row
   if (is_compact(tensors)) throw ValueError("[compact] the tensors are stored as sparse members already");
   NamedTensors out;
   nlohmann::json names = nlohmann::json::array();
+  std::map<const std::byte*, std::vector<std::pair<Tensor, NamedTensors>>> done;  // tied tensors share their members
   for (const auto& [name, tensor] : tensors) {
     StoredTensor row{.name = name, .elements = tensor.numel(), .bytes_before = tensor.nbytes()};
     row.bytes = row.bytes_before;
     NamedTensors members;
-    if (is_utf8(name) && names_are_free(tensors, name)) members = members_of(name, tensor, row);
+    if (is_utf8(name) && names_are_free(tensors, name)) {
+      auto& there = done[tensor.bytes()];
+      const auto tied = std::ranges::find_if(there, [&t = tensor](const auto& one) {
+        return one.first.shape() == t.shape() && one.first.dtype() == t.dtype();
+      });
+      members = members_of(tensor, row, name.size());
+      if (tied != there.end())
+        members = tied->second;
+      else
+        there.emplace_back(tensor, members);
+    }
     if (members.empty())
       out.add(name, tensor);
     else
-      out.add_all("", members), names.push_back(name);
+      out.add_all(name, members), names.push_back(name);
     if (rows != nullptr) rows->push_back(std::move(row));
   }
   out.metadata() = tensors.metadata();
@@ -172,12 +187,20 @@ NamedTensors expand(const NamedTensors& tensors, const std::string& file, const 
           source.reject(quote(name + member), " belongs to two tensors");
     }
   }
+  std::map<std::pair<const std::byte*, const std::byte*>, Tensor> done;  // of tied tensors
+  const auto expanded = [&](const std::string& name) {
+    const Member member(tensors, name, source, limits);
+    Tensor& known = done[member.place()];
+    if (!known.defined() || known.shape() != member.shape() || known.dtype() != member.dtype())
+      known = member.expanded();
+    return known;
+  };
   for (const auto& [member, tensor] : tensors) {
     const auto owner = by_member.find(member);
     if (owner == by_member.end())
       out.add(member, tensor);
     else if (!out.contains(owner->second))
-      out.add(owner->second, Member(tensors, owner->second, source, limits).expanded());
+      out.add(owner->second, expanded(owner->second));
   }
   out.metadata().erase(kSparseMembersKey);
   return out;

@@ -138,6 +138,19 @@ TEST_SUITE("sparsity/pack/sparse_members") {
     CHECK(refused<ValueError>([&] { (void)compact(stored); }));
   }
 
+  TEST_CASE("tied tensors are stored once and tied again") {
+    const TempDir dir;
+    NamedTensors given = small();
+    given.add("z", given.at("x"));
+    given.add("flat", given.at("x").reshape({1200}));
+    write_safetensors(dir / "c.safetensors", compact(given), {.tied = true});
+    CHECK(std::filesystem::file_size(dir / "c.safetensors") < 2 * compact(small()).nbytes() + 1500);
+    const NamedTensors back = expand(read_safetensors(dir / "c.safetensors"));
+    for (const auto& [name, tensor] : given) CHECK(same_bits(back.at(name), tensor));
+    CHECK(back.at("z").bytes() == back.at("x").bytes());
+    CHECK(back.metadata() == given.metadata());
+  }
+
   TEST_CASE("through a file") {
     const TempDir dir;
     const NamedTensors given = small();

@@ -3,11 +3,14 @@
 /// functions.
 
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "coppice/engine/io/named_tensors.h"
+#include "coppice/engine/io/safetensors.h"
 #include "coppice/nn/module.h"
 #include "coppice/sparsity/prunable.h"
 
@@ -17,7 +20,8 @@ namespace coppice::sparsity {
 struct Prunable {
   std::string name;  ///< of the tensor that a model computes with, without _orig: "0.weight"
   nn::Module* module = nullptr;
-  std::string slot;  ///< name in the module
+  std::string slot;            ///< name in the module
+  bool of_checkpoint = false;  ///< the module is one of PrunableTensors, and holds nothing else
   /// The values now: masked, if there is a mask.
   [[nodiscard]] Tensor value() const { return module->tensor(slot).detach(); }
 };
@@ -45,15 +49,29 @@ class PrunableTensors {
   ///         and for a FakeSparsity that is not alone (nn::NamedMask::alone)
   PrunableTensors(const NamedTensors& tensors, std::string_view source);
   [[nodiscard]] const std::vector<Prunable>& all() const { return all_; }
+  /// Says that a tensor is done with: its mask takes a byte per entry from now on where it holds zeros and ones, in the
+  /// outputs its type is what it was, and pages of a mapped file in which the tensor stands are given back.
+  void settle(const Prunable& pruned);
+  /// tensors(), each made when it is written (write_safetensors): one of them at a time is in memory, beside the masks.
+  /// This must outlive the plan. @throws as tensors(); StateError  if some are tied, whose bytes are written once
+  [[nodiscard]] std::vector<PlannedTensor> planned(bool keep_masks) const;
+  /// Whether some of the tensors are one under several names.
+  [[nodiscard]] bool has_ties() const;
   /// As they are now, in the order of the checkpoint.
   /// @param keep_masks  "X_orig" and "X_mask" instead of their product "X", which is burnt in otherwise
   /// @throws FormatError  if masks are kept and another tensor has one of these names; with nothing changed
   [[nodiscard]] NamedTensors tensors(bool keep_masks);
 
  private:
+  void check_names_of_masks() const;
+  /// The mask in the type that outputs have.
+  [[nodiscard]] Tensor mask_of_output(const Prunable& p) const;
+
   std::string source_;
   std::vector<nn::ModulePtr> holders_;
   std::vector<Prunable> all_;
+  std::map<std::string, Dtype, std::less<>> settled_;  // types of masks in outputs
+  std::set<std::string, std::less<>> masked_before_;
 };
 
 }  // namespace coppice::sparsity

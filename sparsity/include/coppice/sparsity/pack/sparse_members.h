@@ -28,14 +28,14 @@ struct StoredTensor {
 ///
 ///   X.shape       int64 [rank]
 ///   X.bitmask     uint8 [ceil(n / 8)]: bit i % 8 of byte i / 8 is set where element i, row-major, is not zero
-///   X.compressed  [count of set bits], type of X: the elements that are not zero, in order; one where all have the
-///   same
-///                 bits, as those of a mask
+///   X.compressed  [count of set bits], type of X: the elements that are not zero, in order; one where all have
+///                 the same bits, as those of a mask
 ///   X.signs       uint8 [ceil(zeros / 8)]: one bit for each zero in order, set where it is -0; absent where none is
 ///
 /// expand() brings back every bit: -0, and NaN with its payload. A tensor for whose members a name is taken stays as it
-/// is, and so do empty ones. Metadata is kept. Masks times weights leave -0 in half of the places: at 90 % zeros a
-/// float32 tensor takes 16 % of its bytes, 13 % without them.
+/// is, and so do empty ones. Metadata is kept. Tied tensors share their members, and are tied again when they are
+/// expanded. Masks times weights leave -0 in half of the places: at 90 % zeros a float32 tensor takes 16 % of its
+/// bytes, 13 % without them.
 /// @param rows  if given, gets a row for each tensor, in order
 /// @throws ValueError  if the tensors are the result of this already
 [[nodiscard]] NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* rows = nullptr);
