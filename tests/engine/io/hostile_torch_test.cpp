@@ -50,6 +50,7 @@ TEST_SUITE("engine/io/hostile_torch") {
       spill(dir / "t.pt", pt(body));
       return outcome([&] { return read_torch(dir / "t.pt", {.limits = {.objects = objects}}); });
     };
+    const std::string rebuild = global("torch._utils", "_rebuild_tensor_v2") + "q\1";
     const std::string type = global("a", "B") + "q\1", numbers = "(" + std::string(1000, 'N') + "tq\2";
     std::string calls = "(" + type + numbers, states = "(" + type + "}(";
     for (int i = 0; i < 500; ++i) states += "K\1K\2";
@@ -59,6 +60,15 @@ TEST_SUITE("engine/io/hostile_torch") {
     CHECK(said(calls + "t", 110'000) == "accepted");
     CHECK(said(states + "t", 50'000).find("raise Limits::objects") != std::string::npos);
     CHECK(said(states + "t", 60'000) == "accepted");
+    std::string pairs = "(" + type + "](", metadata = "(" + rebuild + "}(";
+    for (int i = 0; i < 1000; ++i) pairs += text("a") + "N\x86", metadata += "K\1K\2";
+    pairs += "Ne\x85q\2", metadata += "uq\2";
+    metadata += "0(" + storage(4) + "K\0"s + tuple({num(4)}) + tuple({num(1)}) + kFalse + kHooks + "h\2tq\2";
+    for (int i = 0; i < 100; ++i) pairs += "h\1h\2R", metadata += "h\1h\2R";
+    CHECK(said(pairs + "t", 100'000).find("raise Limits::objects") != std::string::npos);
+    CHECK(said(pairs + "t", 110'000) == "accepted");
+    CHECK(said(metadata + "t", 100'000).find("raise Limits::objects") != std::string::npos);
+    CHECK(said(metadata + "t", 110'000) == "accepted");
   }
 
   TEST_CASE("objects may hold each other, as deep as they like where there is no tensor") {

@@ -147,20 +147,22 @@ std::optional<std::string> Bearing::key_name(PickleRef key) const {
     case PickleKind::tuple: break;
     default: return std::nullopt;
   }
-  std::string out = "(";
+  std::string out;
   for (const PickleRef item : pickle_.items(v)) {
     const auto part = pickle_.value(item).kind == PickleKind::tuple ? std::nullopt : key_name(item);
     if (!part || out.size() > limits_.name_bytes) return std::nullopt;
-    out += cat(out.size() > 1 ? ", " : "", *part);
+    out += cat(out.empty() ? "(" : ", ", *part);
   }
-  return out + ")";
+  return out.empty() ? "()" : out + ")";
 }
 
 std::string Bearing::shown(const PickleEdge& edge) const {
   if (edge.name == Name::index) return cat(edge.label);
+  const PickleValue& key = pickle_.value(edge.label);
+  if (key.kind == PickleKind::text && key.text.size() > limits_.name_bytes) return quote(key.text);
   const auto name = key_name(edge.label);
   if (!name) return cat("(", pickle_.describe(edge.label), ")");
-  return name->size() <= limits_.name_bytes ? *name : quote(*name);
+  return *name;
 }
 
 std::string Bearing::path_of(const std::vector<Frame>& open) const {

@@ -58,9 +58,7 @@ void TensorCollector::walk_edges(const Bearing& bearing, PickleRef ref, const Pa
     if (bearing(edge.to)) {
       walk(bearing, edge.to, child(bearing, path, edge), silent);
     } else if (!silent && ++lines <= kMostLines) {
-      const std::string shown = bearing.shown(edge);
-      const PickleKind kind = pickle_.value(edge.to).kind;
-      list(path ? cat(*path, ".", shown) : shown, is_ordinary(kind) ? "" : pickle_.describe(edge.to));
+      list_value(bearing, edge, path);
     }
   }
   if (lines > kMostLines)
@@ -128,6 +126,16 @@ void TensorCollector::add(PickleRef ref, const std::string& path) {
   const Tensor made = maker_.tensor(value.index, path);
   budget_.show(made.nbytes(), quote(path));
   out_.add(path, made);
+}
+
+void TensorCollector::list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path) {
+  if (listed_ == kMostLinesInAll) {  // before names are made of it
+    ++unlisted_;
+    return;
+  }
+  const std::string shown = bearing.shown(edge);
+  const PickleKind kind = pickle_.value(edge.to).kind;
+  list(path ? cat(*path, ".", shown) : shown, is_ordinary(kind) ? "" : pickle_.describe(edge.to));
 }
 
 /// Names what is no tensor, unless there is much of it.

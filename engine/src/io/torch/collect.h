@@ -37,6 +37,7 @@ class TensorCollector {
   [[nodiscard]] bool may_enter(const Bearing& bearing, PickleRef ref, const Path& path, bool quiet);
   void count_visit(const Path& path);
   void add(PickleRef ref, const std::string& path);
+  void list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path);
   void list(const std::string& path, const std::string& what);
   void leave_out(const std::string& path, const std::string& what);
   void charge_name(const std::string& path);

@@ -155,7 +155,7 @@ class PickleReader {
   PickleValue make_dict(const std::vector<PickleRef>& args);
   PickleValue rebuild_object(PickleRef called, const std::vector<PickleRef>& args);
   PickleValue make_object(PickleRef type, std::vector<PickleRef> args);
-  [[nodiscard]] bool are_pairs(const std::vector<PickleRef>& list) const;
+  [[nodiscard]] bool are_pairs(const std::vector<PickleRef>& list);
   void add_pairs_of(std::vector<PicklePair>& to, const std::vector<PickleRef>& list);
   void give_state(PickleValue& object, PickleRef state);
   [[nodiscard]] bool is_variable(const PickleObject& object) const;
@@ -171,7 +171,7 @@ class PickleReader {
   [[nodiscard]] std::optional<PickleRef> known_id(const PickleValue& id) const;
   void storage_of(const std::vector<PickleRef>& parts);
   void need_empty_hooks(PickleRef ref) const;
-  [[nodiscard]] bool has_bit(PickleRef metadata, std::string_view name) const;
+  [[nodiscard]] bool has_bit(PickleRef metadata, std::string_view name);
   [[nodiscard]] std::uint64_t count(PickleRef ref, const char* what) const;
   [[nodiscard]] std::vector<std::int64_t> counts(PickleRef ref, const char* what) const;
 

@@ -115,13 +115,15 @@ PickleValue PickleReader::make_dict(const std::vector<PickleRef>& args) {
 }
 
 /// Whether a list holds pairs of a text and something, and so is what a dict's subclass is made of.
-bool PickleReader::are_pairs(const std::vector<PickleRef>& list) const {
-  for (const PickleRef ref : list) {
+bool PickleReader::are_pairs(const std::vector<PickleRef>& list) {
+  const auto is_pair = [&](PickleRef ref) {
     const PickleValue& pair = value(ref);
     const bool two = (pair.kind == PickleKind::list || pair.kind == PickleKind::tuple) && items(pair).size() == 2;
-    if (!two || value(items(pair)[0]).kind != PickleKind::text) return false;
-  }
-  return !list.empty();
+    return two && value(items(pair)[0]).kind == PickleKind::text;
+  };
+  if (list.empty() || !is_pair(list[0])) return false;
+  charge(list.size());  // one list may be looked at for any number of objects
+  return std::ranges::all_of(list, is_pair);
 }
 
 void PickleReader::add_pairs_of(std::vector<PicklePair>& to, const std::vector<PickleRef>& list) {

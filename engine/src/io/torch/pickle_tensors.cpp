@@ -123,10 +123,11 @@ PickleValue PickleReader::with_attributes(PickleValue made, PickleRef state) {
 }
 
 /// Whether the dict of a tensor's metadata says so.
-bool PickleReader::has_bit(PickleRef metadata, std::string_view name) const {
+bool PickleReader::has_bit(PickleRef metadata, std::string_view name) {
   const PickleValue& dict = value(metadata);
   if (dict.kind == PickleKind::none) return false;
   if (dict.kind != PickleKind::dict) reject("the metadata of a tensor must be a dict; it is ", word_of(dict.kind));
+  charge(pairs(dict).size());  // one dict may be the metadata of any number of tensors
   bool found = false;
   for (const auto& [key, bit] : pairs(dict)) {
     if (value(key).kind != PickleKind::text || value(key).text != name) continue;
