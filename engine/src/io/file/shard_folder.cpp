@@ -42,11 +42,15 @@ int open_at(int folder, const std::string& name, int flags) {
   return uninterrupted([&] { return ::openat(folder, name.c_str(), flags); });
 }
 
+FileHandle open_folder(const std::string& path, int more = 0) {
+  return FileHandle(uninterrupted([&] { return ::open(path.c_str(), kFolder | more); }));
+}
+
 /// Folders on the way from `root` through `names`; fewer if one cannot be opened or has become a link.
 std::vector<FileHandle> walk(const std::string& root, std::vector<std::string>::const_iterator name,
                              std::vector<std::string>::const_iterator end) {
   std::vector<FileHandle> way;
-  way.emplace_back(open_at(AT_FDCWD, root, kFolder | O_NOFOLLOW));
+  way.push_back(open_folder(root, O_NOFOLLOW));
   for (; name != end && way.back(); ++name) way.emplace_back(open_at(way.back().get(), *name, kFolder | O_NOFOLLOW));
   if (!way.back()) way.clear();
   return way;
@@ -72,7 +76,7 @@ ShardFolder::ShardFolder(const std::filesystem::path& folder, const Source& sour
     way_ = walk(root_, snapshots, parts.end());
     if (way_.empty()) root_.clear();
   }
-  if (way_.empty()) way_.emplace_back(open_at(AT_FDCWD, folder.string(), kFolder));
+  if (way_.empty()) way_.push_back(open_folder(folder.string()));
   if (!way_.back()) throw IoError(cat(source.prefix(), "cannot open its folder: ", errno_text()));
 }
 

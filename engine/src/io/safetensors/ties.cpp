@@ -132,9 +132,11 @@ NamedTensors without_ties(const NamedTensors& tensors) {
 
 void add_ties(NamedTensors& tensors, const std::set<std::string, std::less<>>& left_out, const Source& source,
               const Limits& limits, MemoryBudget& budget) {
+  // A text under the name of a tensor that is left out would be a note in whatever is written of the others.
+  std::erase_if(tensors.metadata(), [&](const auto& entry) { return left_out.contains(entry.first); });
   std::multimap<std::string_view, std::string_view> notes;  // by the name that is tied to
   for (const auto& [key, text] : tensors.metadata())
-    if (may_note(key) && !tensors.contains(key) && !left_out.contains(key)) notes.emplace(text, key);
+    if (may_note(key) && !tensors.contains(key)) notes.emplace(text, key);
   std::vector<std::string> tied;
   const auto add_tied_to = [&](std::string_view kept, const Tensor& tensor) {
     for (auto [note, end] = notes.equal_range(kept); note != end; ++note) {

@@ -25,7 +25,7 @@ inline constexpr const char* kTiedAtKey = "coppice.tied_at";
 /// Takes the notes of ties out of the metadata, and adds the tensors that they name behind the others, or where
 /// kTiedAtKey says; one that says nothing sound is left as it is. A note is one whose key names no tensor and whose
 /// text names one, or the key of another note; "format" and keys of ours are none.
-/// @param left_out  names of tensors that the file has and that are not read
+/// @param left_out  names of tensors that the file has and that are not read; texts under them leave the metadata too
 /// @throws LimitError  `budget`, and Limits::tensors
 void add_ties(NamedTensors& tensors, const std::set<std::string, std::less<>>& left_out, const Source& source,
               const Limits& limits, MemoryBudget& budget);
