@@ -1,5 +1,7 @@
 #include "coppice/sparsity/pack/pack.h"
 
+#include <algorithm>
+
 #include "../data.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
@@ -96,6 +98,8 @@ void report(const App& app, const Options& o, const sparsity::Packed& packed, bo
     print(cat("not packed: ", printable(n.path), " (", printable(n.type), "): ", printable(n.reason)));
   if (as_it_was)
     print(cat(o.output, ": ", grouped(after), " bytes, a copy of ", o.model, ": packed it would be larger"));
+  else if (std::ranges::all_of(packed.decisions, [](const auto& d) { return d.chosen.is_dense(); }))
+    print(cat(o.output, ": ", grouped(after), " bytes: no layer of ", o.model, " is packed"));
   else
     print(cat(o.output, ": ", grouped(after), " bytes, ",
               fixed(static_cast<double>(before) / static_cast<double>(after), 1), " times smaller than ", o.model));
