@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes data_sparsity.npz and data_sparsity.json: masks of PyTorch's data norm and activation sparsifiers.
 
-A case of the first kind is a matrix and the levels of one or five steps; of the second a layer's inputs over some passes,
-three functions, and what leaves the layer once it is squashed. `make_data_sparsity.py --compare` computes all with the
+A case of the first kind is a matrix and the levels of one or five steps; of the second a layer's inputs over some
+passes, three functions, and what leaves the layer once it is squashed. A layer with an empty list of features has no
+mask: those come in addition to the ACTIVATION that have one. `make_data_sparsity.py --compare` computes all with the
 PyTorch that is installed and says how many cases differ.
 """
 import argparse
@@ -129,9 +130,18 @@ def run_activation(case, values):
     return masks, model(inputs[-1].clone()).numpy().ravel()
 
 
+def activation_cases():
+    """As many as it takes until ACTIVATION of them have a mask."""
+    cases, masked = [], 0
+    while masked < ACTIVATION:
+        cases.append(activation_case())
+        masked += cases[-1][0].get("features") != []
+    return cases
+
+
 def make():
     norm = [norm_case(i) for i in range(NORM + SEQUENCES)]
-    activation = [activation_case() for _ in range(ACTIVATION)]
+    activation = activation_cases()
     masks = [run_norm(*case) for case in norm]
     results = [run_activation(*case) for case in activation]
     cases = {"norm": [case for case, _ in norm], "activation": [case for case, _ in activation]}

@@ -1,6 +1,7 @@
 #!/bin/sh
 # docs/sparsifiers.md, "Back into PyTorch": its program writes files, its Python loads them and says what the page shows.
 # run_sparsifiers.sh EXAMPLE
+# COPPICE_TORCH_PYTHON names one more Python, which is tried first.
 # Exit code 77, "skipped" for Meson, where no Python has a PyTorch with torch.ao.pruning.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +13,7 @@ between() { awk -v from="^\`\`\`$1\$" '$0 ~ from { on = 1; next } /^```$/ { on =
 between console >shown
 between python | diff - "$here/sparsifiers.py" || { echo "docs/sparsifiers.md shows another Python"; exit 1; }
 "$example" >/dev/null
-for python in python3 /usr/bin/python3; do
+for python in ${COPPICE_TORCH_PYTHON:+"$COPPICE_TORCH_PYTHON"} python3 /usr/bin/python3; do
   "$python" -c 'import torch.ao.pruning' 2>/dev/null || continue
   echo "with $(command -v "$python")"
   "$python" "$here/sparsifiers.py" >said

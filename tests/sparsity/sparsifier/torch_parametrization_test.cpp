@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "sparsity/sparsifier/models.h"
+#include "sparsity/sparsifier/quantization_models.h"
 
 using namespace coppice;
 using namespace coppice::testing;
@@ -36,13 +37,16 @@ Tensor original(const nn::Module& model, const char* path) {
   return nn::parametrize::parametrizations_of(*model.find_module(path), "weight").tensor("original");
 }
 
-/// Models of several forms, as the originals use.
+/// The originals' seven models, then more forms: paths with dots, tensors on the root, weights of other names.
 std::vector<ModulePtr> models() {
-  return {
-      simple_linear(), model_under_test(true),
-      std::make_shared<Sequential>(std::initializer_list<ModulePtr>{
-          std::make_shared<nn::Conv2d>(1, 2, 3), std::make_shared<nn::ReLU>(), std::make_shared<nn::BatchNorm2d>(2)}),
-      std::make_shared<Linear>(2, 2), std::make_shared<nn::LSTM>(nn::LstmSettings{3, 2})};
+  std::vector<ModulePtr> out = quantization_models();
+  out.insert(
+      out.end(),
+      {simple_linear(), model_under_test(true),
+       std::make_shared<Sequential>(std::initializer_list<ModulePtr>{
+           std::make_shared<nn::Conv2d>(1, 2, 3), std::make_shared<nn::ReLU>(), std::make_shared<nn::BatchNorm2d>(2)}),
+       std::make_shared<Linear>(2, 2), std::make_shared<nn::LSTM>(nn::LstmSettings{3, 2})});
+  return out;
 }
 
 }  // namespace
