@@ -73,7 +73,9 @@ TEST_SUITE("sparsity/cli/finetune") {
   TEST_CASE("a list of groups as PyTorch has it") {
     const TempDir dir;
     const std::string file = (dir / "groups.json").string();
-    spill(file, R"([{"tensor_fqn": "0.weight", "sparsity_level": 0.75, "sparse_block_shape": [4, 4]}])");
+    spill(
+        file,
+        R"([{"tensor_fqn": "0.weight", "sparsity_level": 0.75, "sparse_block_shape": [4, 4], "zeros_per_block": 16}])");
     const Json report = json_of(tuning(dir, {"--config", file, "--schedule", "constant"}));
     const Json& first = layer(report, "0.weight");
     CHECK(first.at("zeros").get<std::int64_t>() * 4 == first.at("weights").get<std::int64_t>() * 3);

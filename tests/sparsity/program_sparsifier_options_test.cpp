@@ -59,7 +59,8 @@ TEST_SUITE("sparsity/cli/sparsifier_options") {
     check_refused({"no", "--sparsifier", "nm", "--norm", "l1"}, 2, "--norm has an effect with");
     for (const char* name : {"data_norm", "nearly_diagonal"})
       check_refused({"no", "--sparsifier", name, "--ties", "pytorch"}, 2,
-                    "--ties has an effect with --method and --sparsifier weight_norm and nm only");
+                    "--ties pytorch has an effect with --method and --sparsifier weight_norm and nm only");
+    CHECK(run({"prune", kMlp, "--sparsifier", "data_norm", "--ties", "lowest", "--dry-run"}).code == 0);
     check_refused({"no", "--sparsifier", "saliency"}, 2, "weight_norm, nearly_diagonal, data_norm and nm");
     check_refused({"no", "--sparsifier", ""}, 2, "--sparsifier");
   }

@@ -35,9 +35,10 @@ void PruningOptions::add_options(CLI::App* sub) {
                   "Prune whole blocks, such as 16x1 (16 outputs that share an input): those of least mean square of "
                   "all weights together");
   sub->add_option("--pattern", pattern_, "Keep n of every m neighbours of a row, such as 2:4");
-  sub->add_option("--config", config_,
-                  "JSON file with PyTorch's list of groups: [{\"tensor_fqn\": \"0.weight\", \"sparsity_level\": 0.8, "
-                  "\"sparse_block_shape\": [1, 4]}, ...]");
+  sub->add_option(
+      "--config", config_,
+      "JSON file with PyTorch's list of groups: [{\"tensor_fqn\": \"0.weight\", \"sparsity_level\": 0.8, "
+      "\"sparse_block_shape\": [1, 4], \"zeros_per_block\": 4}, ...]; zeros_per_block are 4 unless given, as there");
   schedule_option_ =
       sub->add_option("--schedule", schedule_,
                       "How the level rises inside the ramp: cubic, linear, step (four stairs) or constant (at once)")

@@ -110,9 +110,9 @@ void SparsifierOptions::check(const CLI::Option& ties) const {
                 cat("--sparsifier ", names_of_kinds([&](const SparsifierKind& k) { return has_setting(k, key); })));
   }
   if (kind == nullptr) return;
-  if (!kind->has_ties)
-    only_with(ties,
-              cat("--method and --sparsifier ", names_of_kinds([](const SparsifierKind& k) { return k.has_ties; })));
+  if (!kind->has_ties && ties.as<std::string>() != "lowest")  // which is what they do
+    throw UsageError(cat("--ties pytorch has an effect with --method and --sparsifier ",
+                         names_of_kinds([](const SparsifierKind& k) { return k.has_ties; }), " only"));
   (void)settings();
 }
 

@@ -91,6 +91,8 @@ void BaseDataScheduler::advance() {
       throw KeyError(cat("[", type_name(), "] get_schedule_param() names ", quote(name), ", which is no datum"));
     if (!sparsifier_->group(name).has(schedule_param_))
       throw KeyError(cat("[", type_name(), "] ", quote(name), " has no setting ", quote(schedule_param_)));
+    if (const auto* number = std::get_if<double>(&value); number != nullptr && std::isnan(*number))
+      throw ValueError(cat("[", type_name(), "] get_schedule_param() gives nan for ", quote(name)));
   }
   for (const auto& [name, value] : values) {
     sparsifier_->set_config(name, schedule_param_, value);

@@ -1,5 +1,7 @@
 #include "coppice/sparsity/data/step_sl_scheduler.h"
 
+#include <cmath>
+
 namespace coppice::sparsity {
 namespace {
 
@@ -8,13 +10,18 @@ std::int64_t checked_size(std::int64_t step_size) {
   return step_size;
 }
 
+double checked_gamma(double gamma) {
+  if (std::isnan(gamma)) throw ValueError("[StepSLScheduler] gamma must be a number; got nan");
+  return gamma;
+}
+
 }  // namespace
 
 StepSLScheduler::StepSLScheduler(BaseDataSparsifier& data_sparsifier, const std::string& schedule_param,
                                  std::int64_t step_size, double gamma, std::int64_t last_epoch, std::ostream* log)
     : BaseDataScheduler(data_sparsifier, schedule_param, last_epoch, log),
       step_size_(checked_size(step_size)),
-      gamma_(gamma) {
+      gamma_(checked_gamma(gamma)) {
   start();
 }
 
@@ -31,7 +38,7 @@ Arguments StepSLScheduler::get_schedule_param() const {
 Arguments StepSLScheduler::own_state() const { return {{"step_size", step_size_}, {"gamma", gamma_}}; }
 
 void StepSLScheduler::load_own_state(const Arguments& from) {
-  const double gamma = from.number("gamma");
+  const double gamma = checked_gamma(from.number("gamma"));
   step_size_ = checked_size(from.integer("step_size"));
   gamma_ = gamma;
 }

@@ -49,6 +49,8 @@ void BaseScheduler::advance(std::optional<std::int64_t> epoch) {
   std::vector<double> wanted;
   try {
     wanted = levels();
+    if (std::ranges::any_of(wanted, [](double level) { return std::isnan(level); }))
+      throw ValueError(cat("[", type_name(), "] a level must be a number; got nan"));
   } catch (...) {
     --last_epoch_;
     throw;

@@ -98,6 +98,7 @@ Group BaseSparsifier::new_group(const nn::ModulePtr& model, const Arguments& ele
   Group group(tensor, std::move(settings));
   check_prunable(group);
   if (group.config.has("mask")) check_mask("prepare", group, group.config.tensor("mask"));
+  if (group.config.has("parametrization")) (void)group.config.function<MaskParametrization>("parametrization");
   placed(group, [&] { check_config(group); });
   return group;
 }
@@ -172,8 +173,8 @@ void BaseSparsifier::step() {
       check_tensor(group);
     });
   }
-  ++step_count_;
   update_masks(groups_);
+  ++step_count_;
 }
 
 void BaseSparsifier::update_masks(std::vector<Group>& groups) {
@@ -194,6 +195,10 @@ OrderedMap<Arguments> BaseSparsifier::squash_mask(const Names& params_to_keep,
       names.insert(names.end(), it->second.begin(), it->second.end());
     Arguments values;
     for (const std::string& name : names) {
+      if (name == "module_fqn" || name == "tensor_name") {
+        values.set(name, name == "module_fqn" ? group.module_fqn() : group.tensor_name());
+        continue;
+      }
       const Argument* value = group.config.find(name);
       if (value == nullptr)
         throw KeyError(cat("[squash_mask] the group of ", quote(group.tensor_fqn()), " has no ", quote(name)));

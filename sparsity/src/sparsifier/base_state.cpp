@@ -73,6 +73,7 @@ BaseSparsifier::Names BaseSparsifier::load_state_dict(const Arguments& state, bo
     Group group = *own;
     group.config = entry.config->clone();
     placed(group, [&] { check_config(group); });
+    if (group.config.has("parametrization")) (void)group.config.function<MaskParametrization>("parametrization");
     Arguments known = entry.state == nullptr ? Arguments() : entry.state->clone();
     Tensor mask;
     if (known.has("mask")) {
@@ -120,6 +121,16 @@ void BaseSparsifier::attach(const nn::ModulePtr& model) {
   groups_ = std::move(groups);
   state_ = std::move(states);
   model_ = model;
+}
+
+std::unique_ptr<BaseSparsifier> BaseSparsifier::copy() const {
+  throw NotSupported(cat("[clone_onto] ", type_name(), " does not say how it is copied"));
+}
+
+std::unique_ptr<BaseSparsifier> BaseSparsifier::clone_onto(const nn::ModulePtr& model) const {
+  std::unique_ptr<BaseSparsifier> out = copy();
+  out->attach(model);
+  return out;
 }
 
 }  // namespace coppice::sparsity

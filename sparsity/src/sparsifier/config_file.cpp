@@ -142,7 +142,8 @@ class GroupReceiver final : public JsonReceiver {
   /// The rules between keys.
   void finish() {
     if (!group_.has("tensor_fqn")) source_.reject("group ", all.size(), " has no key 'tensor_fqn'");
-    const std::string name = group_.text("tensor_fqn");
+    std::string name = group_.text("tensor_fqn");
+    if (name.starts_with('.')) group_.set("tensor_fqn", name = name.substr(1));  // the same tensor
     if (!names_.insert(name).second)
       source_.reject("group ", all.size(), ", key 'tensor_fqn': ", quote(name), " stands twice");
     if (group_.has("sparse_block_shape")) {

@@ -6,10 +6,15 @@
 #include "coppice/engine/checked.h"
 #include "coppice/nn/masks/fake_sparsity.h"
 #include "coppice/nn/parametrize.h"
+#include "coppice/sparsity/sparsifier/config.h"
 
 namespace coppice::sparsity {
 
 namespace parametrize = nn::parametrize;
+
+namespace {
+constexpr const char* kParametrization = "parametrization";
+}  // namespace
 
 Group::Group(const nn::TensorFqn& tensor, Arguments settings)
     : config(std::move(settings)),
@@ -35,7 +40,8 @@ bool Group::attached() const {
 }
 
 bool Group::masked_only() const {
-  return attached() && parametrize::parametrizations_of(*module_, tensor_name_).size() == 1;
+  return attached() && parametrize::parametrizations_of(*module_, tensor_name_).size() == 1 &&
+         dynamic_cast<const nn::FakeSparsity*>(parametrization_.get()) != nullptr;
 }
 
 Tensor Group::mask() const {
@@ -45,7 +51,12 @@ Tensor Group::mask() const {
 }
 
 void Group::attach(const Tensor& mask) {
-  auto masking = std::make_shared<nn::FakeSparsity>(mask);
+  nn::ModulePtr masking = config.has(kParametrization) ? config.function<MaskParametrization>(kParametrization)(mask)
+                                                       : std::make_shared<nn::FakeSparsity>(mask);
+  const Tensor* held = masking == nullptr ? nullptr : masking->own_buffers().find("mask");
+  if (held == nullptr || !held->is(mask))
+    throw ValueError(cat("[sparsifier] ", quote(tensor_fqn_), ": the parametrization does not hold the mask as its ",
+                         "buffer 'mask'"));
   parametrize::register_parametrization(*module_, tensor_name_, masking);
   parametrization_ = std::move(masking);
 }
@@ -53,7 +64,9 @@ void Group::attach(const Tensor& mask) {
 bool Group::adopt() {
   if (!parametrize::is_parametrized(*module_, tensor_name_)) return false;
   for (const auto& [index, p] : parametrize::parametrizations_of(*module_, tensor_name_).children()) {
-    if (dynamic_cast<const nn::FakeSparsity*>(p.get()) == nullptr) continue;
+    const bool masks = config.has(kParametrization) ? p->own_buffers().contains("mask")
+                                                    : dynamic_cast<const nn::FakeSparsity*>(p.get()) != nullptr;
+    if (!masks) continue;
     parametrization_ = p;
     return true;
   }
@@ -62,7 +75,7 @@ bool Group::adopt() {
 
 void Group::release() {
   if (!attached()) return;
-  if (masked_only()) {
+  if (parametrize::parametrizations_of(*module_, tensor_name_).size() == 1) {
     parametrize::remove_parametrizations(*module_, tensor_name_, false);
     return;
   }

@@ -73,6 +73,11 @@ WandaSparsifier::WandaSparsifier(double sparsity_level, std::optional<std::int64
   }
 }
 
+WandaSparsifier::WandaSparsifier(const WandaSparsifier& other) : BaseSparsifier(other), ties_(other.ties_) {
+  for (const auto& [fqn, observer] : other.observers_)
+    observers_.emplace(fqn, Observer{std::make_shared<ChannelNorms>(*observer.norms), nullptr});
+}
+
 const ChannelNorms& WandaSparsifier::observed(std::string_view tensor_fqn) const {
   const auto it = observers_.find(tensor_fqn);
   if (it == observers_.end()) throw KeyError(cat("[WandaSparsifier] ", quote(tensor_fqn), " is not prepared"));
@@ -122,7 +127,8 @@ void WandaSparsifier::update_mask(Group& group) {
 }
 
 void WandaSparsifier::on_prepared(Group& group) {
-  auto norms = std::make_shared<ChannelNorms>();
+  const auto known = observers_.find(group.tensor_fqn());  // of a copy, or of the model before
+  auto norms = known == observers_.end() ? std::make_shared<ChannelNorms>() : known->second.norms;
   // Clones of the module copy the hook: theirs sees nothing.
   auto hook = std::make_unique<nn::ScopedHook>(group.module().register_forward_pre_hook(
       [observer = std::weak_ptr(norms), home = &group.module()](const nn::Module& module,

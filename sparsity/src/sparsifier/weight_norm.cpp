@@ -3,6 +3,7 @@
 #include "blocks/block_mask.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "sparsifier/group_importance.h"
+#include "sparsifier/placed.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -31,6 +32,20 @@ Config read(const Arguments& settings, TieRule ties) {
     throw ValueError(cat("[WeightNormSparsifier] zeros_per_block must be in 0..", out.rule.block.size(), " (block ",
                          out.rule.block, "); got ", out.rule.zeros));
   return out;
+}
+
+/// @param scores  gives them, where something has to be chosen
+template <class Scores>
+void write(Group& group, const Config& config, Scores scores) {
+  Tensor mask = group.mask();
+  if (config.nothing()) {
+    mask.fill_(1);
+  } else if (config.everything()) {
+    mask.zero_();
+  } else {
+    const Importance importance = scores();
+    write_block_mask(importance, config.rule_for(importance), mask);
+  }
 }
 
 Arguments settings_of(double level, Block block, std::optional<std::int64_t> zeros) {
@@ -87,15 +102,20 @@ void WeightNormSparsifier::check_tensor(const Group& group) const {
 
 void WeightNormSparsifier::update_mask(Group& group) {
   const Config config = read(group.config, ties_);
-  Tensor mask = group.mask();
-  if (config.nothing()) {
-    mask.fill_(1);
-  } else if (config.everything()) {
-    mask.zero_();
-  } else {
-    const Importance scores = importance_of(group, config.dense, norm_);
-    write_block_mask(scores, config.rule_for(scores), mask);
+  write(group, config, [&] { return importance_of(group, config.dense, norm_); });
+}
+
+void WeightNormSparsifier::update_masks(std::vector<Group>& groups) {
+  if (norm_.order() != 0) return BaseSparsifier::update_masks(groups);
+  std::vector<std::optional<Importance>> scores;
+  for (const Group& group : groups) {
+    const Config config = read(group.config, ties_);
+    scores.emplace_back();
+    if (!config.nothing() && !config.everything())
+      placed(group, [&] { scores.back() = importance_of(group, config.dense, norm_); });
   }
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    placed(groups[i], [&] { write(groups[i], read(groups[i].config, ties_), [&] { return *scores[i]; }); });
 }
 
 }  // namespace coppice::sparsity

@@ -58,11 +58,17 @@ SparsifierFactory global_norm(double level, const Block& block, TieRule ties) {
   return [=] { return std::make_unique<GlobalNormSparsifier>(level, block, 2, ties); };
 }
 
-/// The settings of a group, all of them, so that the sparsifier's own defaults do not matter.
+/// The settings of a group, all of them, so that the sparsifier's own defaults do not matter: PyTorch's, whose zeros
+/// per block are those of its block of 1x4 in blocks of other shapes too.
 Arguments completed(Arguments group) {
   if (!group.has("sparsity_level")) group.set("sparsity_level", 0.5);
   if (!group.has("sparse_block_shape")) group.set("sparse_block_shape", std::vector<std::int64_t>{1, 4});
-  if (!group.has("zeros_per_block")) group.set("zeros_per_block", read_sparse_block_shape(group).size());
+  if (!group.has("zeros_per_block")) group.set("zeros_per_block", Block{}.size());
+  const Block block = read_sparse_block_shape(group);
+  if (group.integer("zeros_per_block") > block.size())
+    throw ValueError(cat("[finetune] groups: ", quote(group.text("tensor_fqn")), " has blocks of ", block, " and ",
+                         group.integer("zeros_per_block"), " zeros_per_block, which are ", Block{}.size(),
+                         " unless given, as in PyTorch"));
   return group;
 }
 

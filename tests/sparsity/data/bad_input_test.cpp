@@ -183,6 +183,8 @@ TEST_SUITE("sparsity/data/bad_input") {
     };
     refuses(static_cast<KeyError*>(nullptr), "more", true);
     refuses(static_cast<KeyError*>(nullptr), "gamma", {});
+    refuses(static_cast<ValueError*>(nullptr), "gamma", kNan);
+    s.refuses<ValueError>("a factor of NaN", [&] { StepSLScheduler made(s.sparsifier, "sparsity_level", 1, kNan); });
     refuses(static_cast<TypeError*>(nullptr), "base_param", "half");
     for (const char* key : {"base_param", "_last_param"})
       refuses(static_cast<ValueError*>(nullptr), key, Arguments{{"a", kNan}, {"b", 0.5}});

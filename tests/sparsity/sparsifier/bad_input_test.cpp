@@ -235,6 +235,9 @@ TEST_SUITE("sparsity/sparsifier/bad_input") {
     p.refuses<ValueError>("an epoch beyond 2^53", makes({}, INT64_MAX));
     p.refuses<ValueError>("one function of two", [&] { LambdaSL s(p.sparsifier, std::vector<LevelFunction>{one}); });
     p.refuses<ValueError>("no function", [&] { LambdaSL s(p.sparsifier, LevelFunction::Function()); });
+    p.refuses<ValueError>("levels of NaN", [&] {
+      LambdaSL s(p.sparsifier, LevelFunction::Function([](std::int64_t) { return std::nan(""); }));
+    });
     p.refuses<KeyError>("a function that is not registered",
                         [&] { LambdaSL s(p.sparsifier, NamedFunction{"nobody.knows"}); });
     CubicSL scheduler(p.sparsifier);

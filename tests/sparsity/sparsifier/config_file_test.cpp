@@ -81,6 +81,12 @@ TEST_SUITE("sparsity/sparsifier/config_file") {
     }
   }
 
+  TEST_CASE("a dot in front of a name is none of it") {
+    CHECK(parse_sparsifier_config(R"([{"tensor_fqn": ".0.weight"}])", "f")[0].text("tensor_fqn") == "0.weight");
+    CHECK_THROWS_AS((void)parse_sparsifier_config(R"([{"tensor_fqn": ".0.weight"}, {"tensor_fqn": "0.weight"}])", "f"),
+                    FormatError);
+  }
+
   TEST_CASE("from a file") {
     const TempDir dir;
     spill(dir / "g.json", group(""));

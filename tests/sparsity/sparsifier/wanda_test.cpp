@@ -208,4 +208,24 @@ TEST_SUITE("sparsity/sparsifier/wanda") {
       CHECK(count_nonzero(model->find_module("2")->tensor("weight")) == (first_alone ? 2000 : 1000));
     }
   }
+
+  TEST_CASE("a copy and a sparsifier that moves to a clone go on from what was seen") {
+    Calibrated c(Tensor::of({{3, 1}, {2, 2}}));
+    c.see(Tensor::of({{1, 2}}));
+    const ModulePtr other = c.model->clone();
+    const std::unique_ptr<BaseSparsifier> copy = c.sparsifier.clone_onto(other);
+    const auto& wanda = dynamic_cast<const WandaSparsifier&>(*copy);
+    CHECK(wanda.observed("0.weight").norm() == Tensor::of({1, 4}));
+    (void)(*other)(Tensor::of({{1, 1}}));
+    CHECK(wanda.observed("0.weight").norm() == Tensor::of({2, 5}));
+    CHECK(c.sparsifier.observed("0.weight").norm() == Tensor::of({1, 4}));
+    (void)(*c.model)(Tensor::of({{0, 1}}));
+    CHECK(wanda.observed("0.weight").norm() == Tensor::of({2, 5}));
+    CHECK(c.sparsifier.observed("0.weight").norm() == Tensor::of({1, 5}));
+    const ModulePtr next = c.model->clone();
+    c.sparsifier.attach(next);
+    (void)(*c.model)(Tensor::of({{7, 7}}));
+    (void)(*next)(Tensor::of({{1, 0}}));
+    CHECK(c.sparsifier.observed("0.weight").norm() == Tensor::of({2, 5}));
+  }
 }

@@ -199,6 +199,16 @@ TEST_SUITE("sparsity/sparsifier/weight_norm") {
     CHECK(p.mask() == ones({2, 4}));
     Prepared<Norm> shrinks(Norm(0.5, {1, 1}, 1, ScoreNorm([](const Tensor& t) { return sum(t, {0}); })), w);
     CHECK_THROWS_AS(shrinks.sparsifier.step(), ShapeError);
+    const auto two = std::make_shared<nn::Sequential>(std::initializer_list<nn::ModulePtr>{
+        std::make_shared<nn::Linear>(4, 2, false), std::make_shared<nn::Linear>(2, 3, false)});
+    Norm refuses(0.5, {1, 1}, 1, ScoreNorm([](const Tensor& t) {
+                   if (t.size(0) == 3) throw ValueError("[test] three rows");
+                   return abs(t);
+                 }));
+    refuses.prepare(two);
+    CHECK_THROWS_AS(refuses.step(), ValueError);
+    CHECK(refuses.step_count() == 0);
+    for (const Group& group : refuses.groups()) CHECK(count_nonzero(group.mask()) == group.mask().numel());
     Prepared<Norm> vast(Norm(1, {1, std::int64_t{1} << 40}, 1), w);
     CHECK_THROWS_AS(vast.sparsifier.step(), LimitError);
     CHECK(mask_of(Norm(1, {std::int64_t{1} << 40, 1}), w) == zeros({2, 4}));

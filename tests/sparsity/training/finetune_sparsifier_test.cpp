@@ -112,14 +112,31 @@ TEST_SUITE("sparsity/training/finetune/sparsifier") {
   TEST_CASE("a list of groups: levels and blocks of their own") {
     const auto model = net();
     FinetuneOptions o = options();
-    o.groups = {
-        {{"tensor_fqn", "2.weight"}, {"sparsity_level", 0.25}, {"sparse_block_shape", std::vector<std::int64_t>{8, 8}}},
-        {{"tensor_fqn", "4.weight"}}};
+    o.groups = {{{"tensor_fqn", "2.weight"},
+                 {"sparsity_level", 0.25},
+                 {"sparse_block_shape", std::vector<std::int64_t>{8, 8}},
+                 {"zeros_per_block", std::int64_t{64}}},
+                {{"tensor_fqn", "4.weight"}}};
     const FinetuneReport report = finetune(*model, points(), o);
     CHECK(zeros_in(weight(*model, "2")) == 1024);
     CHECK(zeros_in(weight(*model, "4")) == 96);  // PyTorch's defaults: half of the blocks of 1x4
     CHECK(report.layers[0] == LayerReport{"0.weight", 256, 0, "not in the list of groups"});
     CHECK(report.layers[1].dense_because.empty());
+  }
+
+  TEST_CASE("zeros per block are PyTorch's four where a group gives its block alone") {
+    const auto model = net();
+    FinetuneOptions o = options();
+    const auto group = [](std::int64_t rows, std::int64_t cols) {
+      return SparsifierConfig{{{"tensor_fqn", "2.weight"},
+                               {"sparsity_level", 1.0},
+                               {"sparse_block_shape", std::vector<std::int64_t>{rows, cols}}}};
+    };
+    o.groups = group(2, 4);
+    (void)finetune(*model, points(), o);
+    CHECK(zeros_in(weight(*model, "2")) == 64 * 64 / 2);
+    o.groups = group(1, 1);
+    CHECK_THROWS_AS((void)finetune(*model, points(), o), ValueError);
   }
 
   TEST_CASE("curves: zeros after each epoch of a ramp of four") {

@@ -13,14 +13,11 @@
 #include "coppice/nn/module.h"
 #include "coppice/sparsity/data/data_sparsifier_state.h"
 #include "coppice/sparsity/data/datum.h"
+#include "coppice/sparsity/sparsifier/config.h"
 
 namespace coppice::sparsity {
 
 class DataSlot;
-
-/// Makes the parametrization that applies a mask, for the setting "parametrization": registered by name
-/// (engine/named_function.h). It holds this very tensor as its mask, as nn::FakeSparsity does.
-using MaskParametrization = nn::ModulePtr(const Tensor& mask);
 
 /// Names, data, settings and masks; a class of one's own gives update_mask(), which turns numbers into a mask.
 ///

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,7 @@ namespace coppice::sparsity {
 /// Weights stay dense behind their masks until then, and train so.
 ///
 /// Derived classes write update_mask(). Errors that come out of it, and out of the checks, name the tensor.
-/// Unlike PyTorch, a call that is refused changes nothing.
+/// Unlike PyTorch, a call that is refused changes nothing; of step() that is said there.
 /// Source: torch/ao/pruning/sparsifier/base_sparsifier.py, BaseSparsifier
 class BaseSparsifier {
  public:
@@ -42,12 +43,12 @@ class BaseSparsifier {
 
   /// Decides all masks anew, in the order of the groups, without recording gradients. Does nothing, but for counting,
   /// while enable_mask_update is off. @throws StateError  after squash_mask(); and what the checks throw, with no mask
-  /// changed
+  /// changed. Behind them only the update_mask() of a class of one's own can fail: it leaves the masks that it wrote.
   void step();
 
   /// Burns all masks in, with whatever else parametrizes these tensors: plain parameters again, the same tensor
   /// objects. Groups and state stay.
-  /// @param params_to_keep  keys of the groups' settings to give back for every module that has them
+  /// @param params_to_keep  keys of the groups' settings, "module_fqn" and "tensor_name" to give back for every module
   /// @param params_to_keep_per_layer  further keys, by module_fqn
   /// @return  module_fqn -> those settings; modules without any are not listed
   /// @throws StateError  if it was done already; KeyError  for a key that a group has not, or a module without a group
@@ -67,6 +68,10 @@ class BaseSparsifier {
   /// From now on works on `model`, which has the same tensors under FakeSparsity: a clone of the present one, or what
   /// a file brought back. @throws KeyError, StateError  if a group's tensor is not there, or not masked
   void attach(const nn::ModulePtr& model);
+
+  /// A copy that works on `model`, a clone of the present one: masks, settings, state and what a class knows of its own
+  /// are separate. @throws as attach(); NotSupported  for a class that does not say how it is copied
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> clone_onto(const nn::ModulePtr& model) const;
 
   [[nodiscard]] const Arguments& defaults() const { return defaults_; }
   [[nodiscard]] const std::vector<Group>& groups() const { return groups_; }
@@ -88,6 +93,8 @@ class BaseSparsifier {
   /// Works on the same masks; settings and state are its own. See cloned_onto().
   BaseSparsifier(const BaseSparsifier& other);
 
+  /// For clone_onto(): `return std::make_unique<Mine>(*this);`
+  [[nodiscard]] virtual std::unique_ptr<BaseSparsifier> copy() const;
   /// What prepare(model) prepares.
   [[nodiscard]] virtual SparsifierConfig default_config(const nn::Module& model) const;
   /// Refuses settings of a group: called by prepare(), load_state_dict() and, for all groups, before a step.

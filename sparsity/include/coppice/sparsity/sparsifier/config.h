@@ -10,9 +10,14 @@
 
 namespace coppice::sparsity {
 
+/// Makes the parametrization that applies a mask, for the setting "parametrization" of weights and of data: registered
+/// by name (engine/named_function.h). It holds this very tensor as its buffer "mask", as nn::FakeSparsity does.
+using MaskParametrization = nn::ModulePtr(const Tensor& mask);
+
 /// One element per tensor. "tensor_fqn" names it ("seq.0.weight"); "mask" may give the mask to begin with, of its shape
-/// and of a type that leaves the tensor's as it is; all other keys are settings, before which the sparsifier's defaults
-/// stand back. An empty list prepares nothing.
+/// and of a type that leaves the tensor's as it is; "parametrization" the name of a MaskParametrization to apply it
+/// with, in the place of FakeSparsity; all other keys are settings, before which the sparsifier's defaults stand back.
+/// An empty list prepares nothing.
 using SparsifierConfig = std::vector<Arguments>;
 
 /// The weights of all modules below `model` whose registered type is one of `supported`, in PyTorch's order: the

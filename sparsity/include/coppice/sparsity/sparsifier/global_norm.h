@@ -1,6 +1,8 @@
 #pragma once
 /// The blocks with the smallest norms go, whichever tensor they stand in.
 
+#include <memory>
+
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 
 namespace coppice::sparsity {
@@ -26,6 +28,9 @@ class GlobalNormSparsifier : public BaseSparsifier {
   [[nodiscard]] std::string_view type_name() const override { return "GlobalNormSparsifier"; }
 
  protected:
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> copy() const override {
+    return std::make_unique<GlobalNormSparsifier>(*this);
+  }
   void check_config(const Group& group) const override;
   /// @throws ShapeError  for a tensor of fewer than two axes
   void check_tensor(const Group& group) const override;

@@ -36,10 +36,11 @@ class Group {
   /// Whether the mask stands on the tensor: false before prepare() and after squash_mask().
   [[nodiscard]] bool attached() const;
 
-  /// Puts this mask onto the tensor, as FakeSparsity, behind parametrizations that it has.
-  /// @throws as nn::parametrize::register_parametrization
+  /// Puts this mask onto the tensor, as FakeSparsity or by the setting "parametrization", behind parametrizations that
+  /// it has. @throws as nn::parametrize::register_parametrization; ValueError  for a parametrization without the mask
   void attach(const Tensor& mask);
-  /// Takes the first FakeSparsity that stands on the tensor for the own mask. @return  whether there was one
+  /// Takes the first FakeSparsity that stands on the tensor for the own mask, with the setting "parametrization" the
+  /// first module that has a buffer "mask". @return  whether there was one
   bool adopt();
   /// Takes the mask off and leaves the dense values; where other parametrizations stand beside it, it stays and is all
   /// ones from now on. Does nothing unless attached().

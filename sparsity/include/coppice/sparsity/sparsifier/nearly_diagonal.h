@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "coppice/sparsity/sparsifier/base.h"
 
 namespace coppice::sparsity {
@@ -18,6 +20,9 @@ class NearlyDiagonalSparsifier : public BaseSparsifier {
   [[nodiscard]] std::string_view type_name() const override { return "NearlyDiagonalSparsifier"; }
 
  protected:
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> copy() const override {
+    return std::make_unique<NearlyDiagonalSparsifier>(*this);
+  }
   void check_config(const Group& group) const override;
   void check_tensor(const Group& group) const override;
   void update_mask(Group& group) override;

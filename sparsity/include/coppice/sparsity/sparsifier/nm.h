@@ -1,6 +1,7 @@
 #pragma once
 /// Patterns in which n of every m entries are kept.
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,7 @@ class NmSparsifier : public BaseSparsifier {
   [[nodiscard]] std::string_view type_name() const override { return "NmSparsifier"; }
 
  protected:
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> copy() const override { return std::make_unique<NmSparsifier>(*this); }
   void check_config(const Group& group) const override;
   /// @throws ShapeError  unless m divides the length of a row
   void check_tensor(const Group& group) const override;

@@ -36,16 +36,17 @@ class ChannelNorms {
 /// TieRule::pytorch follows torch.argsort.
 ///
 /// step() is a StateError before calibration, a ShapeError for tensors of other than two axes, and a ValueError if m
-/// does not divide their elements. squash_mask() and the destructor end the observation. Cannot be copied.
-/// Source: torchao/sparsity/wanda.py, WandaSparsifier; Sun and others, "A Simple and Effective Pruning Approach for
-/// Large Language Models", arXiv 2306.11695
+/// does not divide their elements. squash_mask() and the destructor end the observation; attach() and copies go on from
+/// what was seen. Source: torchao/sparsity/wanda.py, WandaSparsifier; Sun and others, "A Simple and Effective Pruning
+/// Approach for Large Language Models", arXiv 2306.11695
 class WandaSparsifier final : public BaseSparsifier {
  public:
   /// Warns that a block size fixes the level. @throws ValueError  if the level is NaN or the block size below 1
   explicit WandaSparsifier(double sparsity_level = 0.5,
                            std::optional<std::int64_t> semi_structured_block_size = std::nullopt,
                            TieRule ties = default_tie_rule());
-  WandaSparsifier(const WandaSparsifier&) = delete;
+  /// Knows what the other has seen, and sees nothing until it is attached to a model.
+  WandaSparsifier(const WandaSparsifier& other);
   WandaSparsifier& operator=(const WandaSparsifier&) = delete;
   [[nodiscard]] std::string_view type_name() const override { return "WandaSparsifier"; }
 
@@ -53,6 +54,9 @@ class WandaSparsifier final : public BaseSparsifier {
   [[nodiscard]] const ChannelNorms& observed(std::string_view tensor_fqn) const;
 
  protected:
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> copy() const override {
+    return std::make_unique<WandaSparsifier>(*this);
+  }
   void check_config(const Group& group) const override;
   void check_tensor(const Group& group) const override;
   void update_mask(Group& group) override;

@@ -2,6 +2,7 @@
 /// The blocks with the smallest norms go.
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "coppice/engine/named_function.h"
@@ -59,9 +60,14 @@ class WeightNormSparsifier : public BaseSparsifier {
   [[nodiscard]] std::string_view type_name() const override { return "WeightNormSparsifier"; }
 
  protected:
+  [[nodiscard]] std::unique_ptr<BaseSparsifier> copy() const override {
+    return std::make_unique<WeightNormSparsifier>(*this);
+  }
   void check_config(const Group& group) const override;
   void check_tensor(const Group& group) const override;
   void update_mask(Group& group) override;
+  /// A function that scores is called for all groups before the first mask changes: it may refuse one.
+  void update_masks(std::vector<Group>& groups) override;
 
  private:
   ScoreNorm norm_;
