@@ -1,6 +1,7 @@
 #include "prunables.h"
 
 #include <filesystem>
+#include <set>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/io/load.h"
@@ -36,7 +37,12 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
   std::map<std::string, std::string> metadata = loaded_.tensors.metadata();
   // A model of types that are not known stays one as long as it has the tensors that its description speaks of.
   const auto check_model = [&](const std::vector<std::string>& names) {
-    if (names != loaded_.tensors.names()) metadata.erase(nn::kModelKey);
+    if (names == loaded_.tensors.names()) return;
+    metadata.erase(nn::kModelKey);
+    // A text under the name of a tensor that is not in the file would be the note of a tie.
+    const std::set<std::string_view> written(names.begin(), names.end());
+    for (const auto& [name, tensor] : loaded_.tensors)
+      if (!written.contains(name)) metadata.erase(name);
   };
   if (std::filesystem::path(output).extension() == ".safetensors" && !bare_->has_ties()) {
     const std::vector<PlannedTensor> plan = bare_->planned(keep_masks);

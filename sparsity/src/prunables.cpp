@@ -118,7 +118,8 @@ void PrunableTensors::settle(const Prunable& p) {
   if (nn::is_binary(mask)) {
     // A first mask has the type of the tensor, however it was computed.
     settled_.emplace(p.name, masked_before_.contains(p.name) ? mask.dtype() : original.dtype());
-    nn::set_mask(*p.module, p.slot, mask.to(Dtype::boolean), nn::mask_origin(*p.module, p.slot));
+    if (mask.dtype() != Dtype::boolean)
+      nn::set_mask(*p.module, p.slot, mask.to(Dtype::boolean), nn::mask_origin(*p.module, p.slot));
   }
   forget(original);
 }
@@ -165,10 +166,13 @@ NamedTensors PrunableTensors::tensors(bool keep_masks) {
     for (const std::vector<Prunable>& group : tied) tie(group);
   }
   NamedTensors out;
+  std::map<const void*, Tensor> masks;
   for (const Prunable& p : all_) {
     if (nn::is_masked(*p.module, p.slot)) {
       out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
-      out.add(nn::mask_of(p.name), mask_of_output(p));
+      Tensor& mask = masks[p.module->tensor(nn::mask_of(p.slot)).bytes()];  // that of tied tensors is one
+      if (!mask.defined()) mask = mask_of_output(p);
+      out.add(nn::mask_of(p.name), mask);
     } else {
       out.add(p.name, p.value());
     }

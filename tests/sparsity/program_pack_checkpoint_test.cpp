@@ -4,6 +4,7 @@
 
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/load.h"
+#include "coppice/engine/io/npy.h"
 #include "coppice/engine/random.h"
 #include "coppice/sparsity/pack/sparse_members.h"
 #include "program.h"
@@ -102,6 +103,38 @@ TEST_SUITE("sparsity/cli/pack checkpoint") {
       CHECK(said.out.empty());
     }
     CHECK_FALSE(std::filesystem::exists(dir / "u.safetensors"));
+  }
+
+  TEST_CASE("metadata under the name of a tensor stays metadata") {
+    const TempDir dir;
+    NamedTensors tensors{{"v", ones({4})}, {"w", zeros({64, 64})}};
+    Tensor(tensors.at("w")).set_({0, 0}, 2);
+    tensors.metadata() = {{"w", "v"}, {"a\"coppice.crc32", "x"}};
+    const std::string in = (dir / "in.safetensors").string(), packed = (dir / "p.safetensors").string(),
+                      back = (dir / "b.safetensors").string(), masked = (dir / "m.safetensors").string();
+    write_safetensors(in, tensors);
+    REQUIRE(run({"pack", in, "-o", packed}).code == 0);
+    CHECK(slurp(packed) == slurp(in));  // its members would make a tie of the note
+    REQUIRE(run({"prune", in, "-o", masked, "--amount", "0.5", "--keep-masks", "--checksums"}).code == 0);
+    CHECK(load_tensors(masked).names() == Words{"v", "w_orig", "w_mask"});
+    CHECK(load_tensors(masked).metadata() == std::map<std::string, std::string>{{"a\"coppice.crc32", "x"}});
+    CHECK(run({"verify", masked}).code == 0);
+  }
+
+  TEST_CASE("a refusal leaves the output that is there") {
+    const TempDir dir;
+    write_npz(dir / "a.npz", {{"a", randn({1})}});
+    const std::string out = (dir / "out.safetensors").string();
+    spill(out, "old");
+    // A header is larger than an archive of one number.
+    const Said said = run({"pack", (dir / "a.npz").string(), "-o", out, "--force"});
+    CAPTURE(said.err);
+    if (said.code != 0) {
+      CHECK(said.code == 3);
+      CHECK(slurp(out) == "old");
+    } else {
+      CHECK(std::filesystem::file_size(out) <= std::filesystem::file_size(dir / "a.npz"));
+    }
   }
 
   TEST_CASE("pruning a checkpoint takes its masks and a few tensors, not copies of it") {

@@ -144,15 +144,21 @@ int pack_checkpoint(const App& app, const Options& o, const NamedTensors& tensor
     only_with(*option, "model files");
   std::vector<sparsity::StoredTensor> rows;
   const NamedTensors stored = sparsity::compact(tensors, &rows);
-  bool as_it_was = false;
+  SafetensorsWriteOptions options;
+  options.checksums = tensors.compared() > 0;
+  options.tied = true;
+  const bool as_it_was = safetensors_bytes(stored, options) > size_of_input(app, o.model);
+  if (as_it_was && std::filesystem::path(o.model).extension() != ".safetensors")
+    throw ValueError(cat(quote_path(o.model), " has no zeros that make it smaller"));
   write_output(o.output, [&] {
-    save_tensors(o.output, stored, {.checksums = tensors.compared() > 0});
-    if (file_size(o.output) <= size_of_input(app, o.model)) return;
-    if (std::filesystem::path(o.model).extension() != ".safetensors")
-      throw ValueError(cat(quote_path(o.model), " has no zeros that make it smaller"));
-    write_file(o.output, MappedFile::open(o.model, Source{"pack", o.model}, app.read)->bytes());
-    as_it_was = true;
+    if (as_it_was)
+      write_file(o.output, MappedFile::open(o.model, Source{"pack", o.model}, app.read)->bytes());
+    else
+      write_safetensors(o.output, stored, options);
   });
+  const std::uint64_t beyond = tensors.nbytes() - std::min(tensors.nbytes(), stored.nbytes());
+  if (!as_it_was && beyond > Limits{}.extra_bytes)
+    note(app, cat("note: whoever reads it needs --limit-extra-bytes ", beyond));
   for (const std::string& what : tensors.skipped()) note(app, cat("left out: ", printable(what)));
   report(app, o, rows, as_it_was);
   return kDone;
@@ -167,10 +173,8 @@ int run(const App& app, const Options& o) {
   check_output(o.output, inputs, o.force);
   writes_safetensors(o.output);
   const Loaded input = load_any(app, o.model);
-  if (input.model == nullptr || !input.unknown_types.empty()) {
-    note_unknown_types(app, input);
-    return pack_checkpoint(app, o, input.tensors);
-  }
+  if (!input.unknown_types.empty()) (void)load_model(app, o.model);  // says that it is none of ours
+  if (input.model == nullptr) return pack_checkpoint(app, o, input.tensors);
   sparsity::PackOptions options;
   options.measure = !o.no_measure;
   options.masks_compete = true;

@@ -16,7 +16,6 @@ struct Options {
 
 /// Sparse members were put together when the file was read.
 int unpack_checkpoint(const App& app, const Options& o, const Loaded& input) {
-  note_unknown_types(app, input);
   if (!sparsity::is_compact(load_tensors(o.model, app.read)))
     throw ValueError(cat(quote_path(o.model), " has no packed layer and no tensor that is stored without its zeros"));
   write_output(o.output, [&] { save_tensors(o.output, input.tensors, {.checksums = input.tensors.compared() > 0}); });
@@ -37,7 +36,8 @@ int run(const App& app, const Options& o) {
   check_output(o.output, files_behind(app, o.model), o.force);
   writes_safetensors(o.output);
   const Loaded input = load_any(app, o.model);
-  if (input.model == nullptr || !input.unknown_types.empty()) return unpack_checkpoint(app, o, input);
+  if (!input.unknown_types.empty()) (void)load_model(app, o.model);  // says that it is none of ours
+  if (input.model == nullptr) return unpack_checkpoint(app, o, input);
   Json list = Json::array();
   Table table{{"layer", "was", "is", "format"}, {}};
   for (const auto& [path, layer] : nn::packed_layers(*input.model)) {

@@ -1,13 +1,14 @@
 #include "coppice/sparsity/pack/sparse_members.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/io/budget.h"
+#include "coppice/engine/io/json.h"
 #include "pack/zero_bits.h"
 
 namespace coppice::sparsity {
@@ -18,8 +19,10 @@ constexpr const char* kBitmask = ".bitmask";
 constexpr const char* kCompressed = ".compressed";
 constexpr const char* kSigns = ".signs";
 
+/// Metadata under the name of a tensor that is not in a file notes a tie.
 bool names_are_free(const NamedTensors& tensors, const std::string& name) {
-  return std::ranges::none_of(std::initializer_list{kShape, kBitmask, kCompressed, kSigns},
+  return !tensors.metadata().contains(name) &&
+         std::ranges::none_of(std::initializer_list{kShape, kBitmask, kCompressed, kSigns},
                               [&](const char* member) { return tensors.contains(name + member); });
 }
 
@@ -89,7 +92,9 @@ class Member {
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] Dtype dtype() const { return values_.dtype(); }
   /// Where its members stand: the same for tied tensors.
-  [[nodiscard]] std::pair<const std::byte*, const std::byte*> place() const { return {mask_.bytes(), values_.bytes()}; }
+  [[nodiscard]] std::array<const std::byte*, 3> place() const {
+    return {mask_.bytes(), values_.bytes(), signs_.defined() ? signs_.bytes() : nullptr};
+  }
   /// Bytes of the tensor.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] Tensor expanded() const {
@@ -120,18 +125,38 @@ class Member {
   std::uint64_t bytes_ = 0;
 };
 
+/// A JSON list of texts, each once.
+class NameList final : public JsonReceiver {
+ public:
+  explicit NameList(const Source& source) : source_(source) {}
+  std::vector<std::string> names;
+
+ private:
+  void scalar(JsonScalar value) override {
+    auto* name = std::get_if<std::string>(&value);
+    if (name == nullptr || depth() != 1 || !seen_.insert(*name).second) wrong();
+    names.push_back(std::move(*name));
+  }
+  void key(const std::string&) override { wrong(); }
+  void open(bool list) override {
+    if (!list || depth() != 0) wrong();
+  }
+  void close(bool) override {}
+  void twice(const std::string&) override { wrong(); }
+  void malformed(std::uint64_t, const std::string&) override { wrong(); }
+  [[noreturn]] void wrong() const {
+    source_.reject("metadata ", quote(kSparseMembersKey), " must be a list of names, each once");
+  }
+
+  const Source& source_;
+  std::set<std::string> seen_;
+};
+
 /// The names that the metadata lists. @throws FormatError  unless it is a list of texts, each once
 std::vector<std::string> listed(const NamedTensors& tensors, const Source& source) {
-  const auto json = nlohmann::json::parse(tensors.metadata().at(kSparseMembersKey), nullptr, false);
-  std::vector<std::string> out;
-  std::set<std::string> seen;
-  if (!json.is_array()) source.reject("metadata ", quote(kSparseMembersKey), " must be a list of names");
-  for (const auto& name : json) {
-    if (!name.is_string() || !seen.insert(name.get<std::string>()).second)
-      source.reject("metadata ", quote(kSparseMembersKey), " must be a list of names, each once");
-    out.push_back(name.get<std::string>());
-  }
-  return out;
+  NameList list(source);
+  list.read(tensors.metadata().at(kSparseMembersKey));
+  return std::move(list.names);
 }
 
 }  // namespace
@@ -141,7 +166,9 @@ bool is_compact(const NamedTensors& tensors) { return tensors.metadata().contain
 NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* rows) {
   if (is_compact(tensors)) throw ValueError("[compact] the tensors are stored as sparse members already");
   NamedTensors out;
-  nlohmann::json names = nlohmann::json::array();
+  JsonWriter names;
+  bool any = false;
+  names.open_list();
   std::map<const std::byte*, std::vector<std::pair<Tensor, NamedTensors>>> done;  // tied tensors share their members
   for (const auto& [name, tensor] : tensors) {
     StoredTensor row{.name = name, .elements = tensor.numel(), .bytes_before = tensor.nbytes()};
@@ -161,11 +188,11 @@ NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* row
     if (members.empty())
       out.add(name, tensor);
     else
-      out.add_all(name, members), names.push_back(name);
+      out.add_all(name, members), names.value(name), any = true;
     if (rows != nullptr) rows->push_back(std::move(row));
   }
   out.metadata() = tensors.metadata();
-  if (!names.empty()) out.metadata().emplace(kSparseMembersKey, names.dump());
+  if (any) out.metadata().emplace(kSparseMembersKey, names.close_list().text());
   out.skipped() = tensors.skipped();
   return out;
 }
@@ -187,7 +214,7 @@ NamedTensors expand(const NamedTensors& tensors, const std::string& file, const 
           source.reject(quote(name + member), " belongs to two tensors");
     }
   }
-  std::map<std::pair<const std::byte*, const std::byte*>, Tensor> done;  // of tied tensors
+  std::map<std::array<const std::byte*, 3>, Tensor> done;  // of tied tensors
   const auto expanded = [&](const std::string& name) {
     const Member member(tensors, name, source, limits);
     Tensor& known = done[member.place()];

@@ -17,6 +17,8 @@ NamedTensors some() {
                    {"empty", Tensor::empty({0, 2})},
                    {"n", Tensor::from(std::vector<std::int64_t>{1, 2}, {2})}};
   out.metadata()["of"] = "a test of \"coppice.crc32\":\"";
+  out.metadata()["a\"coppice.crc32"] = "a key that ends as the checksums' begins";
+  out.metadata()["b\\\"coppice.crc32\":\""] = "and another";
   return out;
 }
 

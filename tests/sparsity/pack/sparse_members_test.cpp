@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -191,12 +192,24 @@ TEST_SUITE("sparsity/pack/sparse_members") {
       bad.erase(member);
       CHECK(refused<FormatError>([&] { (void)expand(bad); }));
     }
-    for (const char* list : {"", "{}", "[1]", "[\"x\",\"x\"]", "[\"x\",\"z\"]", "\"x\"", "[[[["}) {
+    for (const char* list :
+         {"", "{}", "[1]", "[\"x\",\"x\"]", "[\"x\",\"z\"]", "\"x\"", "[[[[", "[[\"x\"]]", "[{\"x\":1}]"}) {
       CAPTURE(list);
       NamedTensors bad = good;
       bad.metadata()[kSparseMembersKey] = list;
       CHECK(refused<FormatError>([&] { (void)expand(bad); }));
     }
+  }
+
+  TEST_CASE("members that are shared but for their signs are two tensors") {
+    NamedTensors two = compact(small());
+    for (const char* member : {".shape", ".bitmask", ".compressed"})
+      two.add(cat("y2", member), two.at(cat("x", member)));
+    two.add("y2.signs", zeros({two.at("x.signs").numel()}, Dtype::u8));
+    two.metadata()[kSparseMembersKey] = "[\"x\",\"y2\"]";
+    const NamedTensors back = expand(two);
+    CHECK(std::signbit(back.at("x").at({39, 0})));
+    CHECK_FALSE(std::signbit(back.at("y2").at({39, 0})));
   }
 
   TEST_CASE("memory is bounded before any is taken") {

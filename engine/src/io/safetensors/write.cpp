@@ -15,6 +15,7 @@ namespace coppice {
 namespace {
 
 constexpr const char* kOp = "write_safetensors";
+constexpr std::size_t kLengthBytes = 8;                // in front of the header
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // readers that follow the reference take no more
 
 /// Row of the element type in kSafetensorsDtypes, which is in the order of the reference's enumeration.
@@ -68,13 +69,23 @@ std::string checksums_of(const Plan& plan, const std::map<std::string, std::stri
   return checksums_text(words);
 }
 
-std::string header_text(const Plan& plan, const std::map<std::string, std::string>& metadata,
-                        const std::vector<std::uint64_t>& begins) {
+struct Header {
+  std::string text;
+  std::size_t checksums_at = 0;  ///< where their text begins, if there are any
+};
+
+Header header_of(const Plan& plan, const std::map<std::string, std::string>& metadata,
+                 const std::vector<std::uint64_t>& begins) {
+  std::size_t checksums_at = 0;
   JsonWriter out;
   out.open_object();
   if (!metadata.empty()) {
     out.key("__metadata__").open_object();
-    for (const auto& [key, value] : metadata) out.key(checked_name(key, false)).value(checked_text(value));
+    for (const auto& [key, value] : metadata) {
+      out.key(checked_name(key, false));
+      if (key == kChecksumKey) checksums_at = out.text().size() + 1;  // behind the quote
+      out.value(checked_text(value));
+    }
     out.close_object();
   }
   for (std::size_t i = 0; i < plan.size(); ++i) {
@@ -84,7 +95,19 @@ std::string header_text(const Plan& plan, const std::map<std::string, std::strin
     out.close_list().key("data_offsets").open_list().value(begins[i]).value(begins[i] + bytes_of(plan[i])).close_list();
     out.close_object();
   }
-  return out.close_object().text();
+  return {out.close_object().text(), checksums_at};
+}
+
+/// The header with the spaces behind it. @throws LimitError
+Header padded_header(const std::filesystem::path& path, const Plan& plan,
+                     const std::map<std::string, std::string>& metadata, const std::vector<std::uint64_t>& begins,
+                     std::size_t alignment) {
+  Header out = header_of(plan, metadata, begins);
+  out.text.resize((out.text.size() + kLengthBytes + alignment - 1) / alignment * alignment - kLengthBytes, ' ');
+  if (out.text.size() > kLargestHeader)
+    throw LimitError(cat("[", kOp, "] ", quote(path.string()), ": the header must be at most ", kLargestHeader,
+                         " bytes; got ", out.text.size()));
+  return out;
 }
 
 void check(const Plan& plan, const std::map<std::string, std::string>& metadata,
@@ -107,35 +130,54 @@ Tensor made(const PlannedTensor& planned) {
   return out;
 }
 
+/// Where everything stands in a file.
+struct Laid {
+  std::vector<std::size_t> order;  ///< of the data
+  Header header;
+  std::uint64_t data_bytes = 0;
+
+  Laid(const std::filesystem::path& path, const Plan& plan, const std::map<std::string, std::string>& given,
+       const SafetensorsWriteOptions& options) {
+    check(plan, given, options);
+    order = data_order(plan, options.data_order);
+    std::vector<std::uint64_t> begins(plan.size());
+    for (const std::size_t i : order) {
+      begins[i] = data_bytes;
+      data_bytes += bytes_of(plan[i]);
+    }
+    // Checksums are known when the data is written; words of the same length hold their place.
+    std::map<std::string, std::string> metadata = given;
+    if (options.checksums)
+      metadata.emplace(kChecksumKey, checksums_of(plan, given, std::vector<std::uint32_t>(plan.size())));
+    header = padded_header(path, plan, metadata, begins, options.alignment);
+  }
+};
+
+/// Tensors that are there. `tensors` must outlive it.
+Plan plan_of(const NamedTensors& tensors) {
+  Plan out;
+  out.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors)
+    out.push_back({name, tensor.dtype(), tensor.shape(), [&tensor = tensor] { return tensor; }});
+  return out;
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<PlannedTensor>& plan,
                        const std::map<std::string, std::string>& given, const SafetensorsWriteOptions& options) {
-  check(plan, given, options);
   if (options.tied) throw ValueError(cat("[", kOp, "] planned tensors have no bytes yet that could be tied"));
-  const std::vector<std::size_t> order = data_order(plan, options.data_order);
-  std::vector<std::uint64_t> begins(plan.size());
-  std::uint64_t at = 0;
-  for (const std::size_t i : order) {
-    begins[i] = at;
-    at += bytes_of(plan[i]);
-  }
-  // Checksums are known when the data is written; words of the same length hold their place.
+  const Laid laid(path, plan, given, options);
+  const Header& header = laid.header;
+  const std::vector<std::size_t>& order = laid.order;
   std::vector<std::uint32_t> of_data(plan.size());
-  std::map<std::string, std::string> metadata = given;
-  if (options.checksums) metadata.emplace(kChecksumKey, checksums_of(plan, given, of_data));
-  std::string header = header_text(plan, metadata, begins);
-  const std::size_t padded = (header.size() + 8 + options.alignment - 1) / options.alignment * options.alignment;
-  header.resize(padded - 8, ' ');
-  if (header.size() > kLargestHeader)
-    throw LimitError(cat("[", kOp, "] ", quote(path.string()), ": the header must be at most ", kLargestHeader,
-                         " bytes; got ", header.size()));
 
   AtomicFile file(path, kOp);
-  std::byte length[8];
-  for (unsigned i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xFF);
+  std::byte length[kLengthBytes];
+  for (unsigned i = 0; i < kLengthBytes; ++i)
+    length[i] = static_cast<std::byte>(std::uint64_t{header.text.size()} >> (8 * i) & 0xFF);
   file.write(length);
-  file.write(header);
+  file.write(header.text);
   for (const std::size_t i : order) {
     {
       const Tensor tensor = made(plan[i]);
@@ -145,10 +187,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Plan
     }
     if (plan[i].written) plan[i].written();
   }
-  if (options.checksums) {
-    const std::string key = cat('"', kChecksumKey, "\":\"");  // within a text its marks would have a backslash
-    file.overwrite(sizeof length + header.find(key) + key.size(), checksums_of(plan, given, of_data));
-  }
+  if (options.checksums) file.overwrite(kLengthBytes + header.checksums_at, checksums_of(plan, given, of_data));
   file.commit();
 }
 
@@ -156,13 +195,16 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& gi
                        const SafetensorsWriteOptions& options) {
   const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
   const NamedTensors& tensors = options.tied ? once : given;
-  std::vector<PlannedTensor> plan;
-  plan.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors)
-    plan.push_back({name, tensor.dtype(), tensor.shape(), [&tensor = tensor] { return tensor; }});
   SafetensorsWriteOptions each = options;
   each.tied = false;
-  write_safetensors(path, plan, tensors.metadata(), each);
+  write_safetensors(path, plan_of(tensors), tensors.metadata(), each);
+}
+
+std::uint64_t safetensors_bytes(const NamedTensors& given, const SafetensorsWriteOptions& options) {
+  const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
+  const NamedTensors& tensors = options.tied ? once : given;
+  const Laid laid({}, plan_of(tensors), tensors.metadata(), options);
+  return kLengthBytes + laid.header.text.size() + laid.data_bytes;
 }
 
 }  // namespace coppice

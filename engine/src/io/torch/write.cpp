@@ -95,9 +95,9 @@ Parts parts_of(const std::vector<const Tensor*>& tensors) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto rank = [&](std::size_t i) {
     const Part p = part_of(*tensors[i]);
-    return std::tuple(p.storage, p.dtype, p.begin, p.end);
+    return std::tuple(p.storage, p.dtype, p.begin, p.end, i);
   };
-  std::ranges::stable_sort(order, {}, rank);
+  std::ranges::sort(order, {}, rank);
   std::vector<Part> found;
   for (const std::size_t i : order) {
     const Part part = part_of(*tensors[i]);

@@ -98,4 +98,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Plan
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const SafetensorsWriteOptions& options = {});
 
+/// Bytes of the file that write_safetensors() would write. @throws as it, but for IoError
+[[nodiscard]] std::uint64_t safetensors_bytes(const NamedTensors& tensors, const SafetensorsWriteOptions& options = {});
+
 }  // namespace coppice
