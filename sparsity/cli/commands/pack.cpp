@@ -147,9 +147,10 @@ int pack_checkpoint(const App& app, const Options& o, const NamedTensors& tensor
   SafetensorsWriteOptions options;
   options.checksums = tensors.compared() > 0;
   options.tied = true;
-  const bool as_it_was = safetensors_bytes(stored, options) > size_of_input(app, o.model);
-  if (as_it_was && std::filesystem::path(o.model).extension() != ".safetensors")
-    throw ValueError(cat(quote_path(o.model), " has no zeros that make it smaller"));
+  const bool larger = safetensors_bytes(stored, options) > size_of_input(app, o.model);
+  const bool same_format = std::filesystem::path(o.model).extension() == ".safetensors";
+  const bool as_it_was = same_format && (larger || !sparsity::is_compact(stored));
+  if (larger && !same_format) throw ValueError(cat(quote_path(o.model), " has no zeros that make it smaller"));
   write_output(o.output, [&] {
     if (as_it_was)
       write_file(o.output, MappedFile::open(o.model, Source{"pack", o.model}, app.read)->bytes());
