@@ -20,15 +20,17 @@
 
 namespace coppice::cli {
 
-NamedTensors load_checkpoint(const App& app, const std::string& path) {
+NamedTensors load_checkpoint(const App& app, const std::string& path, bool* was_compact) {
   NamedTensors out = load_tensors(path, app.read);
-  return sparsity::is_compact(out) ? sparsity::expand(out, path, app.read.limits) : out;
+  const bool compact = sparsity::is_compact(out);
+  if (was_compact != nullptr) *was_compact = compact;
+  return compact ? sparsity::expand(out, path, app.read.limits) : out;
 }
 
 Loaded load_any(const App& app, const std::string& path) {
   Loaded out;
   app.files.push_back(path);
-  out.tensors = load_checkpoint(app, path);
+  out.tensors = load_checkpoint(app, path, &out.was_compact);
   if (!nn::is_model(out.tensors)) return out;
   try {
     out.model = nn::model_from_tensors(out.tensors, path, app.read.limits);

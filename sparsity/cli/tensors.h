@@ -16,13 +16,15 @@ namespace coppice::cli {
 /// A file that was read: always its tensors, and the model if it is one.
 struct Loaded {
   NamedTensors tensors;
-  nn::ModulePtr model;  ///< null for a bare checkpoint
+  nn::ModulePtr model;       ///< null for a bare checkpoint
+  bool was_compact = false;  ///< its tensors stood without their zeros, and were put together
   /// Of modules that this program does not know. Their model cannot be called; it is null where its tensors fit no
   /// stand-ins, and is taken as a bare checkpoint then.
   std::vector<std::string> unknown_types;
 };
 /// load_tensors(), with sparse members put together (sparsity/pack/sparse_members.h).
-[[nodiscard]] NamedTensors load_checkpoint(const App& app, const std::string& path);
+/// @param was_compact  if given, gets whether there were any
+[[nodiscard]] NamedTensors load_checkpoint(const App& app, const std::string& path, bool* was_compact = nullptr);
 [[nodiscard]] Loaded load_any(const App& app, const std::string& path);
 /// Says on stderr which types of modules are not known, if any.
 void note_unknown_types(const App& app, const Loaded& loaded);

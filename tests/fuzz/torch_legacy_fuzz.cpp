@@ -3,8 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "coppice/engine/io/torch_file.h"
-#include "fuzz/fuzz_target.h"
+#include "fuzz/torch_round_trip.h"
 
 using namespace coppice;
 
@@ -18,19 +17,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint8_t> bytes;
   if (!whole) bytes.assign(kMagic.begin(), kMagic.end());
   bytes.insert(bytes.end(), data, data + size);
-  const auto& path = fuzz::file_of(bytes);
-  NamedTensors read;
-  const bool read_at_all = fuzz::loads([&] { read = read_torch(path, fuzz::tight()); });
-  ReadOptions options = fuzz::tight();
-  options.strict = true;
-  NamedTensors strict;
-  if (fuzz::loads([&] { strict = read_torch(path, options); })) {
-    fuzz::require(read_at_all, "what is read when strict must be read otherwise");
-    fuzz::require_same(read, strict);
-  }
-  if (!read_at_all || !fuzz::small(read)) return 0;
-  const auto copy = fuzz::scratch("copy.pt");
-  write_torch(copy, read);
-  fuzz::require_same(read, read_torch(copy));
+  fuzz::check_torch_file(fuzz::file_of(bytes));
   return 0;
 }

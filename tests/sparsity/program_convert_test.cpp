@@ -10,7 +10,7 @@
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/state_dict.h"
 #include "engine/io/every_kind.h"
-#include "program.h"
+#include "program_refused.h"
 
 using namespace coppice;
 using namespace coppice::test;
@@ -22,15 +22,9 @@ const std::vector<std::string> kFormats{".pt", ".pth", ".bin", ".safetensors", "
 /// Refused with `code` and `fragment`, and nothing is written.
 void check_refused(const TempDir& dir, const std::string& in, const std::string& out, int code,
                    const std::string& fragment, const Words& more = {}) {
-  const std::size_t files = dir.size();
   Words words{"convert", in, "-o", out};
   words.insert(words.end(), more.begin(), more.end());
-  const Said said = run(words);
-  CAPTURE(said.err);
-  CHECK(said.code == code);
-  CHECK(holds(said.err, fragment));
-  CHECK(said.out.empty());
-  CHECK(dir.size() == files);
+  check_command_refused(dir, words, code, fragment);
 }
 
 /// Converts and reads the result.

@@ -4,7 +4,6 @@
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
-#include "coppice/sparsity/pack/sparse_members.h"
 
 namespace coppice::cli {
 namespace {
@@ -16,7 +15,7 @@ struct Options {
 
 /// Sparse members were put together when the file was read.
 int unpack_checkpoint(const App& app, const Options& o, const Loaded& input) {
-  if (!sparsity::is_compact(load_tensors(o.model, app.read)))
+  if (!input.was_compact)
     throw ValueError(cat(quote_path(o.model), " has no packed layer and no tensor that is stored without its zeros"));
   write_output(o.output, [&] { save_tensors(o.output, input.tensors, {.checksums = input.tensors.compared() > 0}); });
   const auto before = static_cast<std::int64_t>(file_size(o.model));

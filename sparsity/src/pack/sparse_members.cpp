@@ -169,21 +169,28 @@ NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* row
   JsonWriter names;
   bool any = false;
   names.open_list();
-  std::map<const std::byte*, std::vector<std::pair<Tensor, NamedTensors>>> done;  // tied tensors share their members
+  struct Stored {
+    Tensor tensor;
+    StoredTensor row;
+    NamedTensors members;
+  };
+  std::map<const std::byte*, std::vector<Stored>> done;  // tied tensors share their members
   for (const auto& [name, tensor] : tensors) {
     StoredTensor row{.name = name, .elements = tensor.numel(), .bytes_before = tensor.nbytes()};
     row.bytes = row.bytes_before;
     NamedTensors members;
     if (is_utf8(name) && names_are_free(tensors, name)) {
       auto& there = done[tensor.bytes()];
-      const auto tied = std::ranges::find_if(there, [&t = tensor](const auto& one) {
-        return one.first.shape() == t.shape() && one.first.dtype() == t.dtype();
+      const auto tied = std::ranges::find_if(there, [&t = tensor](const Stored& one) {
+        return one.tensor.shape() == t.shape() && one.tensor.dtype() == t.dtype();
       });
-      members = members_of(tensor, row, name.size());
-      if (tied != there.end())
-        members = tied->second;
-      else
-        there.emplace_back(tensor, members);
+      if (tied != there.end()) {
+        row = tied->row, members = tied->members;
+        row.name = name;
+      } else {
+        members = members_of(tensor, row, name.size());
+        there.push_back({tensor, row, members});
+      }
     }
     if (members.empty())
       out.add(name, tensor);

@@ -42,6 +42,7 @@ TEST_SUITE("engine/io/safetensors planned") {
         write_safetensors(dir / "there", tensors, options);
         write_safetensors(dir / "made", planned(tensors), tensors.metadata(), options);
         CHECK(slurp(dir / "there") == slurp(dir / "made"));
+        CHECK(std::filesystem::file_size(dir / "there") == safetensors_bytes(tensors, options));
         const NamedTensors read = read_safetensors(dir / "made");
         CHECK(read.compared() == (checksums ? tensors.size() : 0));
         CHECK(read.metadata() == tensors.metadata());
