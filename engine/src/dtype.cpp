@@ -15,7 +15,7 @@ struct Row {
   std::size_t size;
 };
 
-constexpr std::array<Row, 10> kRows{{{Dtype::f32, "float32", 4},
+constexpr std::array<Row, 14> kRows{{{Dtype::f32, "float32", 4},
                                      {Dtype::f64, "float64", 8},
                                      {Dtype::f16, "float16", 2},
                                      {Dtype::bf16, "bfloat16", 2},
@@ -24,7 +24,11 @@ constexpr std::array<Row, 10> kRows{{{Dtype::f32, "float32", 4},
                                      {Dtype::i16, "int16", 2},
                                      {Dtype::i32, "int32", 4},
                                      {Dtype::i64, "int64", 8},
-                                     {Dtype::boolean, "bool", 1}}};
+                                     {Dtype::boolean, "bool", 1},
+                                     {Dtype::qint8, "qint8", 1},
+                                     {Dtype::quint8, "quint8", 1},
+                                     {Dtype::qint32, "qint32", 4},
+                                     {Dtype::quint4x2, "quint4x2", 1}}};
 
 const Row& row(Dtype dtype) { return kRows[static_cast<std::size_t>(dtype)]; }
 
@@ -73,6 +77,18 @@ bool is_floating(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::f64 || dtype == Dtype::f16 || dtype == Dtype::bf16;
 }
 
+bool is_quantized(Dtype dtype) { return dtype >= Dtype::qint8; }
+
+Dtype stored_dtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::qint8: return Dtype::i8;
+    case Dtype::quint8:
+    case Dtype::quint4x2: return Dtype::u8;
+    case Dtype::qint32: return Dtype::i32;
+    default: return dtype;
+  }
+}
+
 std::string_view name_of(Dtype dtype) { return row(dtype).name; }
 std::string to_string(Dtype dtype) { return std::string(name_of(dtype)); }
 std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << name_of(dtype); }
@@ -85,6 +101,7 @@ std::optional<Dtype> dtype_from_name(std::string_view name) {
 
 Dtype promote(Dtype a, Dtype b) {
   if (a == b) return a;
+  if (is_quantized(a) || is_quantized(b)) detail::refuse_quantized(is_quantized(a) ? a : b, "promote");
   if (is_floating(a) && is_floating(b)) {
     if (a == Dtype::f64 || b == Dtype::f64) return Dtype::f64;
     return Dtype::f32;  // f32 with a half type, or the two half types with each other

@@ -3,18 +3,20 @@
 #include <algorithm>
 #include <cstring>
 
+#include "coppice/engine/ops/quantized.h"
 #include "ops/op_rows.h"
 #include "tensor_impl.h"
 
 namespace coppice {
 namespace {
 
-Tensor make(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, Dtype dtype) {
+Tensor make(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, Dtype dtype, QParamsPtr qparams) {
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::move(storage);
   impl->offset = offset;
   impl->shape = std::move(shape);
   impl->dtype = dtype;
+  impl->qparams = std::move(qparams);
   return Tensor(std::move(impl));
 }
 
@@ -22,7 +24,28 @@ std::size_t byte_count(const Shape& shape, Dtype dtype) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), itemsize(dtype), &bytes))
     throw LimitError(cat("[Tensor] ", shape, " of ", dtype, " exceeds the address space"));
-  return bytes;
+  return dtype == Dtype::quint4x2 ? bytes / 2 : bytes;
+}
+
+/// Parameters belong to quantised types, and to these alone.
+void check_qparams(std::string_view op, const Shape& shape, Dtype dtype, const QParamsPtr& qparams) {
+  if (qparams != nullptr)
+    qparams->check(op, shape, dtype);
+  else if (is_quantized(dtype) && detail::running_op != nullptr)
+    detail::refuse_quantized(dtype);  // the operation that would lose the parameters
+  else if (is_quantized(dtype))
+    throw DtypeError(cat("[", op, "] a ", dtype, " tensor needs a scale and a zero point"));
+}
+
+/// The parameters of a tensor that shows the elements of `from` as `target`.
+QParamsPtr reshaped(const TensorImpl& from, const Shape& target) {
+  if (from.qparams == nullptr || !from.qparams->per_channel()) return from.qparams;
+  const std::int64_t axis = from.qparams->axis();
+  if (axis < target.rank() &&
+      std::ranges::equal(from.shape.begin(), from.shape.begin() + axis + 1, target.begin(), target.begin() + axis + 1))
+    return from.qparams;
+  throw ShapeError(cat("[reshape] ", from.shape, " has a scale for each index of axis ", axis, ", which ", target,
+                       " does not keep"));
 }
 
 std::int64_t flat_index(const Shape& shape, std::initializer_list<std::int64_t> index) {
@@ -78,11 +101,14 @@ rows::Rows rows::tensor() {
   return kRows;
 }
 
-Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
-  return make(Storage::allocate(byte_count(shape, dtype)), 0, shape, dtype);
+Tensor Tensor::empty(const Shape& shape, Dtype dtype, QParamsPtr qparams) {
+  check_qparams("Tensor::empty", shape, dtype, qparams);
+  return make(Storage::allocate(byte_count(shape, dtype)), 0, shape, dtype, std::move(qparams));
 }
 
-Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape, Dtype dtype) {
+Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape, Dtype dtype,
+                    QParamsPtr qparams) {
+  check_qparams("Tensor::over", shape, dtype, qparams);
   const std::size_t bytes = byte_count(shape, dtype);
   if (storage == nullptr) throw ValueError("[Tensor::over] there is no storage");
   if (offset_bytes > storage->bytes() || bytes > storage->bytes() - offset_bytes)
@@ -90,7 +116,7 @@ Tensor Tensor::over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, 
         cat("[Tensor::over] ", bytes, " bytes at ", offset_bytes, " exceed a storage of ", storage->bytes(), " bytes"));
   if (reinterpret_cast<std::uintptr_t>(storage->data() + offset_bytes) % itemsize(dtype) != 0)
     throw ValueError(cat("[Tensor::over] offset ", offset_bytes, " is not aligned for ", dtype));
-  return make(std::move(storage), offset_bytes, shape, dtype);
+  return make(std::move(storage), offset_bytes, shape, dtype, std::move(qparams));
 }
 
 template <class T>
@@ -130,7 +156,8 @@ Tensor Tensor::of(std::initializer_list<std::initializer_list<double>> rows) {
 
 const Shape& Tensor::shape() const { return deref(*this, "shape").shape; }
 Dtype Tensor::dtype() const { return deref(*this, "dtype").dtype; }
-std::size_t Tensor::nbytes() const { return static_cast<std::size_t>(numel()) * itemsize(dtype()); }
+std::size_t Tensor::nbytes() const { return byte_count(shape(), dtype()); }
+const QParamsPtr& Tensor::qparams() const { return deref(*this, "qparams").qparams; }
 const std::byte* Tensor::bytes() const { return deref(*this, "bytes").storage->data() + impl_->offset; }
 
 std::byte* Tensor::mutable_bytes() {
@@ -147,17 +174,25 @@ void Tensor::bump_version() { deref(*this, "mutable_bytes").storage->bump_versio
 
 double Tensor::at(std::initializer_list<std::int64_t> index) const {
   const auto i = static_cast<std::size_t>(flat_index(shape(), index));
+  if (is_quantized()) return dequantize(*this).data<float>()[i];
   return dispatch(dtype(), [&]<class T>() { return convert<double>(data<T>()[i]); });
 }
 
 void Tensor::set_(std::initializer_list<std::int64_t> index, double value) {
   const auto i = static_cast<std::size_t>(flat_index(shape(), index));
+  if (is_quantized()) {
+    Tensor values = dequantize(*this);
+    values.set_(index, value);
+    copy_(values);
+    return;
+  }
   dispatch(dtype(), [&]<class T>() { mutable_data<T>()[i] = convert<T>(value); });
 }
 
 template <class T>
 T Tensor::item() const {
   if (numel() != 1) throw ShapeError(cat("[Tensor::item] needs one element; shape is ", shape()));
+  if (is_quantized()) return convert<T>(dequantize(*this).data<float>()[0]);
   return dispatch(dtype(), [&]<class From>() { return convert<T>(data<From>()[0]); });
 }
 template float Tensor::item() const;
@@ -168,6 +203,7 @@ template bool Tensor::item() const;
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
+  if (is_quantized()) return dequantize(*this).to_vector<T>();
   std::vector<T> out(static_cast<std::size_t>(numel()));
   dispatch(dtype(), [&]<class From>() { std::ranges::transform(data<From>(), out.begin(), convert<T, From>); });
   return out;
@@ -185,12 +221,12 @@ std::size_t Tensor::storage_offset() const { return deref(*this, "storage_offset
 
 Tensor Tensor::detach() const {
   const TensorImpl& from = deref(*this, "detach");
-  return make(from.storage, from.offset, from.shape, from.dtype);
+  return make(from.storage, from.offset, from.shape, from.dtype, from.qparams);
 }
 
 Tensor Tensor::clone() const {
   const Op op(kCloneRow);
-  Tensor y = empty(shape(), dtype());
+  Tensor y = empty(shape(), dtype(), qparams());
   if (numel() > 0) std::memcpy(y.mutable_bytes(), bytes(), nbytes());
   return op.with_grad(std::move(y), {*this}, [] { return [](const Tensor& dy) { return GradList{dy}; }; });
 }
@@ -198,6 +234,8 @@ Tensor Tensor::clone() const {
 Tensor Tensor::to(Dtype target) const {
   const Op op(kToRow, [target](Arguments& a) { a.set("dtype", std::string(name_of(target))); });
   if (target == dtype()) return op.result(*this, {*this});
+  if (coppice::is_quantized(target))
+    throw DtypeError(cat("[to] ", dtype(), " becomes ", target, " by quantize_per_tensor() or quantize_per_channel()"));
   Tensor y = empty(shape(), target);
   dispatch(dtype(), [&]<class From>() {
     dispatch(target, [&]<class To>() {
@@ -222,7 +260,7 @@ Tensor Tensor::reshape(const Shape& target) const {
         cat("[reshape] ", from.shape, " has ", from.shape.numel(), " elements, ", target, " has ", target.numel()));
   const Op op(kReshapeRow,
               [&target](Arguments& a) { a.set("shape", std::vector<std::int64_t>(target.begin(), target.end())); });
-  return op.with_grad(make(from.storage, from.offset, target, from.dtype), {*this},
+  return op.with_grad(make(from.storage, from.offset, target, from.dtype, reshaped(from, target)), {*this},
                       [&] { return [source = from.shape](const Tensor& dy) { return GradList{dy.reshape(source)}; }; });
 }
 

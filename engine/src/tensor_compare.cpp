@@ -1,5 +1,6 @@
 // Equality and closeness of whole tensors.
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "coppice/engine/tensor.h"
@@ -8,6 +9,7 @@ namespace coppice {
 
 bool operator==(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
+  if (a.is_quantized()) return *a.qparams() == *b.qparams() && std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0;
   return dispatch(a.dtype(), [&]<class T>() {
     const auto x = a.data<T>();
     const auto y = b.data<T>();

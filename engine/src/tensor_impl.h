@@ -17,6 +17,7 @@ struct TensorImpl {
   std::size_t offset = 0;  // bytes
   Shape shape;
   Dtype dtype = Dtype::f32;
+  QParamsPtr qparams;  // of a quantised type
   bool requires_grad = false;
   std::shared_ptr<GradNode> node;  // operation that made it; none for leaves
   std::size_t output = 0;          // which result of that operation

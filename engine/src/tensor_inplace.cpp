@@ -4,7 +4,10 @@
 #include <cstring>
 
 #include "broadcast.h"
+#include "coppice/engine/create.h"
 #include "coppice/engine/ops/op.h"
+#include "coppice/engine/ops/quantized.h"
+#include "coppice/engine/quantized_tensor.h"
 #include "ops/map.h"
 #include "tensor_impl.h"
 
@@ -21,6 +24,7 @@ void check_writable(const char* op, const Tensor& t) {
 template <class F>
 void update(const char* op, Tensor& a, const Tensor& b, F f) {
   check_writable(op, a);
+  if (a.is_quantized() || b.is_quantized()) detail::refuse_quantized(a.is_quantized() ? a.dtype() : b.dtype(), op);
   if (broadcast(op, a.shape(), b.shape()) != a.shape())
     throw ShapeError(cat("[", op, "] ", b.shape(), " does not broadcast to ", a.shape()));
   const NoGrad guard;
@@ -34,10 +38,26 @@ void update(const char* op, Tensor& a, const Tensor& b, F f) {
   });
 }
 
+/// The integers of `source` with their parameters, or its floats as integers of those of `to`.
+Tensor& copy_quantized(Tensor& to, const Tensor& source) {
+  if (!to.is_quantized())
+    throw DtypeError(cat("[copy_] a ", source.dtype(), " tensor is not copied into ", to.dtype(),
+                         "; dequantize() gives its values"));
+  Tensor same = source;
+  if (!source.is_quantized()) same = quantize_like(source.to(Dtype::f32), to);
+  if (same.dtype() != to.dtype() || same.qparams()->scheme() != to.qparams()->scheme())
+    throw DtypeError(cat("[copy_] ", same.dtype(), " with ", same.qparams()->scheme(), " is not copied into ",
+                         to.dtype(), " with ", to.qparams()->scheme()));
+  if (to.numel() > 0) std::memmove(to.mutable_bytes(), same.bytes(), to.nbytes());
+  to.impl()->qparams = same.qparams();
+  return to;
+}
+
 }  // namespace
 
 Tensor& Tensor::fill_(double value) {
   check_writable("fill_", *this);
+  if (is_quantized()) return copy_(full(shape(), value));
   dispatch(dtype(), [&]<class T>() { std::ranges::fill(mutable_data<T>(), convert<T>(value)); });
   return *this;
 }
@@ -48,6 +68,7 @@ Tensor& Tensor::copy_(const Tensor& source) {
     throw ShapeError(cat("[copy_] source ", source.shape(), " and target ", shape(), " differ"));
   const NoGrad guard;
   const Unheard parts;
+  if (is_quantized() || source.is_quantized()) return copy_quantized(*this, source);
   const Tensor same = source.to(dtype());
   if (numel() > 0) std::memmove(mutable_bytes(), same.bytes(), nbytes());
   return *this;
@@ -77,6 +98,7 @@ Tensor& Tensor::mul_(const Tensor& other) {
 
 Tensor& Tensor::mul_(double factor) {
   check_writable("mul_", *this);
+  if (is_quantized()) detail::refuse_quantized(dtype(), "mul_");
   dispatch(dtype(), [&]<class T>() {
     if constexpr (std::is_same_v<T, float>) {
       for (float& y : mutable_data<float>()) y *= static_cast<float>(factor);
@@ -94,6 +116,7 @@ Tensor& Tensor::replace_(const Tensor& source) {
   impl_->offset = source.storage_offset();
   impl_->shape = source.shape();
   impl_->dtype = source.dtype();
+  impl_->qparams = source.qparams();
   if (impl_->grad.defined() && (impl_->grad.shape() != impl_->shape || impl_->grad.dtype() != impl_->dtype))
     impl_->grad = Tensor();
   return *this;

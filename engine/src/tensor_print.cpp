@@ -13,7 +13,7 @@ constexpr std::int64_t kWhole = 1000;  // tensors up to this size are shown whol
 std::string number(double value, Dtype dtype) {
   if (dtype == Dtype::boolean) return value != 0 ? "true" : "false";
   char buffer[40];
-  std::snprintf(buffer, sizeof buffer, is_floating(dtype) ? "%.4f" : "%.0f", value);
+  std::snprintf(buffer, sizeof buffer, is_floating(dtype) || is_quantized(dtype) ? "%.4f" : "%.0f", value);
   return buffer;
 }
 
@@ -40,6 +40,11 @@ void print(std::string& out, const std::vector<double>& values, const Shape& sha
   out += ']';
 }
 
+std::string shown(const QParams& p) {
+  if (p.per_channel()) return cat(", ", p.scheme(), ", ", p.scales().size(), " scales along axis ", p.axis());
+  return cat(", scale=", p.scales()[0], ", zero_point=", p.zero_points()[0]);
+}
+
 }  // namespace
 
 std::string to_string(const Tensor& tensor) {
@@ -50,6 +55,7 @@ std::string to_string(const Tensor& tensor) {
         tensor.numel() > kWhole);
   if (tensor.numel() == 0) out += cat(", shape=", tensor.shape());
   if (tensor.dtype() != Dtype::f32) out += cat(", dtype=", tensor.dtype());
+  if (tensor.is_quantized()) out += shown(*tensor.qparams());
   if (tensor.requires_grad()) out += ", requires_grad";
   return out += ')';
 }

@@ -21,6 +21,10 @@
 #include "coppice/nn/packed/conv.h"
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/parametrize.h"
+#include "coppice/nn/quant/fake_quantize.h"
+#include "coppice/nn/quant/histogram_observer.h"
+#include "coppice/nn/quant/min_max_observer.h"
+#include "coppice/nn/quant/passive_observers.h"
 
 namespace coppice::nn {
 namespace {
@@ -56,6 +60,12 @@ Table built_in() {
   add<Embedding>(t), add<EmbeddingBag>(t), add<LSTM>(t), add<LastStep>(t);
   add<PackedLinear>(t), add<PackedConv2d>(t);
   add<parametrize::ParametrizationList>(t);
+  add<quant::MinMaxObserver>(t), add<quant::MovingAverageMinMaxObserver>(t);
+  add<quant::PerChannelMinMaxObserver>(t), add<quant::MovingAveragePerChannelMinMaxObserver>(t);
+  add<quant::HistogramObserver>(t), add<quant::FixedQParamsObserver>(t);
+  add<quant::PlaceholderObserver>(t), add<quant::NoopObserver>(t), add<quant::ReuseInputObserver>(t);
+  add<quant::RecordingObserver>(t);
+  add<quant::FakeQuantize>(t), add<quant::FusedMovingAvgObsFakeQuantize>(t);
   add<CrossEntropyLoss>(t), add<MSELoss>(t);
   return t;
 }

@@ -14,14 +14,15 @@ namespace {
 
 enum class Which { all, saved };
 
-/// All parameters and persistent buffers of a tree, or those that state dicts list.
+/// All parameters and persistent buffers of a tree, or those that state dicts list: visit(name, tensor, whether it may
+/// take another shape).
 template <class Visit>
 void each_tensor(const Module& module, const std::string& prefix, Which which, Visit visit) {
   if (which == Which::saved && !module.saves_state()) return;
   for (const auto& [name, tensor] : module.own_parameters())
-    if (tensor.defined()) visit(joined(prefix, name), tensor);
+    if (tensor.defined()) visit(joined(prefix, name), tensor, false);
   for (const auto& [name, tensor] : module.own_buffers())
-    if (tensor.defined() && module.is_persistent(name)) visit(joined(prefix, name), tensor);
+    if (tensor.defined() && module.is_persistent(name)) visit(joined(prefix, name), tensor, module.resizes(name));
   for (const auto& [name, child] : module.children()) each_tensor(*child, joined(prefix, name), which, visit);
 }
 
@@ -86,13 +87,14 @@ void list(std::string& out, const char* what, const std::vector<std::string>& na
 NamedTensors state_dict(const Module& module, std::string_view prefix) {
   NamedTensors out;
   each_tensor(module, std::string(prefix), Which::saved,
-              [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+              [&](std::string name, const Tensor& t, bool) { out.add(std::move(name), t.detach()); });
   return out;
 }
 
 NamedTensors all_tensors(const Module& module) {
   NamedTensors out;
-  each_tensor(module, "", Which::all, [&](std::string name, const Tensor& t) { out.add(std::move(name), t.detach()); });
+  each_tensor(module, "", Which::all,
+              [&](std::string name, const Tensor& t, bool) { out.add(std::move(name), t.detach()); });
   return out;
 }
 
@@ -116,7 +118,7 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
   LoadReport report;
   std::vector<Copy> copies;
   std::set<std::string, std::less<>> own_names;
-  each_tensor(module, "", Which::all, [&](const std::string& name, const Tensor& own) {
+  each_tensor(module, "", Which::all, [&](const std::string& name, const Tensor& own, bool resizes) {
     own_names.insert(name);
     const Tensor* given = tensors.find(name);
     if (given == nullptr) {
@@ -125,6 +127,8 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
       copies.push_back({name, own, *given});
     } else if (own.dim() == 0 && given->shape() == Shape{1}) {
       copies.push_back({name, own, given->reshape(Shape{})});
+    } else if (resizes && given->dim() == own.dim()) {
+      copies.push_back({name, own, *given});
     } else {
       report.mismatched.push_back({name, given->shape(), own.shape()});
     }
@@ -135,7 +139,12 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
     throw LoadError(cat("[load_state_dict] the tensors do not fit ", module.type_name()), std::move(report));
   NoGrad guard;
   check_whole(module, copies);
-  for (Copy& copy : copies) copy.own.copy_(copy.given);
+  for (Copy& copy : copies) {
+    if (copy.given.shape() == copy.own.shape())
+      copy.own.copy_(copy.given);
+    else
+      copy.own.replace_(copy.given.detach().to(copy.own.dtype()).clone());
+  }
   return report;
 }
 

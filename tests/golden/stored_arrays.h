@@ -52,4 +52,21 @@ class StoredValues {
   std::size_t at_ = 0;
 };
 
+/// Numbers as int64.
+class StoredIntegers {
+ public:
+  explicit StoredIntegers(const Tensor& integers) : integers_(integers.to_vector<std::int64_t>()) {}
+  [[nodiscard]] Tensor next(const Shape& shape) {
+    const auto n = static_cast<std::size_t>(shape.numel());
+    REQUIRE(at_ + n <= integers_.size());
+    at_ += n;
+    return Tensor::from(std::span<const std::int64_t>(integers_).subspan(at_ - n, n), shape);
+  }
+  [[nodiscard]] bool at_end() const { return at_ == integers_.size(); }
+
+ private:
+  std::vector<std::int64_t> integers_;
+  std::size_t at_ = 0;
+};
+
 }  // namespace coppice::testing

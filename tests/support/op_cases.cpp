@@ -224,6 +224,31 @@ void add_lstm(Cases& t) {
     }
 }
 
+void add_quantized(Cases& t) {
+  const Tensor x = smooth({2, 3}).to(Dtype::f32), scales = Tensor::of({0.5, 0.25}), zeros = integers({0, 3});
+  const auto with = [](Arguments a, const char* dtype) {
+    a.set("dtype", std::string(dtype));
+    return a;
+  };
+  const Arguments one{{"scale", 0.125}, {"zero_point", std::int64_t{3}}}, axis{{"axis", std::int64_t{0}}};
+  for (const char* dtype : {"qint8", "qint32"}) {
+    t.push_back({"quantize_per_tensor", {x}, with(one, dtype), of_noise({kLarge})});
+    t.push_back({"quantize_per_channel", {x, scales, zeros}, with(axis, dtype)});
+  }
+  const Tensor q = quantize_per_tensor(x, 0.125, 3, Dtype::quint8);
+  t.push_back(
+      {"dequantize", {q}, {}, [] { return TensorList{quantize_per_tensor(noise(kLarge), 0.1, 3, Dtype::quint8)}; }});
+  t.push_back({"dequantize", {quantize_per_channel(x, scales, zeros, 0, Dtype::qint8)}});
+  t.push_back({"int_repr", {q}});
+  const Arguments limits{{"quant_min", std::int64_t{-8}}, {"quant_max", std::int64_t{7}}};
+  Arguments fake = limits, channels = limits;
+  fake.set("scale", 0.25);
+  fake.set("zero_point", std::int64_t{1});
+  channels.set("axis", std::int64_t{0});
+  t.push_back({"fake_quantize_per_tensor_affine", {smooth({2, 3})}, fake, of_noise({kLarge})});
+  t.push_back({"fake_quantize_per_channel_affine", {smooth({2, 3}), scales, zeros}, channels});
+}
+
 }  // namespace
 
 const OpRow& OpCase::row() const {
@@ -235,7 +260,7 @@ const std::vector<OpCase>& op_cases() {
   static const Cases cases = [] {
     Cases t;
     for (const auto add : {add_arithmetic, add_functions, add_comparisons, add_products, add_layers, add_reductions,
-                           add_embeddings, add_lstm, add_shapes, add_selections})
+                           add_embeddings, add_lstm, add_shapes, add_selections, add_quantized})
       add(t);
     return t;
   }();

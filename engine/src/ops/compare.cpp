@@ -1,6 +1,7 @@
 // Comparisons and logic: bool results, no gradients.
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/quantized.h"
 #include "ops/map.h"
 #include "ops/op_rows.h"
 
@@ -49,6 +50,8 @@ constexpr OpRow kIsnanRow =
 template <class F>
 Tensor compared(const OpRow& row, const Tensor& a, const Tensor& b, F f) {
   const Op op(row);
+  if (a.is_quantized() || b.is_quantized())  // values, whose scales may differ
+    return op.result(compare(row.name.data(), dequantize(a), dequantize(b), f), {a, b});
   return op.result(compare(row.name.data(), a, b, f), {a, b});
 }
 

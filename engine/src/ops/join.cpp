@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/quantized.h"
+#include "coppice/engine/quantized_tensor.h"
 #include "coppice/engine/ops/shape_ops.h"
 #include "ops/axis_view.h"
 #include "ops/op_rows.h"
+#include "quant/integers.h"
 
 namespace coppice {
 namespace {
@@ -66,6 +69,22 @@ auto cut_again(const TensorList& parts, std::int64_t axis) {
   };
 }
 
+/// Quantised tensors of one type, with the parameters of the first: integers where all have them, else values.
+Tensor joined_quantized(const TensorList& parts, std::int64_t axis) {
+  const Tensor& first = parts[0];
+  bool same = true;
+  TensorList all;
+  for (const Tensor& part : parts) {
+    if (part.dtype() != first.dtype())
+      throw DtypeError(cat("[cat] ", first.dtype(), " and ", part.dtype(), " tensors are not joined"));
+    all.push_back(quant::integers("cat", part));
+    same = same && *part.qparams() == *first.qparams();
+  }
+  if (same) return quant::quantized_over(cat_tensors(all, axis), first.dtype(), first.qparams());
+  for (std::size_t i = 0; i < parts.size(); ++i) all[i] = dequantize(parts[i]);
+  return quantize_like(cat_tensors(all, axis), first);
+}
+
 }  // namespace
 
 rows::Rows rows::join() {
@@ -77,6 +96,7 @@ Tensor cat_tensors(const TensorList& parts, std::int64_t axis) {
   if (parts.empty()) throw ValueError("[cat] there is nothing to join");
   const Op op(kCatRow, [given = axis](Arguments& a) { a.set("dim", given); });
   axis = existing_axis("cat", parts[0], axis);
+  if (parts[0].is_quantized()) return op.result(joined_quantized(parts, axis), parts);
   const auto [shape, dtype] = joined(parts, axis);
   Tensor y = Tensor::empty(shape, dtype);
   std::int64_t at = 0;

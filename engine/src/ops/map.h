@@ -23,14 +23,15 @@ using Compute = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, 
   return dtype == Dtype::f16 || dtype == Dtype::bf16 ? Dtype::f32 : dtype;
 }
 
-/// Calls `f` with float or double; integers count as float.
+/// Calls `f` with float or double; integers count as float. Quantised types are refused.
 template <class F>
 decltype(auto) dispatch_float(Dtype dtype, F&& f) {
+  if (is_quantized(dtype)) refuse_quantized(dtype);
   if (dtype == Dtype::f64) return f.template operator()<double>();
   return f.template operator()<float>();
 }
 
-/// Calls `f` with every type but the half ones.
+/// Calls `f` with every type but the half ones, which count as float. Quantised types are refused.
 template <class F>
 decltype(auto) dispatch_compute(Dtype dtype, F&& f) {
   switch (dtype) {
@@ -41,8 +42,15 @@ decltype(auto) dispatch_compute(Dtype dtype, F&& f) {
     case Dtype::i32: return f.template operator()<std::int32_t>();
     case Dtype::i64: return f.template operator()<std::int64_t>();
     case Dtype::boolean: return f.template operator()<bool>();
-    default: return f.template operator()<float>();
+    case Dtype::f32:
+    case Dtype::f16:
+    case Dtype::bf16: return f.template operator()<float>();
+    case Dtype::qint8:
+    case Dtype::quint8:
+    case Dtype::qint32:
+    case Dtype::quint4x2: break;
   }
+  refuse_quantized(dtype);
 }
 
 /// f(x, y); integers wrap around, as in PyTorch: files choose them, and signed overflow is undefined.

@@ -7,6 +7,7 @@
 namespace coppice {
 
 constinit thread_local OpListener* detail::op_listener = nullptr;
+constinit thread_local const OpRow* detail::running_op = nullptr;
 
 OpListener::OpListener() : before_(detail::op_listener) { detail::op_listener = this; }
 OpListener::~OpListener() {
@@ -26,6 +27,11 @@ bool any_wants(const auto& inputs) {
 
 bool wants_grad(std::span<const std::reference_wrapper<const Tensor>> inputs) { return any_wants(inputs); }
 bool wants_grad(std::span<const Tensor> inputs) { return any_wants(inputs); }
+
+void refuse_quantized(Dtype dtype, std::string_view otherwise) {
+  throw DtypeError(cat("[", running_op != nullptr ? running_op->name : otherwise, "] ", dtype,
+                       " tensors are not taken here; dequantize() gives their values as float32"));
+}
 
 }  // namespace detail
 

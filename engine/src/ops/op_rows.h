@@ -30,6 +30,8 @@ using Rows = std::span<const OpRow* const>;
 [[nodiscard]] Rows embedding();
 [[nodiscard]] Rows lstm();
 [[nodiscard]] Rows tensor();
+[[nodiscard]] Rows quantized();
+[[nodiscard]] Rows fake_quantize();
 
 // Rows of operations whose functions stand in two files: of tensors, and of a tensor and a number.
 extern const OpRow kAdd, kMul;

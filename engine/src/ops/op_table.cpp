@@ -21,9 +21,10 @@ std::deque<OpRow>& registered() {
 const std::vector<const OpRow*>& own_rows() {
   static const std::vector<const OpRow*> all = [] {
     std::vector<const OpRow*> list;
-    for (const rows::Rows rows : {rows::binary(), rows::unary(), rows::compare(), rows::linalg(), rows::conv(),
-                                  rows::pool(), rows::reduce(), rows::norm(), rows::softmax(), rows::embedding(),
-                                  rows::lstm(), rows::shape(), rows::join(), rows::tensor(), rows::select()})
+    for (const rows::Rows rows :
+         {rows::binary(), rows::unary(), rows::compare(), rows::linalg(), rows::conv(), rows::pool(), rows::reduce(),
+          rows::norm(), rows::softmax(), rows::embedding(), rows::lstm(), rows::shape(), rows::join(), rows::tensor(),
+          rows::select(), rows::quantized(), rows::fake_quantize()})
       list.insert(list.end(), rows.begin(), rows.end());
     return list;
   }();

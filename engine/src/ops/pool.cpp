@@ -7,6 +7,7 @@
 #include "coppice/engine/create.h"
 #include "ops/map.h"
 #include "ops/op_rows.h"
+#include "quant/integers.h"
 
 namespace coppice {
 namespace {
@@ -278,6 +279,9 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& o) {
     write_options(o, a);
     a.set("dilation", list(o.dilation));
   });
+  if (x.is_quantized())  // the largest integer stands for the largest value
+    return op.result(quant::quantized_over(max_pool2d(quant::integers("max_pool2d", x), o), x.dtype(), x.qparams()),
+                     {x});
   const Pair stride = o.stride.value_or(o.kernel);
   const Planes p = planes_of("max_pool2d", x, output_size("max_pool2d", x, o, stride));
   const Dtype inner = detail::compute_dtype(x.dtype());

@@ -1,4 +1,5 @@
 // Functions of one tensor.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -10,6 +11,7 @@
 #include "functions.h"
 #include "ops/map.h"
 #include "ops/op_rows.h"
+#include "quant/integers.h"
 
 namespace coppice {
 namespace {
@@ -190,8 +192,24 @@ Tensor sigmoid(const Tensor& x) {
   return op.with_grad(y, {x}, [&] { return slope_at(y, [](auto g, auto v) { return g * v * (1 - v); }); });
 }
 
+namespace {
+
+/// max(q, zero point): the zero point is what 0 is stored as.
+Tensor quantized_relu(const Tensor& q) {
+  const Tensor integers = quant::integers("relu", q);
+  const std::int64_t zero = q.qparams()->zero_points()[0];
+  Tensor y = Tensor::empty(q.shape(), integers.dtype());
+  detail::dispatch_compute(integers.dtype(), [&]<class T>() {
+    detail::map_into<T, T>(integers, y, [z = static_cast<T>(zero)](T v) { return std::max(v, z); });
+  });
+  return quant::quantized_over(y, q.dtype(), q.qparams());
+}
+
+}  // namespace
+
 Tensor relu(const Tensor& x) {
   const Op op(kReluRow);
+  if (x.is_quantized()) return op.result(quantized_relu(x), {x});
   Tensor y = same_type(x, []<class T>(T v) { return v < T{} ? T{} : v; });
   return op.with_grad(y, {x}, [&] { return slope_at(y, []<class T>(T g, T v) { return v > 0 ? g : T(0); }); });
 }

@@ -15,7 +15,23 @@
 
 namespace coppice {
 
-enum class Dtype : std::uint8_t { f32, f64, f16, bf16, i8, u8, i16, i32, i64, boolean };
+/// The quantised types hold integers that stand for real numbers through the tensor's QParams (qparams.h).
+enum class Dtype : std::uint8_t {
+  f32,
+  f64,
+  f16,
+  bf16,
+  i8,
+  u8,
+  i16,
+  i32,
+  i64,
+  boolean,
+  qint8,     ///< int8 with scale and zero point
+  quint8,    ///< uint8 with scale and zero point
+  qint32,    ///< int32 with scale and zero point
+  quint4x2,  ///< two values of 0..15 to a byte, the first in the low half
+};
 
 /// IEEE binary16. A storage type: arithmetic happens in float.
 struct Half {
@@ -33,9 +49,13 @@ struct BFloat16 {
   explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };
 
-/// Bytes of one element: 1, 2, 4 or 8.
+/// Bytes of one element: 1, 2, 4 or 8. Of quint4x2 the 1 that two elements share.
 [[nodiscard]] std::size_t itemsize(Dtype dtype);
 [[nodiscard]] bool is_floating(Dtype dtype);
+/// qint8, quint8, qint32 or quint4x2.
+[[nodiscard]] bool is_quantized(Dtype dtype);
+/// The plain type of the integers of a quantised one, for quint4x2 that of its bytes; other types are their own.
+[[nodiscard]] Dtype stored_dtype(Dtype dtype);
 /// PyTorch's word: "float32", "bfloat16", "bool" …
 [[nodiscard]] std::string_view name_of(Dtype dtype);
 [[nodiscard]] std::string to_string(Dtype dtype);
@@ -43,6 +63,7 @@ std::ostream& operator<<(std::ostream& out, Dtype dtype);
 /// The reverse of name_of(); nothing when the word is unknown.
 [[nodiscard]] std::optional<Dtype> dtype_from_name(std::string_view name);
 /// The type of a result of two operands, as torch.promote_types.
+/// @throws DtypeError  if one is quantised and the other is another type
 [[nodiscard]] Dtype promote(Dtype a, Dtype b);
 
 template <class T>
@@ -91,7 +112,14 @@ struct DtypeOf<bool> {
 template <class T>
 inline constexpr Dtype dtype_of = DtypeOf<std::remove_cv_t<T>>::value;
 
+namespace detail {
+/// Says that the running operation, or `otherwise` outside of one, does not take tensors of a quantised type.
+/// @throws DtypeError  always
+[[noreturn]] void refuse_quantized(Dtype dtype, std::string_view otherwise = "Tensor");
+}  // namespace detail
+
 /// Calls `f.template operator()<T>()` with the C++ type of `dtype`.
+/// @throws DtypeError  for a quantised type, whose integers are not its values; it names the operation that runs
 template <class F>
 decltype(auto) dispatch(Dtype dtype, F&& f) {
   switch (dtype) {
@@ -104,9 +132,13 @@ decltype(auto) dispatch(Dtype dtype, F&& f) {
     case Dtype::i32: return f.template operator()<std::int32_t>();
     case Dtype::i64: return f.template operator()<std::int64_t>();
     case Dtype::boolean: return f.template operator()<bool>();
-    case Dtype::f32: break;
+    case Dtype::f32: return f.template operator()<float>();
+    case Dtype::qint8:
+    case Dtype::quint8:
+    case Dtype::qint32:
+    case Dtype::quint4x2: break;
   }
-  return f.template operator()<float>();
+  detail::refuse_quantized(dtype);
 }
 
 namespace detail {

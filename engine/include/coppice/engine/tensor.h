@@ -14,6 +14,7 @@
 
 #include "coppice/engine/dtype.h"
 #include "coppice/engine/error.h"
+#include "coppice/engine/qparams.h"
 #include "coppice/engine/shape.h"
 #include "coppice/engine/storage.h"
 
@@ -33,11 +34,14 @@ class Tensor {
   Tensor() = default;
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
-  /// Uninitialised numbers. @throws LimitError  when the memory cannot be had
-  [[nodiscard]] static Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32);
-  /// Shows `shape` at `offset_bytes` of `storage`. @throws ValueError  if it is null, too small or not aligned there
+  /// Uninitialised numbers; those of a quantised type need parameters.
+  /// @throws LimitError  when the memory cannot be had; DtypeError  if parameters are missing or too many, and what
+  ///         QParams::check() throws
+  [[nodiscard]] static Tensor empty(const Shape& shape, Dtype dtype = Dtype::f32, QParamsPtr qparams = nullptr);
+  /// Shows `shape` at `offset_bytes` of `storage`. @throws ValueError  if it is null, too small or not aligned there;
+  ///         as empty() for the parameters
   [[nodiscard]] static Tensor over(std::shared_ptr<Storage> storage, std::size_t offset_bytes, const Shape& shape,
-                                   Dtype dtype);
+                                   Dtype dtype, QParamsPtr qparams = nullptr);
   /// float32 tensors from literals: of(3), of({1, 2}), of({{1, 2}, {3, 4}}).
   [[nodiscard]] static Tensor of(double value);
   [[nodiscard]] static Tensor of(std::initializer_list<double> values);
@@ -58,6 +62,9 @@ class Tensor {
   [[nodiscard]] std::int64_t numel() const { return shape().numel(); }
   [[nodiscard]] Dtype dtype() const;
   [[nodiscard]] std::size_t nbytes() const;
+  [[nodiscard]] bool is_quantized() const { return coppice::is_quantized(dtype()); }
+  /// How the integers of a quantised tensor stand for numbers; null for the other types.
+  [[nodiscard]] const QParamsPtr& qparams() const;
 
   /// The numbers, row-major. @throws DtypeError  if T is not the element type
   template <class T>
@@ -73,6 +80,8 @@ class Tensor {
   }
   [[nodiscard]] const std::byte* bytes() const;
   [[nodiscard]] std::byte* mutable_bytes();
+
+  // What follows takes and gives the values of a quantised tensor, not its integers.
 
   /// The only element as T. @throws ShapeError  unless numel() is 1
   template <class T = double>
@@ -98,7 +107,8 @@ class Tensor {
   [[nodiscard]] Tensor detach() const;
   /// Converted copy; the tensor itself when the type is the same. Differentiable between floating types.
   [[nodiscard]] Tensor to(Dtype dtype) const;
-  /// Same bytes with another shape; one size may be -1. Differentiable. @throws ShapeError
+  /// Same bytes with another shape; one size may be -1. Differentiable. @throws ShapeError, also if the channels that
+  /// a quantised tensor has parameters for would no longer be an axis
   [[nodiscard]] Tensor reshape(std::initializer_list<std::int64_t> sizes) const;
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
 
@@ -106,7 +116,8 @@ class Tensor {
   /// @throws StateError  on a leaf that requires grad, unless grad mode is off
   Tensor& fill_(double value);
   Tensor& zero_() { return fill_(0); }
-  /// Values of `source`, converted to this element type. @throws ShapeError  unless the shapes are equal
+  /// Values of `source`, converted to this element type. A quantised tensor takes floats with its own parameters, and
+  /// integers of its own type together with theirs. @throws ShapeError  unless the shapes are equal
   Tensor& copy_(const Tensor& source);
   /// this += alpha * other, shapes equal or `other` broadcasting to this. @throws ShapeError
   Tensor& add_(const Tensor& other, double alpha = 1);
@@ -142,7 +153,8 @@ class Tensor {
 
 using TensorList = std::vector<Tensor>;
 
-/// Equal shape, element type and values (NaN differs from NaN, -0 equals 0). Element-wise comparison is `eq`.
+/// Equal shape, element type and values (NaN differs from NaN, -0 equals 0); of quantised tensors equal integers and
+/// parameters. Element-wise comparison is `eq`.
 /// @throws StateError  if one is undefined
 [[nodiscard]] bool operator==(const Tensor& a, const Tensor& b);
 

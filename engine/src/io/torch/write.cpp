@@ -24,9 +24,13 @@ std::string_view storage_class(Dtype dtype) {
     case Dtype::i16: return "ShortStorage";
     case Dtype::i32: return "IntStorage";
     case Dtype::i64: return "LongStorage";
-    case Dtype::boolean: break;
+    case Dtype::boolean: return "BoolStorage";
+    case Dtype::qint8: return "QInt8Storage";
+    case Dtype::quint8: return "QUInt8Storage";
+    case Dtype::qint32: return "QInt32Storage";
+    case Dtype::quint4x2: return "QUInt4x2Storage";
   }
-  return "BoolStorage";
+  return {};
 }
 
 /// Writes the opcodes that a state dict needs; no memo.

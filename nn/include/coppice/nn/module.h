@@ -22,6 +22,10 @@ using NamedTensor = std::pair<std::string, Tensor>;
 
 class Derived;
 class Slots;
+namespace quant {
+struct QConfig;
+using QConfigPtr = std::shared_ptr<const QConfig>;
+}  // namespace quant
 
 /// Base of all layers and containers. Held by shared_ptr; copied only by clone().
 ///
@@ -120,6 +124,13 @@ class Module : public std::enable_shared_from_this<Module> {
   /// Whether state_dict() lists the tensors of this module and of those below it. Loading expects them all the same,
   /// and model files hold them.
   [[nodiscard]] virtual bool saves_state() const { return true; }
+  /// Whether a saved value of this buffer may have another shape than the present one, as what an observer saw of each
+  /// channel.
+  [[nodiscard]] virtual bool resizes(std::string_view /*buffer*/) const { return false; }
+  /// How this module is to be quantised (see nn/quant/qconfig.h): nothing where nobody said, null where it is not to
+  /// be. clone() keeps it, files do not.
+  [[nodiscard]] const std::optional<quant::QConfigPtr>& qconfig() const { return qconfig_; }
+  void set_qconfig(std::optional<quant::QConfigPtr> qconfig) { qconfig_ = std::move(qconfig); }
   void requires_grad_(bool on);
   /// Drops all gradients (or fills those that exist with zeros).
   void zero_grad(bool set_to_none = true);
@@ -166,6 +177,7 @@ class Module : public std::enable_shared_from_this<Module> {
   OrderedMap<std::shared_ptr<Derived>> derived_;
   Hooks<ForwardPreHook> pre_hooks_;
   Hooks<ForwardHook> hooks_;
+  std::optional<quant::QConfigPtr> qconfig_;
   std::vector<Replaced> replaced_;  // that somebody may still hold
   detail::Anchor anchor_;
   bool training_ = true;

@@ -39,6 +39,7 @@ class OpListener {
 namespace detail {
 // Plain thread-local: read by every operation, so that an access must not go through a function that makes it.
 extern constinit thread_local OpListener* op_listener;
+extern constinit thread_local const OpRow* running_op;  // the outermost one
 [[nodiscard]] bool wants_grad(std::span<const std::reference_wrapper<const Tensor>> inputs);
 [[nodiscard]] bool wants_grad(std::span<const Tensor> inputs);
 /// with_grad() that names the operation; the caller has found that a gradient is needed.
@@ -93,8 +94,11 @@ class OpScope {
   explicit OpScope(const OpRow& row) : row_(row), listener_(detail::op_listener) {
     if (listener_ != nullptr) [[unlikely]]
       heard_ = listener_->depth_++ == 0;
+    outermost_ = detail::running_op == nullptr;
+    if (outermost_) detail::running_op = &row;
   }
   ~OpScope() {
+    if (outermost_) detail::running_op = nullptr;
     if (listener_ != nullptr) [[unlikely]]
       --listener_->depth_;
   }
@@ -105,6 +109,7 @@ class OpScope {
   const OpRow& row_;
   OpListener* listener_;
   bool heard_ = false;
+  bool outermost_;
 };
 
 /// One call of the operation `row`, for the time it lives:

@@ -1,0 +1,61 @@
+#include "coppice/engine/quantized_tensor.h"
+
+#include <cstring>
+
+#include "quant/quantized_as.h"
+
+namespace coppice {
+namespace {
+
+const QParams& params_of(const char* op, const Tensor& q) {
+  if (!q.is_quantized()) throw StateError(cat("[", op, "] ", q.dtype(), " tensors are not quantised"));
+  return *q.qparams();
+}
+const QParams& params_of(const char* op, const Tensor& q, bool per_channel) {
+  const QParams& p = params_of(op, q);
+  if (p.per_channel() != per_channel)
+    throw StateError(cat("[", op, "] the tensor is quantised ", p.scheme(), per_channel ? "; it has one scale" : ""));
+  return p;
+}
+
+}  // namespace
+
+Tensor quantize_like(const Tensor& x, const Tensor& like) {
+  (void)params_of("quantize_like", like);
+  return quant::quantized_as("quantize_like", x, like.dtype(), like.qparams());
+}
+
+Tensor make_quantized(const Tensor& integers, Dtype dtype, QParamsPtr qparams) {
+  if (!is_quantized(dtype) || integers.dtype() != stored_dtype(dtype))
+    throw DtypeError(cat("[make_quantized] ", integers.dtype(), " integers do not make a ", dtype, " tensor"));
+  Tensor q = Tensor::empty(integers.shape(), dtype, std::move(qparams));
+  if (dtype == Dtype::quint4x2) {
+    const auto values = integers.data<std::uint8_t>();
+    for (const std::uint8_t v : values)
+      if (v > 15) throw ValueError(cat("[make_quantized] ", int{v}, " is outside 0..15 of quint4x2"));
+    quant::pack_halves(values.data(), integers.numel(), reinterpret_cast<std::uint8_t*>(q.mutable_bytes()));
+  } else if (q.numel() > 0) {
+    std::memcpy(q.mutable_bytes(), integers.bytes(), q.nbytes());
+  }
+  return q;
+}
+
+QScheme qscheme(const Tensor& q) { return params_of("qscheme", q).scheme(); }
+double q_scale(const Tensor& q) { return params_of("q_scale", q, false).scales()[0]; }
+std::int64_t q_zero_point(const Tensor& q) { return params_of("q_zero_point", q, false).zero_points()[0]; }
+std::int64_t q_per_channel_axis(const Tensor& q) { return params_of("q_per_channel_axis", q, true).axis(); }
+
+Tensor q_per_channel_scales(const Tensor& q) {
+  const QParams& p = params_of("q_per_channel_scales", q, true);
+  const Tensor scales = Tensor::from(p.scales(), Shape{static_cast<std::int64_t>(p.scales().size())});
+  return p.scheme() == QScheme::per_channel_affine_float_qparams ? scales.to(Dtype::f32) : scales;
+}
+
+Tensor q_per_channel_zero_points(const Tensor& q) {
+  const QParams& p = params_of("q_per_channel_zero_points", q, true);
+  const Shape channels{static_cast<std::int64_t>(p.scales().size())};
+  if (p.scheme() == QScheme::per_channel_affine_float_qparams) return Tensor::from(p.float_zero_points(), channels);
+  return Tensor::from(p.zero_points(), channels);
+}
+
+}  // namespace coppice
