@@ -6,9 +6,9 @@
 #include <functional>
 #include <limits>
 
+#include "../../../nn/src/quant/histogram.h"
 #include "coppice/engine.h"
 #include "coppice/nn/state_dict.h"
-#include "quant/histogram.h"
 
 namespace {
 
