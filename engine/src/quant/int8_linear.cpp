@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "coppice/engine/parallel.h"
+#include "quant/int8_tasks.h"
 
 namespace coppice::quant {
 namespace {
@@ -12,13 +13,7 @@ using kernels::Int8Out;
 using kernels::Int8Rule;
 using kernels::kPanel;
 
-constexpr std::int64_t kTaskRows = 256;            // their bytes stay in the second-level cache while weights pass
-constexpr std::int64_t kTaskProducts = 4'000'000;  // about 20 µs
-
-std::int64_t panels_of(std::int64_t n) { return (n + kPanel - 1) / kPanel; }
-std::int64_t size_of(Int8Rule rule) {
-  return rule == Int8Rule::fbgemm || rule == Int8Rule::onednn || rule == Int8Rule::qnnpack ? 1 : 4;
-}
+constexpr std::int64_t kTaskRows = 256;  // their bytes stay in the second-level cache while weights pass
 
 }  // namespace
 
@@ -74,14 +69,7 @@ std::int64_t row_stride(std::int64_t k) { return (k + 3) / 4 * 4; }
 void multiply(const Int8Panels& w, std::int64_t m, const std::uint8_t* x, std::int64_t x_stride, Int8Out out, void* y) {
   const std::int64_t n = w.outputs(), k = w.inputs();
   if (m == 0 || n == 0) return;
-  Aligned<std::uint8_t> padded;
-  if (x_stride < row_stride(k)) {
-    padded = aligned<std::uint8_t>(static_cast<std::size_t>(m * row_stride(k)));
-    std::memset(padded.get(), 0, static_cast<std::size_t>(m * row_stride(k)));
-    for (std::int64_t r = 0; r < m; ++r) std::copy_n(x + r * x_stride, k, padded.get() + r * row_stride(k));
-    x = padded.get();
-    x_stride = row_stride(k);
-  }
+  const Aligned<std::uint8_t> padded = whole_fours(m, k, x, x_stride);
   const kernels::Int8Kernels& kernels = kernels::int8_in_use();
   std::vector<std::int32_t> row_sums;
   if (!w.zeros().empty()) {

@@ -80,8 +80,9 @@ struct StaticConstants {
 
 /// y = x W^T through `out`, whose y, y_stride, columns, zeros and row_sums are set here.
 ///
-/// @param x         [m, x_stride], x_stride at least k; rows are copied where x_stride is below row_stride(k)
-/// @param y         [m, n] of int32, float or bytes, as out.rule says
+/// @param x  [m, x_stride], x_stride at least k; rows are copied where they cannot be read in whole fours: x_stride is
+///           below row_stride(k) or no multiple of 4
+/// @param y  [m, n] of int32, float or bytes, as out.rule says
 void multiply(const Int8Panels& w, std::int64_t m, const std::uint8_t* x, std::int64_t x_stride, kernels::Int8Out out,
               void* y);
 
