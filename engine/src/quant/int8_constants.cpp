@@ -7,8 +7,9 @@
 namespace coppice::quant {
 namespace {
 
+/// One more than n takes: groups of a convolution start anywhere.
 std::size_t whole_panels(std::int64_t n) {
-  return static_cast<std::size_t>((n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel);
+  return static_cast<std::size_t>((n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel + kernels::kPanel);
 }
 
 float of(std::span<const double> scales, std::size_t j) {

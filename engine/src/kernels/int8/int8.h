@@ -73,7 +73,7 @@ struct FloatRange {
 };
 
 struct Int8Kernels {
-  /// Rows of x below which dense() would rather read one row at a time; tuning of the level.
+  /// Outputs of panels begin .. end.
   void (*dense)(const Int8Dense& p, std::int64_t panel_begin, std::int64_t panel_end);
 
   /// y = W x for m samples x: [m][x_stride], as of Int8Dense, for outputs begin .. end, multiples of kPanel (or the
@@ -93,6 +93,9 @@ struct Int8Kernels {
                           float* x);
   /// Smallest and largest number, NaN passed over; {inf, -inf} when there is none.
   FloatRange (*range)(const float* x, std::int64_t n);
+  /// out[c * out_stride + r] = in[r * in_stride + c], bytes
+  void (*transpose)(const std::uint8_t* in, std::int64_t rows, std::int64_t cols, std::int64_t in_stride,
+                    std::uint8_t* out, std::int64_t out_stride);
   /// out[r] = sum of the first k bytes of row r
   void (*row_sums)(const std::uint8_t* x, std::int64_t m, std::int64_t k, std::int64_t x_stride, std::int32_t* out);
 };

@@ -2,6 +2,7 @@
 #include "kernels/int8/amx.h"
 #include "kernels/int8/quantize.h"
 #include "kernels/int8/samples.h"
+#include "kernels/int8/transpose.h"
 #include "kernels/table.h"
 
 namespace coppice::kernels {
@@ -14,9 +15,15 @@ namespace coppice::kernels {
 
 extern const Int8Kernels COPPICE_TABLE(kInt8_);
 const Int8Kernels COPPICE_TABLE(kInt8_) = {
-    COPPICE_DENSE,           COPPICE_LEVEL::rows,       COPPICE_LEVEL::samples,
-    COPPICE_LEVEL::quantize, COPPICE_LEVEL::dequantize, COPPICE_LEVEL::dequantize_wide,
-    COPPICE_LEVEL::range,    COPPICE_LEVEL::row_sums,
+    COPPICE_DENSE,
+    COPPICE_LEVEL::rows,
+    COPPICE_LEVEL::samples,
+    COPPICE_LEVEL::quantize,
+    COPPICE_LEVEL::dequantize,
+    COPPICE_LEVEL::dequantize_wide,
+    COPPICE_LEVEL::range,
+    COPPICE_LEVEL::transpose_bytes,
+    COPPICE_LEVEL::row_sums,
 };
 
 }  // namespace coppice::kernels
