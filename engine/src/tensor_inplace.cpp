@@ -45,9 +45,8 @@ Tensor& copy_quantized(Tensor& to, const Tensor& source) {
                          "; dequantize() gives its values"));
   Tensor same = source;
   if (!source.is_quantized()) same = quantize_like(source.to(Dtype::f32), to);
-  if (same.dtype() != to.dtype() || same.qparams()->scheme() != to.qparams()->scheme())
-    throw DtypeError(cat("[copy_] ", same.dtype(), " with ", same.qparams()->scheme(), " is not copied into ",
-                         to.dtype(), " with ", to.qparams()->scheme()));
+  if (same.dtype() != to.dtype())
+    throw DtypeError(cat("[copy_] a ", same.dtype(), " tensor is not copied into ", to.dtype()));
   if (to.numel() > 0) std::memmove(to.mutable_bytes(), same.bytes(), to.nbytes());
   to.impl()->qparams = same.qparams();
   return to;

@@ -22,9 +22,15 @@
 #include "coppice/nn/packed/linear.h"
 #include "coppice/nn/parametrize.h"
 #include "coppice/nn/quant/fake_quantize.h"
+#include "coppice/nn/quant/fused.h"
 #include "coppice/nn/quant/histogram_observer.h"
+#include "coppice/nn/quant/layers/conv.h"
+#include "coppice/nn/quant/layers/linear.h"
+#include "coppice/nn/quant/layers/quantize.h"
 #include "coppice/nn/quant/min_max_observer.h"
 #include "coppice/nn/quant/passive_observers.h"
+#include "coppice/nn/quant/qat.h"
+#include "coppice/nn/quant/stubs.h"
 
 namespace coppice::nn {
 namespace {
@@ -66,6 +72,17 @@ Table built_in() {
   add<quant::PlaceholderObserver>(t), add<quant::NoopObserver>(t), add<quant::ReuseInputObserver>(t);
   add<quant::RecordingObserver>(t);
   add<quant::FakeQuantize>(t), add<quant::FusedMovingAvgObsFakeQuantize>(t);
+  add<quant::QuantStub>(t), add<quant::DeQuantStub>(t), add<quant::QuantWrapper>(t);
+  add<quant::LinearReLU>(t), add<quant::ConvReLU1d>(t), add<quant::ConvReLU2d>(t), add<quant::BNReLU2d>(t);
+  add<quant::LinearBn1d>(t), add<quant::ConvBn1d>(t), add<quant::ConvBn2d>(t);
+  add<quant::ConvBnReLU1d>(t), add<quant::ConvBnReLU2d>(t);
+  add<quant::QatLinear>(t), add<quant::QatLinearReLU>(t), add<quant::QatConv2d>(t), add<quant::QatConvReLU2d>(t);
+  add<quant::QatConvBn2d>(t), add<quant::QatConvBnReLU2d>(t);
+  add<quant::Quantize>(t), add<quant::DeQuantize>(t), add<quant::LinearPackedParams>(t);
+  add<quant::QuantizedLinear>(t), add<quant::QuantizedLinearReLU>(t);
+  add<quant::DynamicLinear>(t), add<quant::DynamicLinearReLU>(t);
+  add<quant::QuantizedConv1d>(t), add<quant::QuantizedConvReLU1d>(t);
+  add<quant::QuantizedConv2d>(t), add<quant::QuantizedConvReLU2d>(t);
   add<CrossEntropyLoss>(t), add<MSELoss>(t);
   return t;
 }

@@ -138,6 +138,12 @@ void Slots::take_hooks(ModuleHooks& from) { take_hooks(from.before, from.after);
 
 ModuleHooks Slots::release_hooks() noexcept { return {std::move(module_->pre_hooks_), std::move(module_->hooks_)}; }
 
+void Slots::erase_hooks(const std::function<bool(const ForwardPreHook&)>& before,
+                        const std::function<bool(const ForwardHook&)>& after) {
+  module_->pre_hooks_.erase_if(before);
+  module_->hooks_.erase_if(after);
+}
+
 void Slots::reserve_hooks(std::size_t count) {
   module_->pre_hooks_.reserve(count);
   module_->hooks_.reserve(count);

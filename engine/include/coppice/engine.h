@@ -40,6 +40,7 @@
 #include "coppice/engine/parallel.h"
 #include "coppice/engine/qparams.h"
 #include "coppice/engine/quantized_tensor.h"
+#include "coppice/engine/quantized_weight.h"
 #include "coppice/engine/race.h"
 #include "coppice/engine/random.h"
 #include "coppice/engine/score_stream.h"

@@ -71,6 +71,11 @@ class Hooks {
   }
   /// Behind all others.
   HookHandle add(Hook hook) { return add(detail::next_hook_id(), std::move(hook)); }
+  /// Takes off those that `match`. Their handles find nothing to remove.
+  template <class Match>
+  void erase_if(Match match) {
+    if (entries_ != nullptr) std::erase_if(*entries_, [&](const auto& entry) { return match(entry->hook); });
+  }
   /// Room for so many in all, which goes where the hooks go.
   void reserve(std::size_t count) {
     if (count == 0) return;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -61,6 +62,9 @@ class Slots {
   void take_hooks(ModuleHooks& from);
   /// Takes all hooks off, for take_hooks(). Takes no memory.
   [[nodiscard]] ModuleHooks release_hooks() noexcept;
+  /// Takes off the hooks for which `before` or `after` is true.
+  void erase_hooks(const std::function<bool(const ForwardPreHook&)>& before,
+                   const std::function<bool(const ForwardHook&)>& after);
   /// Room for so many hooks of each kind in all, which goes where the hooks go.
   void reserve_hooks(std::size_t count);
 
