@@ -21,6 +21,12 @@ Tensor planar(const Tensor& t, int spatial) {
   return t.reshape(Shape{t.size(0), t.size(1), 1, t.size(2)});
 }
 
+/// A number for each axis.
+std::vector<std::int64_t> spread(std::vector<std::int64_t> list, int spatial) {
+  if (list.size() == 1) list.assign(static_cast<std::size_t>(spatial), list[0]);
+  return list;
+}
+
 QPaddingMode mode_from(const Arguments& a) {
   const std::string word = a.text("padding_mode", "zeros");
   if (word == "zeros") return QPaddingMode::zeros;
@@ -54,7 +60,11 @@ QuantizedConvBase::QuantizedConvBase(const QuantizedConvBase& other)
 
 QuantizedConvBase::QuantizedConvBase(int spatial, const Tensor& weight, const Tensor& bias, const ConvOptions& options,
                                      const QuantizedOutput& out, QEngine engine)
-    : spatial_(spatial), options_(options), engine_(engine), cache_(std::make_shared<Cache>()) {
+    : spatial_(spatial),
+      options_{spread(options.stride, spatial), spread(options.padding, spatial), spread(options.dilation, spatial),
+               options.groups},
+      engine_(engine),
+      cache_(std::make_shared<Cache>()) {
   QParams::per_tensor(out.scale, out.zero_point)->check("quantized.Conv", Shape{}, Dtype::quint8);
   register_buffer("weight", weight.detach());
   if (bias.defined()) register_buffer("bias", bias.detach());
