@@ -37,8 +37,7 @@ struct Options {
     return out;
   }
   /// @param done  called for each target that is pruned
-  [[nodiscard]] std::vector<Left> prune(const std::vector<Prunable>& targets,
-                                        const std::function<void(const Prunable&)>& done) const {
+  [[nodiscard]] std::vector<Left> prune(const std::vector<Prunable>& targets, const Outcome& done) const {
     const NoGrad guard;
     const TieRule rule = ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index;
     if (sparsifier.given()) return sparsifier.prune(targets, rule, names.include.empty(), done);
@@ -58,16 +57,27 @@ int run(const App& app, const Options& o) {
   options.checksums = options.checksums || input.carried_checksums();
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
   Choice choice = choose(input.all(), input.packed(), o.names, o.input, o.dry_run);
+  const auto note_nan = [&](const Prunable& t) {
+    note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
+  };
+  const auto takes_bits = [&](const Prunable& t) { return input.takes_bits(t); };
   for (const Prunable& t : choice.targets) {
-    if (any(isnan(t.value())).item<bool>())
-      note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
+    if (takes_bits(t)) continue;  // it is told when its entries are counted
+    if (any(isnan(t.value())).item<bool>()) note_nan(t);
     if (!nn::is_masked(*t.module, t.slot)) input.settle(t);
   }
   std::vector<PrunedRow> rows;
-  const std::vector<Left> left = o.prune(choice.targets, [&](const Prunable& t) {
+  const auto take_bits = [&](const Prunable& t, const Tensor& bits) {
+    const sparsity::prune::MaskedCounts counts = sparsity::prune::count_masked(t.value(), bits);
+    if (counts.nan) note_nan(t);
+    rows.push_back(pruned_row(choice, t, counts));
+    input.set_bits(t, bits);
+  };
+  const auto settle = [&](const Prunable& t) {
     rows.push_back(pruned_row(choice, t));
     input.settle(t);
-  });
+  };
+  const std::vector<Left> left = o.prune(choice.targets, {takes_bits, take_bits, settle});
   choice.share_masks();
   for (const std::vector<Prunable>& group : choice.tied)
     for (const Prunable& t : group) input.settle(t);

@@ -48,6 +48,11 @@ PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& t) {
           choice.also_named(t.name)};
 }
 
+PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& t, const sparsity::prune::MaskedCounts& counts) {
+  const Tensor value = t.value();
+  return {t.name, value.shape(), counts.zeros, value.numel(), counts.pruned, choice.also_named(t.name)};
+}
+
 void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice) {
   for (const PrunedRow& r : rows) {
     if (!r.nearly_empty()) continue;

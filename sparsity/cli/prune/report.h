@@ -7,6 +7,7 @@
 
 #include "app.h"
 #include "coppice/sparsity/prunables.h"
+#include "coppice/sparsity/prune/masked_bits.h"
 #include "prune/choice.h"
 
 namespace coppice::cli {
@@ -22,6 +23,10 @@ struct PrunedRow {
 
 /// Of one that has a mask.
 [[nodiscard]] PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& target);
+
+/// Of one whose mask is outside its module.
+[[nodiscard]] PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& target,
+                                   const sparsity::prune::MaskedCounts& counts);
 
 /// A note for each tensor that global pruning left nearly nothing of. @param advice  behind it
 void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice);

@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/bits.h"
 #include "coppice/sparsity/prune/by_sparsifier.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/sparsifier/config.h"
@@ -135,13 +136,17 @@ Arguments SparsifierOptions::settings() const {
 }
 
 std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets, TieRule ties, bool leave,
-                                           const std::function<void(const Prunable&)>& done) const {
+                                           const Outcome& done) const {
   const sparsity::prune::BySparsifier method(name_, settings(), ties);
   std::vector<Left> left;
   sparsity::for_each(targets, [&](const Prunable& t) {
     try {
-      sparsity::prune::apply(*t.module, t.slot, method);
-      done(t);
+      if (done.takes_bits(t)) {
+        done.bits(t, nn::pack_bits(method.first_mask(t.value(), Dtype::boolean)));
+      } else {
+        sparsity::prune::apply(*t.module, t.slot, method);
+        done.masked(t);
+      }
     } catch (const ValueError& e) {
       if (!leave || left.size() + 1 == targets.size()) throw;
       left.push_back({t.name, e.what()});
