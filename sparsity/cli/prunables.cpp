@@ -46,7 +46,7 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
     for (const auto& [name, tensor] : loaded_.tensors)
       if (!written.contains(name)) metadata.erase(name);
   };
-  if (std::filesystem::path(output).extension() == ".safetensors" && !tied_) {
+  if (in_pieces(output) && !tied_) {
     const std::vector<PlannedTensor> plan = bare_->planned(keep_masks);
     std::vector<std::string> names;
     for (const PlannedTensor& t : plan) names.push_back(t.name);
@@ -57,6 +57,10 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
   check_model(out.names());
   out.metadata() = std::move(metadata);
   save_tensors(output, out, options);
+}
+
+bool Prunables::in_pieces(const std::string& output) {
+  return std::filesystem::path(output).extension() == ".safetensors";
 }
 
 bool Prunables::takes_bits(const sparsity::Prunable& target) const {

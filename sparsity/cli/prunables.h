@@ -24,6 +24,8 @@ class Prunables {
   [[nodiscard]] bool carried_checksums() const { return loaded_.tensors.compared() > 0; }
   /// What the file holds beside its tensors, and the output cannot.
   [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
+  /// Whether save() makes an output of this name in pieces, where no tensor has a mask in its module.
+  [[nodiscard]] static bool in_pieces(const std::string& output);
   /// Says that a target is pruned, or looked at, and not needed until it is written.
   void settle(const sparsity::Prunable& target);
   /// Whether the mask of a target is held outside its module, with a bit per entry: of a checkpoint, where no tensor

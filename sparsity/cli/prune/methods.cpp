@@ -101,7 +101,7 @@ void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties, co
       }
       const Tensor value = t.value();
       if (method_ == "l1_unstructured" && lowest && streams(value))
-        done.bits(t, methods::global_l1_bits({value}, amount)[0]);
+        done.bits(t, methods::global_l1_bits({value}, amount, done.window)[0]);
       else
         done.bits(t, nn::pack_bits(each->first_mask(value, Dtype::boolean)));
     });
@@ -112,7 +112,7 @@ void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties, co
   if (streamed) {
     TensorList values;
     for (const Prunable& t : targets) values.push_back(t.value());
-    const TensorList bits = methods::global_l1_bits(values, amount);
+    const TensorList bits = methods::global_l1_bits(values, amount, done.window);
     for (std::size_t i = 0; i < targets.size(); ++i) done.bits(targets[i], bits[i]);
     return;
   }
@@ -123,6 +123,19 @@ void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties, co
   else
     methods::global_random_keeping(all, amount, keep_, ties, &generator);
   for (const Prunable& t : targets) done.masked(t);
+}
+
+MethodMemory MethodOptions::memory(const std::vector<Prunable>& targets, TieRule ties) const {
+  using Way = MethodMemory::Way;
+  const bool lowest = ties == TieRule::lowest_index;
+  const bool streamed =
+      lowest && keep_ == 0 && std::ranges::all_of(targets, [](const Prunable& t) { return streams(t.value()); });
+  if (streamed && method_ == "global_l1") return {.way = Way::streamed, .together = true};
+  if (streamed && method_ == "l1_unstructured") return {.way = Way::streamed};
+  if (is_global()) return {.way = Way::whole};
+  constexpr std::uint64_t kNumbers = 16;  // draws, norms and masks of numbers, of up to eight bytes
+  constexpr std::uint64_t kSorted = 32;   // what TieRule::pytorch sorts
+  return {.way = Way::single, .per_entry = kNumbers + (lowest ? 0 : kSorted)};
 }
 
 Json MethodOptions::described() const {

@@ -9,6 +9,7 @@
 #include "coppice/engine/tie_rule.h"
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/method.h"
+#include "prune/memory.h"
 #include "prune/outcome.h"
 
 namespace CLI {
@@ -36,6 +37,8 @@ class MethodOptions {
   /// @throws as the methods; errors name the tensor
   /// @param done  called for each target that is pruned, in order
   void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, const Outcome& done) const;
+  /// What prune() holds, where the masks are taken as bits.
+  [[nodiscard]] MethodMemory memory(const std::vector<sparsity::Prunable>& targets, TieRule ties) const;
   /// The document's part: method, amount, seed.
   [[nodiscard]] Json described() const;
 

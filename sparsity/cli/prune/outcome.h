@@ -1,6 +1,7 @@
 #pragma once
 // What is told of targets as they are pruned.
 
+#include <cstdint>
 #include <functional>
 
 #include "coppice/engine/tensor.h"
@@ -13,6 +14,7 @@ struct Outcome {
   std::function<bool(const sparsity::Prunable&)> takes_bits;
   std::function<void(const sparsity::Prunable&, const Tensor&)> bits;  ///< nn::pack_bits() of the mask
   std::function<void(const sparsity::Prunable&)> masked;               ///< the mask is in the module
+  std::uint64_t window = 0;  ///< bytes of values that are read until their pages are given back
 };
 
 }  // namespace coppice::cli

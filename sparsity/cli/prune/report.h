@@ -9,6 +9,7 @@
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/masked_bits.h"
 #include "prune/choice.h"
+#include "prune/memory.h"
 
 namespace coppice::cli {
 
@@ -36,8 +37,9 @@ void note_tied(const App& app, const std::vector<PrunedRow>& rows);
 /// Prints rows, sums, and what the sparsifier left; as one document where the program was told so.
 /// @param output  "" in a dry run
 /// @param not_taken  shown in a dry run
+/// @param memory  shown as lines where a limit was given
 /// @param head    members of the document between the output and the rows
 void report_pruned(const App& app, const std::string& output, const Json& head, const std::vector<PrunedRow>& rows,
-                   const std::vector<Left>& left, const std::vector<Left>& not_taken);
+                   const std::vector<Left>& left, const std::vector<Left>& not_taken, const MemoryLimit& memory);
 
 }  // namespace coppice::cli

@@ -155,6 +155,12 @@ std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets,
   return left;
 }
 
+MethodMemory SparsifierOptions::memory(TieRule ties) {
+  constexpr std::uint64_t kScores = 20;  // the weight as the mask shows it, scores of blocks, values as they rank
+  constexpr std::uint64_t kSorted = 40;  // what TieRule::pytorch sorts, with cells of blocks beyond the edges
+  return {.way = MethodMemory::Way::single, .per_entry = kScores + (ties == TieRule::pytorch ? kSorted : 0)};
+}
+
 Json SparsifierOptions::described() const {
   Json settings = Json::object();
   for (const auto& [key, value] : this->settings()) settings[key] = json_of(value);

@@ -8,6 +8,7 @@
 #include "coppice/engine/arguments.h"
 #include "coppice/engine/tie_rule.h"
 #include "coppice/sparsity/prunables.h"
+#include "prune/memory.h"
 #include "prune/outcome.h"
 
 namespace CLI {
@@ -36,6 +37,8 @@ class SparsifierOptions {
   /// @throws as sparsity::prune::BySparsifier; errors name the tensor
   [[nodiscard]] std::vector<Left> prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, bool leave,
                                         const Outcome& done) const;
+  /// What prune() holds, where the masks are taken as bits.
+  [[nodiscard]] static MethodMemory memory(TieRule ties);
   /// The document's part: the name, and the settings that it had.
   [[nodiscard]] Json described() const;
 

@@ -14,6 +14,8 @@
 namespace coppice::sparsity::prune {
 namespace {
 
+constexpr std::uint64_t kAround = 64 * 1024;  // bytes that the system maps at a time
+
 /// Sets bits first .. first + n to what `keep` says, a byte each; others may write other bits of the same byte.
 void write_bits(std::uint8_t* bits, std::int64_t first, std::int64_t n, const std::uint8_t* keep) {
   while (n > 0) {
@@ -87,7 +89,8 @@ class Values final : public ScoreStream {
   }
 
   void forget_sometimes(std::int64_t n) const {
-    const auto bytes = static_cast<std::uint64_t>(n) * sizeof(float);
+    // A few of them bring what stands around them into memory too.
+    const std::uint64_t bytes = std::max(static_cast<std::uint64_t>(n) * sizeof(float), n <= 64 ? kAround : 0);
     const std::uint64_t before = read_.fetch_add(bytes);
     if (before / window_ == (before + bytes) / window_) return;
     for (const Part& part : parts_) forget_pages({part.values.bytes(), part.values.nbytes()});
