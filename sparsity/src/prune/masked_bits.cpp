@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cstring>
 #include <vector>
 
 #include "coppice/engine/error.h"
@@ -33,19 +34,30 @@ const std::array<std::array<Real, 8>, 256>& factors() {
   return table;
 }
 
-/// y = x times mask. @param bits  of the first of them on
+/// y = x times mask; the two do not overlap. @param bits  of the first of them on
 template <class T, class Out>
-void multiply(const T* x, const std::uint8_t* bits, std::int64_t n, Out* y) {
+void multiply(const T* __restrict x, const std::uint8_t* __restrict bits, std::int64_t n, Out* __restrict y) {
   using A = Wide<T>;
   const auto& table = factors<A>();
-  const auto step = [&](std::int64_t i, std::int64_t count) {
-    const std::array<A, 8>& q = table[bits[i / 8]];
-    for (std::int64_t j = 0; j < count; ++j)
-      y[i + j] = convert<Out>(static_cast<A>(q[static_cast<std::size_t>(j)] * convert<A>(x[i + j])));
-  };
-  std::int64_t i = 0;
-  for (; i + 8 <= n; i += 8) step(i, 8);
-  if (i < n) step(i, n - i);
+  const std::int64_t whole = n / 8 * 8;
+  for (std::int64_t i = 0; i < whole; i += 8) {
+    const A* __restrict q = table[bits[i / 8]].data();
+    for (std::int64_t j = 0; j < 8; ++j) y[i + j] = convert<Out>(static_cast<A>(q[j] * convert<A>(x[i + j])));
+  }
+  for (std::int64_t i = whole; i < n; ++i)
+    y[i] = convert<Out>(static_cast<A>(table[bits[i / 8]][static_cast<std::size_t>(i % 8)] * convert<A>(x[i])));
+}
+
+/// How many bits are set. Words of them: without an instruction for it, a call for each byte would take its time.
+std::int64_t count_bits(const std::uint8_t* bits, std::int64_t bytes) {
+  std::int64_t out = 0, at = 0;
+  for (; at + 8 <= bytes; at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bits + at, sizeof word);
+    out += std::popcount(word);
+  }
+  for (; at < bytes; ++at) out += std::popcount(bits[at]);
+  return out;
 }
 
 void check(const Tensor& values, const Tensor& bits) {
@@ -97,7 +109,7 @@ MaskedCounts count_masked(const Tensor& values, const Tensor& bits) {
         zero += zero_here;
         if (nan_here != 0)  // and so is infinity times 0
           bad = bad || std::any_of(x + i, x + i + count, [](T v) { return convert<A>(v) != convert<A>(v); });
-        for (std::int64_t j = i / 8; j < (i + count + 7) / 8; ++j) ones += std::popcount(mask[j]);
+        ones += count_bits(mask + i / 8, (count + 7) / 8);
       }
       zeros += zero, kept += ones;
       if (bad) nan = true;
