@@ -1,4 +1,5 @@
-/// `prune --memory-limit`: what is planned is never exceeded, and what cannot be kept is refused before anything is done.
+/// `prune --memory-limit`: what is planned is never exceeded, and what cannot be kept is refused before anything is
+/// done.
 
 #include <fstream>
 #include <regex>
@@ -83,8 +84,8 @@ const std::vector<Row> kRows{
 /// The most that /proc said of a process until it ended; a little less than it really was.
 std::uint64_t seen_from_outside(const Child& child) {
   std::uint64_t most = 0;
-  for (siginfo_t info{}; ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-                         info.si_pid == 0;) {
+  for (siginfo_t info{};
+       ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;) {
     std::ifstream status("/proc/" + std::to_string(child.pid()) + "/status");
     for (std::string word; status >> word;)
       if (std::uint64_t kilobytes = 0; word == "VmHWM:" && status >> kilobytes) most = std::max(most, kilobytes * 1024);
@@ -121,7 +122,8 @@ TEST_SUITE("sparsity/cli/memory") {
         const Json memory = json_of(words).at("memory");
         CHECK(memory.at("peak") <= memory.at("planned"));
       }
-    const Json memory = json_of(with_limit(words_of(models().lenet, out, {"--amount", "0.5"}), 500 * kMega)).at("memory");
+    const Json memory =
+        json_of(with_limit(words_of(models().lenet, out, {"--amount", "0.5"}), 500 * kMega)).at("memory");
     CHECK(memory.at("peak") <= memory.at("planned"));
   }
 

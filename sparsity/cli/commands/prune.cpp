@@ -1,8 +1,12 @@
+#include <set>
+#include <string_view>
+
 #include "../prunables.h"
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/reduce.h"
 #include "coppice/nn/masks/masked.h"
+#include "coppice/nn/masks/names.h"
 #include "packed.h"
 #include "prune/choice.h"
 #include "prune/methods.h"
@@ -63,27 +67,33 @@ int run(App& app, Options& o) {
   if (input.is_model() && !o.dry_run) writes_safetensors(o.output);
   Choice choice = choose(input.all(), input.packed(), o.names, o.input, o.dry_run);
   o.memory.plan(input, choice.targets, o.memory_of_method(choice.targets), o.dry_run || Prunables::in_pieces(o.output));
-  const auto note_nan = [&](const Prunable& t) {
-    note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
+  std::set<std::string_view> looked_at;  // whether they hold NaN
+  const auto look_at = [&](const Prunable& t, bool nan) {
+    if (looked_at.insert(t.name).second && nan)
+      note(app, cat("note: ", printable(t.name), " holds NaN; they rank above every number"));
   };
+  const auto holds_nan = [](const Tensor& values) { return any(isnan(values)).item<bool>(); };
   const auto takes_bits = [&](const Prunable& t) { return input.takes_bits(t); };
   for (const Prunable& t : choice.targets) {
-    if (takes_bits(t)) continue;  // it is told when its entries are counted
-    if (any(isnan(t.value())).item<bool>()) note_nan(t);
+    if (takes_bits(t)) continue;  // it is looked at when its entries are counted
+    look_at(t, holds_nan(t.value()));
     if (!nn::is_masked(*t.module, t.slot)) input.settle(t);
   }
   std::vector<PrunedRow> rows;
   const auto take_bits = [&](const Prunable& t, const Tensor& bits) {
     const sparsity::prune::MaskedCounts counts = sparsity::prune::count_masked(t.value(), bits);
-    if (counts.nan) note_nan(t);
+    look_at(t, counts.nan);
     rows.push_back(pruned_row(choice, t, counts));
     input.set_bits(t, bits);
   };
   const auto settle = [&](const Prunable& t) {
+    if (!looked_at.contains(t.name)) look_at(t, holds_nan(t.module->tensor(nn::original_of(t.slot)).detach()));
     rows.push_back(pruned_row(choice, t));
     input.settle(t);
   };
   const std::vector<Left> left = o.prune(choice.targets, {takes_bits, take_bits, settle, o.memory.window()});
+  for (const Prunable& t : choice.targets)  // what was left too
+    if (!looked_at.contains(t.name)) look_at(t, holds_nan(t.value()));
   choice.share_masks();
   for (const std::vector<Prunable>& group : choice.tied)
     for (const Prunable& t : group) input.settle(t);
