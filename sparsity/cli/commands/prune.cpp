@@ -49,7 +49,7 @@ struct Options {
     return {};
   }
   [[nodiscard]] MethodMemory memory_of_method(const std::vector<Prunable>& targets) const {
-    return sparsifier.given() ? SparsifierOptions::memory(rule()) : method.memory(targets, rule());
+    return sparsifier.given() ? sparsifier.memory(rule()) : method.memory(targets, rule());
   }
   [[nodiscard]] TieRule rule() const { return ties == "pytorch" ? TieRule::pytorch : TieRule::lowest_index; }
 };

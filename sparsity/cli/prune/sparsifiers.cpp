@@ -155,10 +155,11 @@ std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets,
   return left;
 }
 
-MethodMemory SparsifierOptions::memory(TieRule ties) {
-  constexpr std::uint64_t kScores = 20;  // the weight as the mask shows it, scores of blocks, values as they rank
+MethodMemory SparsifierOptions::memory(TieRule ties) const {
+  // Scores of blocks; of the others the weight as a mask shows it, and values as they rank.
+  const std::uint64_t scores = name_ == "weight_norm" ? 12 : 20;
   constexpr std::uint64_t kSorted = 40;  // what TieRule::pytorch sorts, with cells of blocks beyond the edges
-  return {.way = MethodMemory::Way::single, .per_entry = kScores + (ties == TieRule::pytorch ? kSorted : 0)};
+  return {.way = MethodMemory::Way::single, .per_entry = scores + (ties == TieRule::pytorch ? kSorted : 0)};
 }
 
 Json SparsifierOptions::described() const {

@@ -38,7 +38,7 @@ class SparsifierOptions {
   [[nodiscard]] std::vector<Left> prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, bool leave,
                                         const Outcome& done) const;
   /// What prune() holds, where the masks are taken as bits.
-  [[nodiscard]] static MethodMemory memory(TieRule ties);
+  [[nodiscard]] MethodMemory memory(TieRule ties) const;
   /// The document's part: the name, and the settings that it had.
   [[nodiscard]] Json described() const;
 
