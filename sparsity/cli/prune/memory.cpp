@@ -21,7 +21,8 @@ using sparsity::Prunable;
 constexpr std::uint64_t kMega = std::uint64_t{1} << 20;
 constexpr std::uint64_t kSmallestWindow = kMega;
 constexpr std::uint64_t kSlack = 16 * kMega, kSlackOfThread = 4 * kMega;
-constexpr std::uint64_t kPool = 64 * kMega;  // of freed blocks, which the engine keeps
+constexpr std::uint64_t kPerTensor = 4096, kPerNameByte = 16;  // in plans, headers and reports
+constexpr std::uint64_t kPool = 64 * kMega;                    // of freed blocks, which the engine keeps
 constexpr std::uint64_t kWholePerEntry = 40, kWholePerFileEntry = 24;
 
 [[noreturn]] void refuse(std::uint64_t limit, std::uint64_t needed, const std::string& what) {
@@ -65,6 +66,7 @@ void MemoryLimit::before_reading(App& app, const std::string& input) {
 std::uint64_t MemoryLimit::needed(const Prunables& input, const std::vector<Prunable>& targets,
                                   const MethodMemory& method, bool in_pieces) const {
   std::uint64_t out = resident_memory() + kSlack + kSlackOfThread * static_cast<std::uint64_t>(num_threads());
+  for (const Prunable& p : input.all()) out += kPerTensor + kPerNameByte * p.name.size();
   const bool bits =
       in_pieces && std::ranges::all_of(targets, [&](const Prunable& p) { return input.takes_bits(p); }) &&
       std::ranges::none_of(input.all(), [](const Prunable& p) { return nn::is_masked(*p.module, p.slot); });

@@ -28,7 +28,7 @@ struct MethodMemory {
 /// With n entries of s bytes in a tensor, and with sums over all targets and maxima over each, a plan is an upper bound
 /// of the pages that the process will ever have in memory at once:
 ///   base      what it holds when the file is open: itself, copies of values that could not be mapped
-///   + slack   16 MB, and 4 MB for each thread
+///   + slack   16 MB, 4 MB for each thread, and for each tensor of the file 4 KB and 16 times its name
 ///   + masks   sum of n / 8
 ///   + work    streamed: the window + max (of all together: sum) of n / 2
 ///             single:   max of n s + n + n per_entry, and what is kept of freed blocks
