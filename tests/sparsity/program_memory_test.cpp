@@ -101,6 +101,7 @@ TEST_SUITE("sparsity/cli/memory") {
     const std::string out = (files().dir / "out.safetensors").string();
     for (const Row& row : kRows)
       for (const char* threads : {"1", "2", "4"}) {
+        if (row.most > 80 && std::string(threads) != "2") continue;  // where slack of threads is not all there is
         Words words = with_limit(words_of(files().plain, out, row.method), 4000 * kMega);
         words.insert(words.end(), {"--threads", threads});
         CAPTURE(words);
@@ -130,14 +131,15 @@ TEST_SUITE("sparsity/cli/memory") {
   TEST_CASE("a limit is kept, with the same output, or refused with the bytes that are needed") {
     const std::string out = (files().dir / "limited.safetensors").string();
     const std::string free = (files().dir / "free.safetensors").string();
-    for (const Words& method : {Words{"--method", "global_l1", "--amount", "0.9"},
-                                Words{"--amount", "0.9", "--include", "?.weight", "--keep-masks"}}) {
-      const Said refused = run(with_limit(words_of(files().plain, out, method), 40 * kMega));
+    for (const Words& method : {Words{"--method", "global_l1", "--amount", "0.9", "--include", "?.weight"},
+                                Words{"--amount", "0.9", "--include", "?.weight", "--keep-masks"},
+                                Words{"--sparsifier", "weight_norm", "--sparsity-level", "0.7"}}) {
+      const Said refused = run(with_limit(words_of(files().plain, out, method), 30 * kMega));
       CHECK(refused.code == 4);
       CHECK(refused.out.empty());
       CHECK_FALSE(std::filesystem::exists(out));
       const std::uint64_t needed = needed_by(refused);
-      CHECK(needed > 40 * kMega);
+      CHECK(needed > 30 * kMega);
       const std::uint64_t limit = needed + kMega;  // pages that the program touches are never quite the same
       const Json memory = json_of(with_limit(words_of(files().plain, out, method), limit)).at("memory");
       CHECK(memory.at("limit") == limit);
@@ -174,7 +176,7 @@ TEST_SUITE("sparsity/cli/memory") {
       Child child(words);
       const std::uint64_t seen = seen_from_outside(child);
       const Json memory = Json::parse(child.wait().out).at("memory");
-      CHECK(memory.at("peak") >= seen);
+      CHECK(memory.at("peak") >= seen - kMega);  // the report itself is written when it is known
       CHECK(memory.at("peak") <= seen + 8 * kMega);
       CHECK(memory.at("limit").is_null() == !limited);
       CHECK(memory.at("planned").is_null() == !limited);
