@@ -7,6 +7,7 @@
 #include "coppice/engine/io/load.h"
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/families.h"
+#include "coppice/nn/masks/masked.h"
 #include "coppice/sparsity/tied.h"
 #include "packed.h"
 
@@ -22,6 +23,7 @@ Prunables::Prunables(const App& app, const std::string& path) : loaded_(load_any
   }
   if (is_pytorch_name(path)) loaded_.tensors.metadata().emplace("format", "pt");
   all_ = bare_.emplace(loaded_.tensors, path).all();
+  tied_ = bare_->has_ties();
 }
 
 void Prunables::save(const std::string& output, bool keep_masks, const SafetensorsWriteOptions& options) {
@@ -44,7 +46,7 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
     for (const auto& [name, tensor] : loaded_.tensors)
       if (!written.contains(name)) metadata.erase(name);
   };
-  if (std::filesystem::path(output).extension() == ".safetensors" && !bare_->has_ties()) {
+  if (in_pieces(output) && !tied_) {
     const std::vector<PlannedTensor> plan = bare_->planned(keep_masks);
     std::vector<std::string> names;
     for (const PlannedTensor& t : plan) names.push_back(t.name);
@@ -55,6 +57,14 @@ void Prunables::save(const std::string& output, bool keep_masks, const Safetenso
   check_model(out.names());
   out.metadata() = std::move(metadata);
   save_tensors(output, out, options);
+}
+
+bool Prunables::in_pieces(const std::string& output) {
+  return std::filesystem::path(output).extension() == ".safetensors";
+}
+
+bool Prunables::takes_bits(const sparsity::Prunable& target) const {
+  return bare_ && !tied_ && !nn::is_masked(*target.module, target.slot) && is_floating(target.value().dtype());
 }
 
 void Prunables::settle(const sparsity::Prunable& target) {

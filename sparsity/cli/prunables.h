@@ -24,8 +24,15 @@ class Prunables {
   [[nodiscard]] bool carried_checksums() const { return loaded_.tensors.compared() > 0; }
   /// What the file holds beside its tensors, and the output cannot.
   [[nodiscard]] const std::vector<std::string>& skipped() const { return loaded_.tensors.skipped(); }
+  /// Whether save() makes an output of this name in pieces, where no tensor has a mask in its module.
+  [[nodiscard]] static bool in_pieces(const std::string& output);
   /// Says that a target is pruned, or looked at, and not needed until it is written.
   void settle(const sparsity::Prunable& target);
+  /// Whether the mask of a target is held outside its module, with a bit per entry: of a checkpoint, where no tensor
+  /// has several names, and the target has no mask yet.
+  [[nodiscard]] bool takes_bits(const sparsity::Prunable& target) const;
+  /// The mask of a target that takes bits (sparsity::PrunableTensors::set_bits).
+  void set_bits(const sparsity::Prunable& target, const Tensor& bits) { bare_->set_bits(target, bits); }
   /// Writes a model file, or a checkpoint in the order of the input.
   /// @param keep_masks  X_orig and X_mask instead of their product
   /// @param options  of a .safetensors checkpoint
@@ -35,6 +42,7 @@ class Prunables {
   Loaded loaded_;
   std::optional<sparsity::PrunableTensors> bare_;
   std::vector<sparsity::Prunable> all_;
+  bool tied_ = false;  // some are one tensor
   std::vector<std::string> packed_;
 };
 

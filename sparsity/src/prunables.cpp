@@ -94,22 +94,6 @@ PrunableTensors::PrunableTensors(const NamedTensors& tensors, std::string_view s
   }
 }
 
-void PrunableTensors::check_names_of_masks() const {
-  std::set<std::string_view> names;
-  for (const Prunable& p : all_) names.insert(p.name);
-  for (const Prunable& p : all_)
-    for (const std::string& name : {nn::original_of(p.name), nn::mask_of(p.name)})
-      if (nn::is_masked(*p.module, p.slot) && names.contains(name))
-        throw FormatError(cat(quote_path(source_), " holds ", quote(name), ", which the mask of ", quote(p.name),
-                              " needs; without masks it can be written"));
-}
-
-Tensor PrunableTensors::mask_of_output(const Prunable& p) const {
-  const Tensor mask = p.module->tensor(nn::mask_of(p.slot));
-  const auto type = settled_.find(p.name);
-  return type == settled_.end() ? mask : mask.to(type->second);
-}
-
 bool PrunableTensors::has_ties() const { return !tied_groups(all_).empty(); }
 
 void PrunableTensors::settle(const Prunable& p) {
@@ -124,60 +108,10 @@ void PrunableTensors::settle(const Prunable& p) {
   forget(original);
 }
 
-std::vector<PlannedTensor> PrunableTensors::planned(bool keep_masks) const {
-  if (keep_masks) check_names_of_masks();
-  if (has_ties()) throw StateError("[PrunableTensors] tensors of one storage are written once");
-  std::vector<PlannedTensor> out;
-  const auto add = [&](std::string name, const Tensor& like, std::function<Tensor()> make) {
-    out.push_back({std::move(name), like.dtype(), like.shape(), std::move(make), [like] { forget(like); }});
-  };
-  for (const Prunable& p : all_) {
-    if (!nn::is_masked(*p.module, p.slot)) {
-      const Tensor value = p.value();
-      add(p.name, value, [value] { return value; });
-      continue;
-    }
-    const Tensor original = p.module->tensor(nn::original_of(p.slot)).detach();
-    const Tensor mask = p.module->tensor(nn::mask_of(p.slot));
-    if (!keep_masks) {
-      add(p.name, original, [original, mask] {
-        const NoGrad guard;
-        return nn::apply_mask(original, mask);
-      });
-      continue;
-    }
-    const auto type = settled_.find(p.name);
-    add(nn::original_of(p.name), original, [original] { return original; });
-    out.push_back({nn::mask_of(p.name),
-                   type == settled_.end() ? mask.dtype() : type->second,
-                   mask.shape(),
-                   [this, p] { return mask_of_output(p); },
-                   {}});
-  }
-  return out;
-}
-
-NamedTensors PrunableTensors::tensors(bool keep_masks) {
-  if (keep_masks) check_names_of_masks();
-  if (!keep_masks) {
-    const std::vector<std::vector<Prunable>> tied = tied_groups(all_);
-    for (const Prunable& p : all_)
-      if (nn::is_masked(*p.module, p.slot)) nn::burn_in_mask(*p.module, p.slot);
-    for (const std::vector<Prunable>& group : tied) tie(group);
-  }
-  NamedTensors out;
-  std::map<const void*, Tensor> masks;
-  for (const Prunable& p : all_) {
-    if (nn::is_masked(*p.module, p.slot)) {
-      out.add(nn::original_of(p.name), p.module->tensor(nn::original_of(p.slot)).detach());
-      Tensor& mask = masks[p.module->tensor(nn::mask_of(p.slot)).bytes()];  // that of tied tensors is one
-      if (!mask.defined()) mask = mask_of_output(p);
-      out.add(nn::mask_of(p.name), mask);
-    } else {
-      out.add(p.name, p.value());
-    }
-  }
-  return out;
+void PrunableTensors::set_bits(const Prunable& p, const Tensor& bits) {
+  if (nn::is_masked(*p.module, p.slot)) throw StateError(cat("[PrunableTensors] ", quote(p.name), " has a mask"));
+  bits_.insert_or_assign(p.name, bits);
+  forget(p.module->tensor(p.slot));
 }
 
 }  // namespace coppice::sparsity

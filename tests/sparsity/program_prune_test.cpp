@@ -1,6 +1,7 @@
 /// `coppice prune`: counts, patterns, masks, files of every kind, and what it refuses.
 
 #include <cmath>
+#include <limits>
 
 #include "coppice/engine/io/load.h"
 #include "coppice/engine/io/npy.h"
@@ -124,6 +125,21 @@ TEST_SUITE("sparsity/cli/prune") {
       CHECK(cat(zeros_in(mask)) == amount);
       for (std::int64_t i = 0; i < 100; ++i)  // no NaN goes before a number
         if (std::string(amount) == "50" && i % 3 == 0) CHECK(mask.at({i / 10, i % 10}) == 1);
+    }
+    tensors.add("infinite.weight", Tensor::of({{std::numeric_limits<double>::infinity(), 1.0}}));
+    tensors.add("odd.weight", Tensor::from(values, {100}).reshape({20, 5}));
+    save_tensors(in, tensors);
+    for (const Words& method : {Words{"--method", "global_l1", "--amount", "0.5"},
+                                {"--method", "global_l1", "--amount", "0.5", "--keep-at-least", "0.1"},
+                                {"--method", "global_random", "--amount", "0.5"},
+                                {"--sparsifier", "nm", "--pattern", "1:2"}}) {  // which leaves the odd one
+      Words words{"prune", in, "-o", out, "--force"};
+      words.insert(words.end(), method.begin(), method.end());
+      const Said said = run(words);
+      CHECK(said.code == 0);
+      CHECK(holds(said.err, "note: weight holds NaN"));
+      CHECK(holds(said.err, "note: odd.weight holds NaN"));
+      CHECK_FALSE(holds(said.err, "infinite.weight holds NaN"));
     }
   }
 

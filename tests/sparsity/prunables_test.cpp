@@ -5,15 +5,18 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/bits.h"
 #include "coppice/nn/layers/container.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/layers/norm.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/tied.h"
+#include "engine/io/io_support.h"
 
 using namespace coppice;
 using namespace coppice::sparsity;
+using coppice::test::slurp, coppice::test::TempDir;
 
 namespace {
 
@@ -97,6 +100,37 @@ TEST_SUITE("sparsity/prunables") {
     const NamedTensors out = held.tensors(false);
     CHECK(out.at("a.weight") == Tensor::of({{0, 2}, {3, 4}}));
     CHECK(out.at("b.weight") == Tensor::of({{1, 2}, {3, 4}}));
+  }
+
+  TEST_CASE("a mask of bits that no module has is in what is written, and value() does not know of it") {
+    const TempDir dir;
+    PrunableTensors held({{"a.weight", kWeight}, {"b.weight", kWeight.to(Dtype::f16)}, {"c", Tensor::of({7})}}, "file");
+    const Tensor mask = Tensor::of({{1, 0}, {0, 1}});
+    held.set_bits(held.all()[0], nn::pack_bits(mask));
+    held.set_bits(held.all()[1], nn::pack_bits(mask));
+    CHECK(held.all()[0].value() == kWeight);
+    for (const bool keep : {true, false}) {
+      const NamedTensors out = held.tensors(keep);
+      if (keep) {
+        CHECK(out.names() == Names{"a.weight_orig", "a.weight_mask", "b.weight_orig", "b.weight_mask", "c"});
+        CHECK(out.at("a.weight_orig") == kWeight);
+        CHECK(out.at("a.weight_mask") == mask);
+        CHECK(out.at("b.weight_mask") == mask.to(Dtype::f16));
+      } else {
+        CHECK(out.names() == Names{"a.weight", "b.weight", "c"});
+        CHECK(out.at("a.weight") == nn::apply_mask(kWeight, mask));
+        CHECK(out.at("b.weight") == nn::apply_mask(kWeight, mask).to(Dtype::f16));
+      }
+      write_safetensors(dir / "whole", out, {});
+      write_safetensors(dir / "planned", held.planned(keep), {});
+      CHECK(slurp(dir / "whole") == slurp(dir / "planned"));
+    }
+    nn::set_mask(*held.all()[2].module, held.all()[2].slot, Tensor::of({1}));
+    CHECK_THROWS_AS(held.set_bits(held.all()[2], zeros({1}, Dtype::u8)), StateError);
+    PrunableTensors taken({{"w", kWeight}, {"w_mask", Tensor::of({1})}}, "file");
+    taken.set_bits(taken.all()[0], nn::pack_bits(mask));
+    CHECK_THROWS_WITH_AS((void)taken.planned(true), doctest::Contains("'w_mask', which the mask of 'w' needs"),
+                         FormatError);
   }
 
   TEST_CASE("pairs of both families in a checkpoint are one masked tensor each") {

@@ -6,7 +6,7 @@
 #include "app.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/random.h"
-#include "coppice/nn/masks/masked.h"
+#include "coppice/nn/bits.h"
 #include "coppice/sparsity/prune/global_floor.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/prune/streamed.h"
@@ -38,21 +38,8 @@ sparsity::Amount parse_amount(const std::string& text) {
   }
 }
 
-/// Whether global_l1_masks() gives the masks of these: tensors of a checkpoint, without masks.
-bool streams(const std::vector<Prunable>& targets, TieRule ties) {
-  return ties == TieRule::lowest_index && std::ranges::all_of(targets, [](const Prunable& t) {
-           const Tensor value = t.value();
-           return t.of_checkpoint && !nn::is_masked(*t.module, t.slot) && is_floating(value.dtype()) &&
-                  value.dtype() != Dtype::f64;
-         });
-}
-
-void prune_streamed(const std::vector<Prunable>& targets, const sparsity::Amount& amount) {
-  TensorList values;
-  for (const Prunable& t : targets) values.push_back(t.value());
-  const TensorList masks = methods::global_l1_masks(values, amount);
-  for (std::size_t i = 0; i < targets.size(); ++i) nn::set_mask(*targets[i].module, targets[i].slot, masks[i]);
-}
+/// Whether global_l1_bits() takes them.
+bool streams(const Tensor& value) { return is_floating(value.dtype()) && value.dtype() != Dtype::f64; }
 
 }  // namespace
 
@@ -93,34 +80,62 @@ void MethodOptions::refuse_all() const {
     only_with(*option, "--method");
 }
 
-void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties,
-                          const std::function<void(const Prunable&)>& done) const {
+methods::MethodPtr MethodOptions::method(TieRule ties, Generator& generator) const {
+  const sparsity::Amount amount = parse_amount(amount_);
+  if (method_ == "l1_unstructured") return std::make_shared<methods::L1Unstructured>(amount, ties);
+  if (method_ == "random_unstructured") return std::make_shared<methods::RandomUnstructured>(amount, ties, &generator);
+  if (method_ == "ln_structured") return std::make_shared<methods::LnStructured>(amount, parse_order(n_), dim_, ties);
+  return std::make_shared<methods::RandomStructured>(amount, dim_, ties, &generator);
+}
+
+void MethodOptions::prune(const std::vector<Prunable>& targets, TieRule ties, const Outcome& done) const {
   Generator generator(seed_);
   const sparsity::Amount amount = parse_amount(amount_);
-  if (is_global()) {
-    std::vector<methods::Target> all;
-    for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
-    if (method_ == "global_l1" && keep_ == 0 && streams(targets, ties))
-      prune_streamed(targets, amount);
-    else if (method_ == "global_l1")
-      methods::global_l1_keeping(all, amount, keep_, ties);
-    else
-      methods::global_random_keeping(all, amount, keep_, ties, &generator);
-    for (const Prunable& t : targets) done(t);
+  const bool lowest = ties == TieRule::lowest_index;
+  if (!is_global()) {
+    const methods::MethodPtr each = method(ties, generator);
+    return sparsity::for_each(targets, [&](const Prunable& t) {
+      if (!done.takes_bits(t)) {
+        methods::apply(*t.module, t.slot, each);
+        return done.masked(t);
+      }
+      const Tensor value = t.value();
+      if (method_ == "l1_unstructured" && lowest && streams(value))
+        done.bits(t, methods::global_l1_bits({value}, amount, done.window)[0]);
+      else
+        done.bits(t, nn::pack_bits(each->first_mask(value, Dtype::boolean)));
+    });
+  }
+  const bool streamed =
+      method_ == "global_l1" && keep_ == 0 && lowest &&
+      std::ranges::all_of(targets, [&](const auto& t) { return done.takes_bits(t) && streams(t.value()); });
+  if (streamed) {
+    TensorList values;
+    for (const Prunable& t : targets) values.push_back(t.value());
+    const TensorList bits = methods::global_l1_bits(values, amount, done.window);
+    for (std::size_t i = 0; i < targets.size(); ++i) done.bits(targets[i], bits[i]);
     return;
   }
-  const NormOrder n = parse_order(n_);
-  sparsity::for_each(targets, [&](const Prunable& t) {
-    if (method_ == "l1_unstructured")
-      methods::l1_unstructured(*t.module, t.slot, amount, {}, ties);
-    else if (method_ == "random_unstructured")
-      methods::random_unstructured(*t.module, t.slot, amount, ties, &generator);
-    else if (method_ == "ln_structured")
-      methods::ln_structured(*t.module, t.slot, amount, n, dim_, {}, ties);
-    else
-      methods::random_structured(*t.module, t.slot, amount, dim_, ties, &generator);
-    done(t);
-  });
+  std::vector<methods::Target> all;
+  for (const Prunable& t : targets) all.emplace_back(t.module, t.slot);
+  if (method_ == "global_l1")
+    methods::global_l1_keeping(all, amount, keep_, ties);
+  else
+    methods::global_random_keeping(all, amount, keep_, ties, &generator);
+  for (const Prunable& t : targets) done.masked(t);
+}
+
+MethodMemory MethodOptions::memory(const std::vector<Prunable>& targets, TieRule ties) const {
+  using Way = MethodMemory::Way;
+  const bool lowest = ties == TieRule::lowest_index;
+  const bool streamed =
+      lowest && keep_ == 0 && std::ranges::all_of(targets, [](const Prunable& t) { return streams(t.value()); });
+  if (streamed && method_ == "global_l1") return {.way = Way::streamed, .together = true};
+  if (streamed && method_ == "l1_unstructured") return {.way = Way::streamed};
+  if (is_global()) return {.way = Way::whole};
+  constexpr std::uint64_t kNumbers = 16;  // draws, norms and masks of numbers, of up to eight bytes
+  constexpr std::uint64_t kSorted = 32;   // what TieRule::pytorch sorts
+  return {.way = Way::single, .per_entry = kNumbers + (lowest ? 0 : kSorted)};
 }
 
 Json MethodOptions::described() const {

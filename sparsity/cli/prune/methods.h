@@ -2,18 +2,24 @@
 // `prune --method` and the options that belong to it.
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "app/results.h"
 #include "coppice/engine/tie_rule.h"
 #include "coppice/sparsity/prunables.h"
+#include "coppice/sparsity/prune/method.h"
+#include "prune/memory.h"
+#include "prune/outcome.h"
 
 namespace CLI {
 class App;
 class Option;
 }  // namespace CLI
+
+namespace coppice {
+class Generator;
+}
 
 namespace coppice::cli {
 
@@ -30,12 +36,16 @@ class MethodOptions {
   [[nodiscard]] bool is_global() const { return method_.starts_with("global_"); }
   /// @throws as the methods; errors name the tensor
   /// @param done  called for each target that is pruned, in order
-  void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties,
-             const std::function<void(const sparsity::Prunable&)>& done) const;
+  void prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, const Outcome& done) const;
+  /// What prune() holds, where the masks are taken as bits.
+  [[nodiscard]] MethodMemory memory(const std::vector<sparsity::Prunable>& targets, TieRule ties) const;
   /// The document's part: method, amount, seed.
   [[nodiscard]] Json described() const;
 
  private:
+  /// A method that prunes each target for itself. @param generator  must outlive it
+  [[nodiscard]] sparsity::prune::MethodPtr method(TieRule ties, Generator& generator) const;
+
   std::string method_ = "l1_unstructured", amount_, n_ = "2";
   std::int64_t dim_ = 0;
   std::uint64_t seed_ = 0;

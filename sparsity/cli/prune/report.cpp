@@ -19,7 +19,7 @@ Json json_of(const std::vector<Left>& left) {
 }
 
 Json document(const std::string& output, const Json& head, const std::vector<PrunedRow>& rows, const PrunedRow& total,
-              const std::vector<Left>& left, const std::vector<Left>& not_taken) {
+              const std::vector<Left>& left, const std::vector<Left>& not_taken, const MemoryLimit& memory) {
   Json out{{"output", output.empty() ? Json() : Json(output)}};
   out.update(head);
   out["tensors"] = Json::array();
@@ -33,6 +33,7 @@ Json document(const std::string& output, const Json& head, const std::vector<Pru
   out["zeros"] = total.zeros;
   out["elements"] = total.elements;
   out["sparsity"] = share_of(total.zeros, total.elements);
+  out["memory"] = memory.described();
   return out;
 }
 
@@ -46,6 +47,11 @@ PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& t) {
           value.numel(),
           value.numel() - count_nonzero(t.module->tensor(nn::mask_of(t.slot))),
           choice.also_named(t.name)};
+}
+
+PrunedRow pruned_row(const Choice& choice, const sparsity::Prunable& t, const sparsity::prune::MaskedCounts& counts) {
+  const Tensor value = t.value();
+  return {t.name, value.shape(), counts.zeros, value.numel(), counts.pruned, choice.also_named(t.name)};
 }
 
 void note_nearly_empty(const App& app, const std::vector<PrunedRow>& rows, const std::string& advice) {
@@ -65,10 +71,10 @@ void note_tied(const App& app, const std::vector<PrunedRow>& rows) {
 }
 
 void report_pruned(const App& app, const std::string& output, const Json& head, const std::vector<PrunedRow>& rows,
-                   const std::vector<Left>& left, const std::vector<Left>& not_taken) {
+                   const std::vector<Left>& left, const std::vector<Left>& not_taken, const MemoryLimit& memory) {
   PrunedRow total{"total", {}, 0, 0, 0};
   for (const PrunedRow& r : rows) total.zeros += r.zeros, total.elements += r.elements;
-  if (app.json) return print("coppice.prune/1", document(output, head, rows, total, left, not_taken));
+  if (app.json) return print("coppice.prune/1", document(output, head, rows, total, left, not_taken, memory));
   Table table{{"tensor", "shape", "zeros", "of", "share"}, {}};
   const auto add = [&](const PrunedRow& r, const std::string& shape) {
     table.rows.push_back(
@@ -84,6 +90,7 @@ void report_pruned(const App& app, const std::string& output, const Json& head, 
     print("dry run: nothing was written");
   else
     print(cat(output, ": ", grouped(static_cast<std::int64_t>(file_size(output))), " bytes"));
+  if (memory.given()) print(memory.text());
 }
 
 }  // namespace coppice::cli

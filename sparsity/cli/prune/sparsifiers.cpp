@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "coppice/engine/error.h"
+#include "coppice/nn/bits.h"
 #include "coppice/sparsity/prune/by_sparsifier.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/sparsifier/config.h"
@@ -135,19 +136,30 @@ Arguments SparsifierOptions::settings() const {
 }
 
 std::vector<Left> SparsifierOptions::prune(const std::vector<Prunable>& targets, TieRule ties, bool leave,
-                                           const std::function<void(const Prunable&)>& done) const {
+                                           const Outcome& done) const {
   const sparsity::prune::BySparsifier method(name_, settings(), ties);
   std::vector<Left> left;
   sparsity::for_each(targets, [&](const Prunable& t) {
     try {
-      sparsity::prune::apply(*t.module, t.slot, method);
-      done(t);
+      if (done.takes_bits(t)) {
+        done.bits(t, nn::pack_bits(method.first_mask(t.value(), Dtype::boolean)));
+      } else {
+        sparsity::prune::apply(*t.module, t.slot, method);
+        done.masked(t);
+      }
     } catch (const ValueError& e) {
       if (!leave || left.size() + 1 == targets.size()) throw;
       left.push_back({t.name, e.what()});
     }
   });
   return left;
+}
+
+MethodMemory SparsifierOptions::memory(TieRule ties) const {
+  // Scores of blocks; of the others the weight as a mask shows it, and values as they rank.
+  const std::uint64_t scores = name_ == "weight_norm" ? 12 : 20;
+  constexpr std::uint64_t kSorted = 40;  // what TieRule::pytorch sorts, with cells of blocks beyond the edges
+  return {.way = MethodMemory::Way::single, .per_entry = scores + (ties == TieRule::pytorch ? kSorted : 0)};
 }
 
 Json SparsifierOptions::described() const {

@@ -1,7 +1,6 @@
 #pragma once
 // `prune --sparsifier` and the options that belong to it.
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,8 @@
 #include "coppice/engine/arguments.h"
 #include "coppice/engine/tie_rule.h"
 #include "coppice/sparsity/prunables.h"
+#include "prune/memory.h"
+#include "prune/outcome.h"
 
 namespace CLI {
 class App;
@@ -35,7 +36,9 @@ class SparsifierOptions {
   /// @return  those that were left, which are not all
   /// @throws as sparsity::prune::BySparsifier; errors name the tensor
   [[nodiscard]] std::vector<Left> prune(const std::vector<sparsity::Prunable>& targets, TieRule ties, bool leave,
-                                        const std::function<void(const sparsity::Prunable&)>& done) const;
+                                        const Outcome& done) const;
+  /// What prune() holds, where the masks are taken as bits.
+  [[nodiscard]] MethodMemory memory(TieRule ties) const;
   /// The document's part: the name, and the settings that it had.
   [[nodiscard]] Json described() const;
 

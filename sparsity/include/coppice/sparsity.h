@@ -21,6 +21,7 @@
 #include "coppice/sparsity/prunables.h"
 #include "coppice/sparsity/prune/by_sparsifier.h"
 #include "coppice/sparsity/prune/global_floor.h"
+#include "coppice/sparsity/prune/masked_bits.h"
 #include "coppice/sparsity/prune/prune.h"
 #include "coppice/sparsity/prune/streamed.h"
 #include "coppice/sparsity/scheduler/base.h"

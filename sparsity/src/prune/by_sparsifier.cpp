@@ -33,4 +33,6 @@ Tensor BySparsifier::compute_mask(const Tensor& scores, const Tensor& default_ma
   return only_where(mask_(only_where(default_mask, scores)), default_mask);
 }
 
+Tensor BySparsifier::first_mask(const Tensor& scores, Dtype dtype) const { return mask_(scores).to(dtype); }
+
 }  // namespace coppice::sparsity::prune

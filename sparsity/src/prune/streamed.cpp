@@ -5,12 +5,37 @@
 #include <cstring>
 #include <vector>
 
+#include "coppice/engine/create.h"
 #include "coppice/engine/error.h"
 #include "coppice/engine/io/mapped_file.h"
 #include "coppice/engine/score_stream.h"
+#include "coppice/nn/bits.h"
 
 namespace coppice::sparsity::prune {
 namespace {
+
+constexpr std::uint64_t kAround = 64 * 1024;  // bytes that the system maps at a time
+
+/// Sets bits first .. first + n to what `keep` says, a byte each; others may write other bits of the same byte.
+void write_bits(std::uint8_t* bits, std::int64_t first, std::int64_t n, const std::uint8_t* keep) {
+  while (n > 0) {
+    if (first % 8 == 0 && n >= 8) {
+      bits[first / 8] = nn::byte_of_flags(keep);
+      first += 8, keep += 8, n -= 8;
+      continue;
+    }
+    const std::int64_t count = std::min(n, 8 - first % 8);
+    unsigned those = 0, set = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      those |= 1u << (first % 8 + i);
+      set |= static_cast<unsigned>(keep[i]) << (first % 8 + i);
+    }
+    const std::atomic_ref<std::uint8_t> shared(bits[first / 8]);
+    shared.fetch_and(static_cast<std::uint8_t>(~those | set));
+    shared.fetch_or(static_cast<std::uint8_t>(set));
+    first += count, keep += count, n -= count;
+  }
+}
 
 /// The values of all tensors, one behind the other, and their masks.
 class Values final : public ScoreStream {
@@ -19,8 +44,8 @@ class Values final : public ScoreStream {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const Tensor& t = tensors[i];
       if (itemsize(t.dtype()) > sizeof(float) || !is_floating(t.dtype()))
-        throw DtypeError(cat("[global_l1_masks] needs float32, float16 or bfloat16; got ", t.dtype()));
-      parts_.push_back({t, masks[i].mutable_data<bool>().data(), size_});
+        throw DtypeError(cat("[global_l1_bits] needs float32, float16 or bfloat16; got ", t.dtype()));
+      parts_.push_back({t, masks[i].mutable_data<std::uint8_t>().data(), size_});
       size_ += t.numel();
     }
   }
@@ -45,7 +70,7 @@ class Values final : public ScoreStream {
   void write(std::int64_t first, std::int64_t n, const std::uint8_t* keep) override {
     for (const Part* part = part_of(first); n > 0; ++part) {
       const std::int64_t count = std::min(n, part->end() - first);
-      std::memcpy(part->mask + (first - part->begin), keep, static_cast<std::size_t>(count));
+      write_bits(part->mask, first - part->begin, count, keep);
       keep += count, first += count, n -= count;
     }
   }
@@ -53,7 +78,7 @@ class Values final : public ScoreStream {
  private:
   struct Part {
     Tensor values;
-    bool* mask;
+    std::uint8_t* mask;
     std::int64_t begin;
     [[nodiscard]] std::int64_t end() const { return begin + values.numel(); }
   };
@@ -64,7 +89,8 @@ class Values final : public ScoreStream {
   }
 
   void forget_sometimes(std::int64_t n) const {
-    const auto bytes = static_cast<std::uint64_t>(n) * sizeof(float);
+    // A few of them bring what stands around them into memory too.
+    const std::uint64_t bytes = std::max(static_cast<std::uint64_t>(n) * sizeof(float), n <= 64 ? kAround : 0);
     const std::uint64_t before = read_.fetch_add(bytes);
     if (before / window_ == (before + bytes) / window_) return;
     for (const Part& part : parts_) forget_pages({part.values.bytes(), part.values.nbytes()});
@@ -78,9 +104,9 @@ class Values final : public ScoreStream {
 
 }  // namespace
 
-TensorList global_l1_masks(const TensorList& tensors, const Amount& amount, std::uint64_t window) {
+TensorList global_l1_bits(const TensorList& tensors, const Amount& amount, std::uint64_t window) {
   TensorList masks;
-  for (const Tensor& t : tensors) masks.push_back(Tensor::empty(t.shape(), Dtype::boolean));
+  for (const Tensor& t : tensors) masks.push_back(zeros({(t.numel() + 7) / 8}, Dtype::u8));
   Values values(tensors, masks, std::max<std::uint64_t>(1, window));
   const std::int64_t count = amount.of(values.size());
   if (values.size() > 0) (void)select_once(values, count, true);

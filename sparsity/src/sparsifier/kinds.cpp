@@ -9,6 +9,7 @@
 #include "coppice/sparsity/sparsifier/nearly_diagonal.h"
 #include "coppice/sparsity/sparsifier/nm.h"
 #include "coppice/sparsity/sparsifier/weight_norm.h"
+#include "sparsifier/weight_norm_mask.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -41,8 +42,12 @@ int norm_of(const Arguments& settings) {
 }
 
 MaskMaker weight_norm(const Arguments& settings, TieRule ties) {
-  return masks_of(WeightNormSparsifier(read_sparsity_level(settings), read_sparse_block_shape(settings),
-                                       settings.integer("zeros_per_block"), norm_of(settings), ties));
+  const int order = norm_of(settings);
+  (void)WeightNormSparsifier(read_sparsity_level(settings), read_sparse_block_shape(settings),
+                             settings.integer("zeros_per_block"), order, ties);  // which checks the settings
+  return [settings = settings.clone(), order, ties](const Tensor& values) {
+    return weight_norm_mask(values, settings, order, ties);
+  };
 }
 
 MaskMaker nearly_diagonal(const Arguments& settings, TieRule) {

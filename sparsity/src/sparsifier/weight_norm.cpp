@@ -1,9 +1,11 @@
 #include "coppice/sparsity/sparsifier/weight_norm.h"
 
 #include "blocks/block_mask.h"
+#include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "sparsifier/group_importance.h"
 #include "sparsifier/placed.h"
+#include "sparsifier/weight_norm_mask.h"
 
 namespace coppice::sparsity {
 namespace {
@@ -36,8 +38,7 @@ Config read(const Arguments& settings, TieRule ties) {
 
 /// @param scores  gives them, where something has to be chosen
 template <class Scores>
-void write(Group& group, const Config& config, Scores scores) {
-  Tensor mask = group.mask();
+void write(Tensor mask, const Config& config, Scores scores) {
   if (config.nothing()) {
     mask.fill_(1);
   } else if (config.everything()) {
@@ -47,6 +48,9 @@ void write(Group& group, const Config& config, Scores scores) {
     write_block_mask(importance, config.rule_for(importance), mask);
   }
 }
+
+/// What entries rank by under the norm of that order.
+Importance::Of of_order(int order) { return order == 1 ? Importance::Of::magnitude : Importance::Of::square; }
 
 Arguments settings_of(double level, Block block, std::optional<std::int64_t> zeros) {
   Arguments out;
@@ -60,9 +64,19 @@ Arguments settings_of(double level, Block block, std::optional<std::int64_t> zer
 
 }  // namespace
 
+Tensor weight_norm_mask(const Tensor& values, const Arguments& settings, int order, TieRule ties) {
+  const Config config = read(settings, ties);
+  Tensor mask = ones(values.shape(), Dtype::boolean);
+  write(mask, config, [&] {
+    const Importance scores(values.detach(), Tensor(), of_order(order));
+    check_cells(scores, config.rule);
+    return scores;
+  });
+  return mask;
+}
+
 Importance importance_of(const Group& group, bool dense, const ScoreNorm& norm) {
-  if (norm.order() != 0)
-    return importance_of(group, dense, norm.order() == 1 ? Importance::Of::magnitude : Importance::Of::square);
+  if (norm.order() != 0) return importance_of(group, dense, of_order(norm.order()));
   return {norm(dense ? group.original() : group.weight()), Tensor(), Importance::Of::value};
 }
 
@@ -102,7 +116,7 @@ void WeightNormSparsifier::check_tensor(const Group& group) const {
 
 void WeightNormSparsifier::update_mask(Group& group) {
   const Config config = read(group.config, ties_);
-  write(group, config, [&] { return importance_of(group, config.dense, norm_); });
+  write(group.mask(), config, [&] { return importance_of(group, config.dense, norm_); });
 }
 
 void WeightNormSparsifier::update_masks(std::vector<Group>& groups) {
@@ -115,7 +129,7 @@ void WeightNormSparsifier::update_masks(std::vector<Group>& groups) {
       placed(group, [&] { scores.back() = importance_of(group, config.dense, norm_); });
   }
   for (std::size_t i = 0; i < groups.size(); ++i)
-    placed(groups[i], [&] { write(groups[i], read(groups[i].config, ties_), [&] { return *scores[i]; }); });
+    placed(groups[i], [&] { write(groups[i].mask(), read(groups[i].config, ties_), [&] { return *scores[i]; }); });
 }
 
 }  // namespace coppice::sparsity

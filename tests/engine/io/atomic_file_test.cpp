@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "engine/io/io_support.h"
@@ -49,6 +50,56 @@ TEST_SUITE("engine/io/atomic_file") {
       CHECK_THROWS_AS(file.overwrite(0, "x"), StateError);
       CHECK(slurp(dir / "out") == text.replace(3, 3, "bcd") + "end");
     }
+  }
+
+  TEST_CASE("what is made in pieces stands between what is written, for any number of threads") {
+    const TempDir dir;
+    const int before = num_threads();
+    for (const int threads : {1, 2, 7})
+      for (const std::size_t size : {0u, 1u, 1u << 20, (5u << 20) + 3u}) {
+        set_num_threads(threads);
+        AtomicFile file(dir / "out", "test");
+        file.write("abc");
+        std::atomic<std::uint64_t> bytes = 0;
+        file.write_made(size, [&](std::uint64_t at, std::span<std::byte> to) {
+          CHECK(at % AtomicFile::kPiece == 0);
+          CHECK(to.size() == std::min<std::uint64_t>(AtomicFile::kPiece, size - at));
+          for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<std::byte>('a' + (at + i) % 26);
+          bytes += to.size();
+        });
+        file.write("end");
+        CHECK(bytes == size);
+        CHECK(file.position() == size + 6);
+        file.overwrite(0, "A");
+        file.commit();
+        std::string wanted = "Abc";
+        for (std::size_t i = 0; i < size; ++i) wanted += static_cast<char>('a' + i % 26);
+        CHECK(slurp(dir / "out") == wanted + "end");
+      }
+    set_num_threads(before);
+  }
+
+  TEST_CASE("a piece that cannot be made or written leaves the old file") {
+    const TempDir dir;
+    spill(dir / "out", "old");
+    {
+      AtomicFile file(dir / "out", "test");
+      CHECK_THROWS_AS(file.write_made(std::uint64_t{9} << 20,
+                                      [](std::uint64_t at, std::span<std::byte>) {
+                                        if (at == AtomicFile::kPiece) throw ShapeError("[test] no");
+                                      }),
+                      ShapeError);
+    }
+    {
+      const SizeLimit limit(3 << 20);
+      AtomicFile file(dir / "out", "test");
+      CHECK_THROWS_AS(file.write_made(std::uint64_t{9} << 20, [](std::uint64_t, std::span<std::byte>) {}), IoError);
+    }
+    AtomicFile file(dir / "out2", "test");
+    file.commit();
+    CHECK_THROWS_AS(file.write_made(1, [](std::uint64_t, std::span<std::byte>) {}), StateError);
+    CHECK(slurp(dir / "out") == "old");
+    CHECK(dir.size() == 2);
   }
 
   TEST_CASE("a file appears at commit, whole") {

@@ -38,6 +38,22 @@ TEST_SUITE("engine/io/crc32") {
     CHECK(crc32_of({}, 5) == 5);
   }
 
+  TEST_CASE("checksums of pieces give that of the whole, also behind other bytes") {
+    const auto bytes = some(1000);
+    const auto all = std::span<const std::byte>(bytes);
+    for (const std::size_t piece : {7u, 100u, 999u, 1000u}) {
+      std::vector<std::uint32_t> crcs;
+      std::size_t last = 0;
+      for (std::size_t at = 0; at < all.size(); at += last) {
+        last = std::min(piece, all.size() - at);
+        crcs.push_back(by_definition(all.subspan(at, last)));
+      }
+      CHECK(crc32_joined(crcs, piece, last) == by_definition(all));
+      CHECK(crc32_joined(std::span(crcs).subspan(1), piece, last, crcs[0]) == by_definition(all));
+    }
+    CHECK(crc32_joined({}, 5, 5, 17) == 17);
+  }
+
   TEST_CASE("pieces on any number of threads give what the definition gives, also behind other bytes") {
     const int before = num_threads();
     const auto bytes = some((std::size_t{5} << 20) / 2 + 13);

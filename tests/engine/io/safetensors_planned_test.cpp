@@ -13,6 +13,7 @@ NamedTensors some() {
   manual_seed(5);
   NamedTensors out{{"b", randn({3, 5})},
                    {"a", randn({70'000})},
+                   {"several pieces", randn({600'001})},
                    {"h", randn({7}).to(Dtype::f16)},
                    {"empty", Tensor::empty({0, 2})},
                    {"n", Tensor::from(std::vector<std::int64_t>{1, 2}, {2})}};
@@ -29,6 +30,17 @@ std::vector<PlannedTensor> planned(const NamedTensors& tensors) {
   return out;
 }
 
+/// Tensors that are filled in pieces.
+std::vector<PlannedTensor> filled(const NamedTensors& tensors) {
+  std::vector<PlannedTensor> out;
+  for (const auto& [name, tensor] : tensors)
+    out.push_back(
+        {name, tensor.dtype(), tensor.shape(), {}, {}, [tensor = tensor](std::uint64_t at, std::span<std::byte> to) {
+           std::copy_n(tensor.bytes() + at, to.size(), to.begin());
+         }});
+  return out;
+}
+
 }  // namespace
 
 TEST_SUITE("engine/io/safetensors planned") {
@@ -42,6 +54,8 @@ TEST_SUITE("engine/io/safetensors planned") {
         write_safetensors(dir / "there", tensors, options);
         write_safetensors(dir / "made", planned(tensors), tensors.metadata(), options);
         CHECK(slurp(dir / "there") == slurp(dir / "made"));
+        write_safetensors(dir / "filled", filled(tensors), tensors.metadata(), options);
+        CHECK(slurp(dir / "there") == slurp(dir / "filled"));
         CHECK(std::filesystem::file_size(dir / "there") == safetensors_bytes(tensors, options));
         const NamedTensors read = read_safetensors(dir / "made");
         CHECK(read.compared() == (checksums ? tensors.size() : 0));

@@ -62,9 +62,9 @@ TEST_SUITE("sparsity/prune/streamed") {
           const TensorList masks = wanted(tensors, amount);
           for (const int threads : {1, 2, 7}) {
             set_num_threads(threads);
-            const TensorList got = prune::global_l1_masks(tensors, amount, 4096);
+            const TensorList got = prune::global_l1_bits(tensors, amount, 4096);
             REQUIRE(got.size() == masks.size());
-            for (std::size_t i = 0; i < masks.size(); ++i) CHECK(got[i] == masks[i]);
+            for (std::size_t i = 0; i < masks.size(); ++i) CHECK(got[i] == nn::pack_bits(masks[i]));
           }
         }
       }
@@ -76,16 +76,16 @@ TEST_SUITE("sparsity/prune/streamed") {
     write_safetensors(dir / "f.safetensors", {{"a", randn({500, 400})}, {"b", randn({300'000})}});
     const NamedTensors read = read_safetensors(dir / "f.safetensors");
     const TensorList tensors{read.at("a"), read.at("b")};
-    const TensorList masks = wanted(tensors, 0.8), got = prune::global_l1_masks(tensors, 0.8, 1 << 16);
-    CHECK(got[0] == masks[0]);
-    CHECK(got[1] == masks[1]);
+    const TensorList masks = wanted(tensors, 0.8), got = prune::global_l1_bits(tensors, 0.8, 1 << 16);
+    CHECK(got[0] == nn::pack_bits(masks[0]));
+    CHECK(got[1] == nn::pack_bits(masks[1]));
   }
 
   TEST_CASE("nothing, too much, and other types") {
-    CHECK(prune::global_l1_masks({}, 0.5).empty());
-    CHECK(prune::global_l1_masks({Tensor::empty({0})}, 0.5)[0].shape() == Shape{0});
-    CHECK(refused<ValueError>([] { (void)prune::global_l1_masks({ones({2}), ones({3})}, 6); }));
-    CHECK(refused<DtypeError>([] { (void)prune::global_l1_masks({ones({2}, Dtype::f64)}, 1); }));
-    CHECK(refused<DtypeError>([] { (void)prune::global_l1_masks({ones({2}, Dtype::i32)}, 1); }));
+    CHECK(prune::global_l1_bits({}, 0.5).empty());
+    CHECK(prune::global_l1_bits({Tensor::empty({0})}, 0.5)[0].shape() == Shape{0});
+    CHECK(refused<ValueError>([] { (void)prune::global_l1_bits({ones({2}), ones({3})}, 6); }));
+    CHECK(refused<DtypeError>([] { (void)prune::global_l1_bits({ones({2}, Dtype::f64)}, 1); }));
+    CHECK(refused<DtypeError>([] { (void)prune::global_l1_bits({ones({2}, Dtype::i32)}, 1); }));
   }
 }

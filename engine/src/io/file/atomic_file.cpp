@@ -21,6 +21,7 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::uint64_t kSendBytes = std::uint64_t{1} << 23;  // that go to the disk together, while others are made
 
 /// Keeps SIGXFSZ, which ends the process when a file reaches the limit of its size, from this thread, so that write()
 /// returns EFBIG instead. The handlers of the program stay as they are.
@@ -62,6 +63,14 @@ int write_all(std::span<const std::byte> bytes, Write write) {
 
 int append_all(int fd, std::span<const std::byte> bytes) {
   return write_all(bytes, [fd](const std::byte* from, std::size_t n) { return ::write(fd, from, n); });
+}
+
+int write_all_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+  return write_all(bytes, [&](const std::byte* from, std::size_t n) {
+    const ssize_t done = ::pwrite(fd, from, n, static_cast<off_t>(offset));
+    offset += static_cast<std::uint64_t>(std::max<ssize_t>(done, 0));
+    return done;
+  });
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
@@ -164,11 +173,54 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   if (buffer_.size() + bytes.size() > kBufferBytes) flush();
   if (bytes.size() < kBufferBytes) {
     buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  } else {
-    errno = append_all(fd_, bytes);
-    if (errno != 0) fail("cannot write");
+    position_ += bytes.size();
+    return;
   }
-  position_ += bytes.size();
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), kSendBytes)));
+    errno = append_all(fd_, piece);
+    if (errno != 0) fail("cannot write");
+    position_ += piece.size();
+    send(piece.size());
+    bytes = bytes.subspan(piece.size());
+  }
+}
+
+/// The disk begins with what was written, so that commit() finds little left to wait for.
+void AtomicFile::send([[maybe_unused]] std::uint64_t bytes) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  const std::uint64_t before = sent_.fetch_add(bytes);
+  if (before / kSendBytes != (before + bytes) / kSendBytes)
+    (void)::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);  // a wish
+#endif
+}
+
+void AtomicFile::write_made(std::uint64_t bytes, FunctionRef<void(std::uint64_t, std::span<std::byte>)> make) {
+  if (fd_ < 0) throw StateError(cat("[", op_, "] ", quote_path(path_.string()), " was written already"));
+  flush();
+  const std::uint64_t begin = position_, pieces = (bytes + kPiece - 1) / kPiece;
+  std::atomic<std::uint64_t> next = 0;
+  const auto write_pieces = [&] {
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(std::min(bytes, kPiece)));
+    for (std::uint64_t i = next++; i < pieces; i = next++) {
+      const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min(kPiece, bytes - i * kPiece)));
+      make(i * kPiece, piece);
+      errno = write_all_at(fd_, begin + i * kPiece, piece);
+      if (errno != 0) fail("cannot write");
+      send(piece.size());
+    }
+  };
+  const auto threads = std::min<std::uint64_t>(pieces, static_cast<std::uint64_t>(num_threads()));
+  parallel_for(static_cast<std::int64_t>(threads), 1, [&](Rows rows) {
+    for (auto r = rows.begin; r < rows.end; ++r) try {
+        write_pieces();
+      } catch (...) {
+        next = pieces;  // the others end too
+        throw;
+      }
+  });
+  position_ = begin + bytes;
+  if (::lseek(fd_, static_cast<off_t>(position_), SEEK_SET) < 0) fail("cannot write");
 }
 
 void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -176,11 +228,7 @@ void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> byte
   if (offset > position_ || bytes.size() > position_ - offset)
     throw ValueError(cat("[", op_, "] ", bytes.size(), " bytes at ", offset, " of the ", position_, " written"));
   flush();
-  errno = write_all(bytes, [&](const std::byte* from, std::size_t n) {
-    const ssize_t done = ::pwrite(fd_, from, n, static_cast<off_t>(offset));
-    offset += static_cast<std::uint64_t>(std::max<ssize_t>(done, 0));
-    return done;
-  });
+  errno = write_all_at(fd_, offset, bytes);
   if (errno != 0) fail("cannot write");
 }
 

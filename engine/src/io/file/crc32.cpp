@@ -44,9 +44,14 @@ std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before) {
       crcs[i] = ::libdeflate_crc32(0, piece.data(), piece.size());
     }
   });
-  const std::uint32_t whole = shift_by(kPiece), last = shift_by(bytes.size() - (pieces - 1) * kPiece);
+  return crc32_joined(crcs, kPiece, bytes.size() - (pieces - 1) * kPiece, before);
+}
+
+std::uint32_t crc32_joined(std::span<const std::uint32_t> crcs, std::uint64_t piece, std::uint64_t last,
+                           std::uint32_t before) {
+  const std::uint32_t by_piece = shift_by(piece), by_last = shift_by(last);
   std::uint32_t crc = before;
-  for (std::size_t i = 0; i < pieces; ++i) crc = product(i + 1 < pieces ? whole : last, crc) ^ crcs[i];
+  for (std::size_t i = 0; i < crcs.size(); ++i) crc = product(i + 1 < crcs.size() ? by_piece : by_last, crc) ^ crcs[i];
   return crc;
 }
 

@@ -130,6 +130,27 @@ Tensor made(const PlannedTensor& planned) {
   return out;
 }
 
+/// Writes a tensor that is made whole, and returns its checksum.
+std::uint32_t write_made(AtomicFile& file, const PlannedTensor& planned, bool checksum) {
+  const Tensor tensor = made(planned);
+  const std::span<const std::byte> bytes{tensor.bytes(), tensor.nbytes()};
+  const std::uint32_t crc = checksum ? crc32_of(bytes) : 0;
+  file.write(bytes);
+  return crc;
+}
+
+/// Writes a tensor that is made in pieces, and returns its checksum.
+std::uint32_t write_filled(AtomicFile& file, const PlannedTensor& planned, bool checksum) {
+  constexpr std::uint64_t piece = AtomicFile::kPiece;
+  const std::uint64_t bytes = bytes_of(planned);
+  std::vector<std::uint32_t> crcs(checksum ? static_cast<std::size_t>((bytes + piece - 1) / piece) : 0);
+  file.write_made(bytes, [&](std::uint64_t at, std::span<std::byte> to) {
+    planned.fill(at, to);
+    if (checksum) crcs[static_cast<std::size_t>(at / piece)] = crc32_of(to);
+  });
+  return crcs.empty() ? 0 : crc32_joined(crcs, piece, bytes - (crcs.size() - 1) * piece);
+}
+
 /// Where everything stands in a file.
 struct Laid {
   std::vector<std::size_t> order;  ///< of the data
@@ -179,12 +200,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Plan
   file.write(length);
   file.write(header.text);
   for (const std::size_t i : order) {
-    {
-      const Tensor tensor = made(plan[i]);
-      const std::span<const std::byte> bytes{tensor.bytes(), tensor.nbytes()};
-      if (options.checksums) of_data[i] = crc32_of(bytes);
-      file.write(bytes);
-    }
+    of_data[i] =
+        plan[i].fill ? write_filled(file, plan[i], options.checksums) : write_made(file, plan[i], options.checksums);
     if (plan[i].written) plan[i].written();
   }
   if (options.checksums) file.overwrite(kLengthBytes + header.checksums_at, checksums_of(plan, given, of_data));

@@ -1,6 +1,10 @@
 #pragma once
 /// Masks with one bit per entry.
 
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
 #include "coppice/engine/tensor.h"
 
 namespace coppice::nn {
@@ -14,5 +18,13 @@ namespace coppice::nn {
 
 /// Whether every entry is 0 or 1.
 [[nodiscard]] bool is_binary(const Tensor& mask);
+
+/// Eight entries of a byte each, 0 or 1, as pack_bits() has them.
+[[nodiscard]] inline std::uint8_t byte_of_flags(const std::uint8_t* flags) {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t all = 0;
+  std::memcpy(&all, flags, sizeof all);
+  return static_cast<std::uint8_t>(all * 0x0102040810204080 >> 56);
+}
 
 }  // namespace coppice::nn

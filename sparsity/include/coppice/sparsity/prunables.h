@@ -52,7 +52,12 @@ class PrunableTensors {
   /// Says that a tensor is done with: its mask takes a byte per entry from now on where it holds zeros and ones, in the
   /// outputs its type is what it was, and pages of a mapped file in which the tensor stands are given back.
   void settle(const Prunable& pruned);
-  /// tensors(), each made when it is written (write_safetensors): one of them at a time is in memory, beside the masks.
+  /// Gives a tensor without a mask one that outputs have; value() does not know of it. It takes a bit per entry.
+  /// @param bits  nn::pack_bits() of a mask of the tensor's shape
+  /// @throws StateError  if the tensor has a mask in its module
+  void set_bits(const Prunable& pruned, const Tensor& bits);
+  /// tensors(), each made when it is written (write_safetensors): one of them at a time is in memory, and of those that
+  /// have no mask in a module pieces only, beside the masks.
   /// This must outlive the plan. @throws as tensors(); StateError  if some are tied, whose bytes are written once
   [[nodiscard]] std::vector<PlannedTensor> planned(bool keep_masks) const;
   /// Whether some of the tensors are one under several names.
@@ -66,11 +71,14 @@ class PrunableTensors {
   void check_names_of_masks() const;
   /// The mask in the type that outputs have.
   [[nodiscard]] Tensor mask_of_output(const Prunable& p) const;
+  void plan_masked(const Prunable& p, bool keep_masks, std::vector<PlannedTensor>& out) const;
+  [[nodiscard]] static Tensor product_of(const Prunable& p, const Tensor& bits);
 
   std::string source_;
   std::vector<nn::ModulePtr> holders_;
   std::vector<Prunable> all_;
   std::map<std::string, Dtype, std::less<>> settled_;  // types of masks in outputs
+  std::map<std::string, Tensor, std::less<>> bits_;    // masks that no module has
   std::set<std::string, std::less<>> masked_before_;
 };
 

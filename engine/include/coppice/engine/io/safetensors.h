@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,9 @@ struct PlannedTensor {
   Shape shape;
   std::function<Tensor()> make;        ///< gives a tensor of this type and shape; called once
   std::function<void()> written = {};  ///< if given, called when the tensor is written and forgotten
+  /// If given, in the place of `make`: writes the bytes of the tensor from the given one on into the span. Called once
+  /// for each piece of AtomicFile::kPiece bytes, several at once: nothing but the pieces is in memory.
+  std::function<void(std::uint64_t, std::span<std::byte>)> fill = {};
 };
 
 /// write_safetensors() of tensors of which one at a time is in memory: each is made, written and forgotten, in the

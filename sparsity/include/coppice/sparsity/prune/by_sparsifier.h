@@ -25,6 +25,7 @@ class BySparsifier final : public Method {
   [[nodiscard]] nn::Arguments arguments() const override;
   /// @throws ShapeError, ValueError, DtypeError  for scores that the sparsifier cannot take
   [[nodiscard]] Tensor compute_mask(const Tensor& scores, const Tensor& default_mask) const override;
+  [[nodiscard]] Tensor first_mask(const Tensor& scores, Dtype dtype) const override;
 
  private:
   const SparsifierKind* kind_;
