@@ -118,7 +118,8 @@ void take_tensors(Module& module, const json& entry, const NamedTensors& own) {
 
 /// Lets `own` show what the file holds, if it may.
 void show(Tensor own, const std::string& name, const Tensor& given, LoadReport& report) {
-  if (given.shape() != own.shape() || is_floating(given.dtype()) != is_floating(own.dtype()))
+  if (given.shape() != own.shape() || is_floating(given.dtype()) != is_floating(own.dtype()) ||
+      ((given.is_quantized() || own.is_quantized()) && given.dtype() != own.dtype()))
     report.mismatched.push_back({name, given.shape(), own.shape()});
   else
     own.replace_(given);

@@ -12,6 +12,7 @@
 #include "io/safetensors/file.h"
 #include "io/safetensors/float8.h"
 #include "io/safetensors/header.h"
+#include "io/safetensors/quantized.h"
 #include "io/safetensors/ties.h"
 
 // The order of the checks is that of the reference: safetensors/src/tensor.rs, SafeTensors::read_metadata and
@@ -180,6 +181,7 @@ NamedTensors safetensors_in(const std::shared_ptr<MappedFile>& file, const Sourc
     out.add(std::move(entry.name), std::move(tensor));
   }
   add_ties(out, left_out, source, options.limits, budget);
+  join_quantized(out, source);
   return out;
 }
 

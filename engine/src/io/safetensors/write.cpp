@@ -9,6 +9,7 @@
 #include "io/file/crc32.h"
 #include "io/safetensors/checksums.h"
 #include "io/safetensors/dtypes.h"
+#include "io/safetensors/quantized.h"
 #include "io/safetensors/ties.h"
 
 namespace coppice {
@@ -117,8 +118,11 @@ void check(const Plan& plan, const std::map<std::string, std::string>& metadata,
   if (metadata.contains(kChecksumKey))
     throw ValueError(cat("[", kOp, "] metadata ", quote(kChecksumKey), " is the writer's own"));
   std::set<std::string_view> names;
-  for (const PlannedTensor& t : plan)
+  for (const PlannedTensor& t : plan) {
+    if (is_quantized(t.dtype))
+      throw ValueError(cat("[", kOp, "] ", quote(t.name), " of ", t.dtype, " cannot be planned: it has no scale yet"));
     if (!names.insert(t.name).second) throw KeyError(cat("[", kOp, "] ", quote(t.name), " is planned twice"));
+  }
 }
 
 /// What `make` gives. @throws StateError  if it is another tensor than was planned
@@ -183,6 +187,12 @@ Plan plan_of(const NamedTensors& tensors) {
   return out;
 }
 
+/// Quantised tensors in their parts, and tied ones once.
+NamedTensors plain_and_once(const NamedTensors& given, bool tied) {
+  NamedTensors plain = any_quantized(given) ? with_quantized_parts(given) : given;
+  return tied ? without_ties(plain) : plain;
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<PlannedTensor>& plan,
@@ -210,16 +220,14 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Plan
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& given,
                        const SafetensorsWriteOptions& options) {
-  const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
-  const NamedTensors& tensors = options.tied ? once : given;
+  const NamedTensors tensors = plain_and_once(given, options.tied);
   SafetensorsWriteOptions each = options;
   each.tied = false;
   write_safetensors(path, plan_of(tensors), tensors.metadata(), each);
 }
 
 std::uint64_t safetensors_bytes(const NamedTensors& given, const SafetensorsWriteOptions& options) {
-  const NamedTensors once = options.tied ? without_ties(given) : NamedTensors();
-  const NamedTensors& tensors = options.tied ? once : given;
+  const NamedTensors tensors = plain_and_once(given, options.tied);
   const Laid laid({}, plan_of(tensors), tensors.metadata(), options);
   return kLengthBytes + laid.header.text.size() + laid.data_bytes;
 }
