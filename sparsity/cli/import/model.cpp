@@ -9,6 +9,7 @@
 #include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/state_dict.h"
+#include "dtypes.h"
 #include "tensors.h"
 
 namespace coppice::cli {
@@ -67,14 +68,17 @@ Imported import_model(const App& app, const std::string& weights, const std::str
     out.model = nn::read_architecture(arch, app.read.limits);
   }
   if (rules.dtype) take_type(*out.model, *rules.dtype);
+  out.model_type = rules.dtype.value_or(Dtype::f32);
   out.masked = nn::attach_masks_of(*out.model, tensors);
   nn::LoadReport report = loaded(*out.model, tensors, rules);
   out.drawn = std::move(report.missing);
   out.tensors -= report.unexpected.size();
   out.left_out.insert(out.left_out.end(), report.unexpected.begin(), report.unexpected.end());
   for (const auto& [name, own] : nn::all_tensors(*out.model)) {
-    const Tensor* given = rules.dtype ? nullptr : tensors.find(name);
-    if (given != nullptr && is_floating(given->dtype()) && given->dtype() != own.dtype()) out.converted.push_back(name);
+    const Tensor* given = tensors.find(name);
+    if (given == nullptr || !is_floating(given->dtype()) || given->dtype() == own.dtype()) continue;
+    if (!rules.dtype) out.converted.push_back(name);
+    if (const std::int64_t lost = became_infinite(*given, own); lost > 0) out.overflowed.emplace_back(name, lost);
   }
   return out;
 }
