@@ -44,7 +44,10 @@ Tensor example_of(const App& app, const Options& o) {
 }
 
 std::string nothing_to_pack(const std::string& path, const nn::Module& model, const sparsity::Packed& packed) {
-  std::string out = cat(quote_path(path), " has no dense Linear or Conv2d that could be packed");
+  // Layers of other types and kinds follow, each with its reason.
+  std::string out =
+      cat(quote_path(path), packed.not_packed.empty() ? " has no dense Linear or Conv2d that could be packed"
+                                                      : " has no layer that can be packed");
   if (!nn::packed_layers(model).empty()) out += ": its layers are packed already";
   for (const sparsity::NotPacked& n : packed.not_packed)
     out += cat('\n', quote(n.path), " (", printable(n.type), "): ", printable(n.reason));
