@@ -212,4 +212,19 @@ TEST_SUITE("sparsity/cli/import_names") {
     CHECK_FALSE(holds(as("bfloat16").err, "infinite"));
     CHECK_FALSE(holds(as("float32").err, "infinite"));
   }
+
+  TEST_CASE("tied tensors are named: a model file holds each by itself") {
+    const Folder in(R"({"type": "Sequential", "modules": [
+        {"type": "Linear", "args": {"in_features": 3, "out_features": 3}},
+        {"type": "Linear", "args": {"in_features": 3, "out_features": 3, "bias": false}}]})");
+    const Tensor shared = Tensor::of({{1, 2, 3}, {4, 5, 6}, {7, 8, 9}});
+    const std::string weights = (in.dir / "w.pt").string();
+    save_tensors(weights, {{"0.weight", shared}, {"0.bias", Tensor::of({1, 2, 3})}, {"1.weight", shared}});
+    const Said said = run({"import", weights, "--arch", in.arch, "-o", in.model});
+    CAPTURE(said.err);
+    CHECK(said.code == 0);
+    CHECK(holds(said.err, "one tensor in the checkpoint, and each by itself in a model file: 0.weight, 1.weight\n"));
+    save_tensors(weights, {{"0.weight", shared}, {"0.bias", Tensor::of({1, 2, 3})}, {"1.weight", shared.clone()}});
+    CHECK_FALSE(holds(run({"import", weights, "--arch", in.arch, "-o", in.model, "--force"}).err, "one tensor"));
+  }
 }

@@ -94,4 +94,23 @@ TEST_SUITE("sparsity/cli/pack") {
     CHECK(holds(said.err, "'c' (Conv2d): convolutions with groups have no packed form; it has 2"));
     CHECK_FALSE(std::filesystem::exists(dir / "out.safetensors"));
   }
+
+  TEST_CASE("layers of half types are named with their type, pruned or not") {
+    const TempDir dir;
+    spill(dir / "arch.json", kNet);
+    const std::string in = (dir / "half.safetensors").string(), out = (dir / "packed.safetensors").string();
+    REQUIRE(run({"import", (kData / "checkpoints/net.pt").string(), "--arch", (dir / "arch.json").string(), "-o", in,
+                 "--dtype", "float16"})
+                .code == 0);
+    const std::string pruned = (dir / "pruned.safetensors").string();
+    REQUIRE(run({"prune", in, "-o", pruned, "--method", "l1_unstructured", "--amount", "0.5"}).code == 0);
+    for (const std::string& model : {in, pruned}) {
+      const Said said = run({"pack", model, "-o", out});
+      CAPTURE(said.err);
+      CHECK(said.code == 3);
+      CHECK(holds(said.err,
+                  "has no layer that can be packed\n'0' (Linear): its weight is float16; packed layers are "
+                  "float32\n'2' (Linear): its weight is float16"));
+    }
+  }
 }

@@ -64,6 +64,8 @@ void tell(const App& app, const Imported& in) {
   for (const std::string& name : in.prepared)
     note(app,
          cat("note: ", printable(name), " is the original of a parametrization, and dense: PyTorch saves no mask"));
+  for (const std::vector<std::string>& names : in.untied)
+    note(app, cat("note: one tensor in the checkpoint, and each by itself in a model file: ", listed(names)));
   if (!in.drawn.empty()) note(app, cat("note: not in the checkpoint, and as in a fresh layer: ", listed(in.drawn)));
   if (!in.converted.empty())
     note(app, cat("note: converted to float32, which layers compute in (--dtype keeps another type): ",

@@ -1,6 +1,8 @@
 #include "import/model.h"
 
+#include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/random.h"
@@ -43,6 +45,19 @@ void take_type(const nn::Module& model, Dtype dtype) {
       }
 }
 
+/// Groups of names that are one tensor, in order.
+std::vector<std::vector<std::string>> ties_in(const NamedTensors& tensors) {
+  std::map<std::tuple<const std::byte*, Dtype, std::vector<std::int64_t>>, std::vector<std::string>> names;
+  for (const auto& [name, tensor] : tensors)
+    if (tensor.numel() > 0)
+      names[{tensor.bytes(), tensor.dtype(), {tensor.shape().begin(), tensor.shape().end()}}].push_back(name);
+  std::vector<std::vector<std::string>> out;
+  for (auto& [place, group] : names)
+    if (group.size() > 1) out.push_back(std::move(group));
+  std::ranges::sort(out);
+  return out;
+}
+
 /// The names of both sides, as the rules want them. @throws nn::LoadError
 nn::LoadReport loaded(nn::Module& model, const NamedTensors& tensors, const ImportRules& rules) {
   if (rules.strict && !rules.seed) return nn::load_state_dict(model, tensors);
@@ -59,6 +74,7 @@ Imported import_model(const App& app, const std::string& weights, const std::str
   Imported out;
   const NamedTensors tensors = plain_names(nn::renamed(load_checkpoint(app, weights), rules.names), out.prepared);
   out.tensors = tensors.size();
+  out.untied = ties_in(tensors);
   out.left_out = tensors.skipped();
   if (rules.strict && !rules.seed) {
     const nn::SkipInit no_random_numbers;

@@ -27,6 +27,7 @@ struct Imported {
   std::int64_t masked = 0;            ///< weights whose masks the checkpoint holds
   std::vector<std::string> prepared;  ///< weights that PyTorch's sparsifiers had prepared, and whose masks it did not
                                       ///< write: they are dense
+  std::vector<std::vector<std::string>> untied;  ///< names of one tensor of the checkpoint each
   std::vector<std::string> drawn;     ///< tensors that the checkpoint lacks, with the values of a fresh layer
   std::vector<std::string> left_out;  ///< what was not taken
   /// How many finite numbers of a tensor became infinite in the type of the model.

@@ -42,7 +42,7 @@ constexpr std::array<NpyDtype, 17> kNpyDtypes{{
 
 struct Header {
   std::uint64_t at = 0;  // position in the file
-  std::string descr;  // of a structured type all of its text
+  std::string descr;     // of a structured type all of its text
   bool fortran_order = false;
   std::vector<std::uint64_t> shape;
 };
