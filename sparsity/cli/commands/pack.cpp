@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../app/command_line.h"
 #include "../data.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
@@ -97,6 +98,10 @@ void report(const App& app, const Options& o, const sparsity::Packed& packed, bo
   }
   print(table.text());
   for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
+  if (std::ranges::any_of(packed.decisions, &sparsity::PackDecision::stays_masked))
+    note(app,
+         cat("note: masks as bits are the smaller file, and no faster than dense; packed layers come of products: ",
+             "coppice prune ", shell_quoted(o.model), " -o PRODUCT.safetensors --amount 0"));
   for (const sparsity::NotPacked& n : packed.not_packed)
     print(cat("not packed: ", printable(n.path), " (", printable(n.type), "): ", printable(n.reason)));
   if (as_it_was)
