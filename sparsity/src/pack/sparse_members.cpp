@@ -51,7 +51,8 @@ NamedTensors members_of(const Tensor& t, StoredTensor& row, std::size_t name_byt
   const std::int64_t stored = counts.constant ? 1 : n - counts.zeros;
   const std::int64_t signs = counts.negative > 0 ? bytes_for(counts.zeros) : 0;
   NamedTensors out;
-  if (n == 0 || static_cast<std::uint64_t>(stored) * size >= t.nbytes()) return out;
+  const std::int64_t least = n / 64 + signs;  // of the places
+  if (n == 0 || static_cast<std::uint64_t>(stored) * size + static_cast<std::uint64_t>(least) >= t.nbytes()) return out;
   Tensor mask = Tensor::empty({bytes_for(n)}, Dtype::u8), values = Tensor::empty({stored}, t.dtype());
   Tensor minus = Tensor::empty({signs}, Dtype::u8);
   split_zeros(t, mask, values, minus);
