@@ -21,6 +21,15 @@ std::int64_t count_finite(const Tensor& tensor) {
 
 }  // namespace
 
+std::int64_t became_infinite(const Tensor& before, const Tensor& after) {
+  return count_finite(before) - count_finite(after);
+}
+
+std::string too_large_note(const std::string& name, std::int64_t count, Dtype dtype) {
+  return cat("note: ", grouped(count), " numbers of ", printable(name), " are too large for ", to_string(dtype),
+             " and became infinite");
+}
+
 void add_dtype(CLI::App* sub, std::optional<Dtype>& dtype) {
   static const std::map<std::string, Dtype> kNames{
       {"f32", Dtype::f32},     {"f16", Dtype::f16},     {"bf16", Dtype::bf16},     {"f64", Dtype::f64},
@@ -47,10 +56,8 @@ NamedTensors converted(const App& app, const NamedTensors& tensors, Dtype dtype)
     const auto [known, is_new] = done.try_emplace(place);
     if (is_new) {
       known->second = tensor.to(dtype);
-      const std::int64_t lost = count_finite(tensor) - count_finite(known->second);
-      if (lost > 0)
-        note(app, cat("note: ", grouped(lost), " numbers of ", printable(name), " are too large for ", to_string(dtype),
-                      " and became infinite"));
+      const std::int64_t lost = became_infinite(tensor, known->second);
+      if (lost > 0) note(app, too_large_note(name, lost, dtype));
     }
     out.add(name, known->second);
   }

@@ -13,6 +13,8 @@ namespace coppice::fuzz {
 [[nodiscard]] std::size_t mutate_model(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
 /// A checkpoint of a training run: as a model file, with the description of the run, but mostly its tensors.
 [[nodiscard]] std::size_t mutate_checkpoint(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
+/// A checkpoint without its zeros: the list of the tensors that it leaves them out of, else as mutate_framed.
+[[nodiscard]] std::size_t mutate_sparse_members(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
 /// An index with its shards (shard_frame.h): the index as JSON, a shard as mutate_framed, what a shard is, and which.
 [[nodiscard]] std::size_t mutate_sharded(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
 /// A zip: one member is changed, renamed, doubled, dropped or deflated; headers, sizes and checksums are true again.

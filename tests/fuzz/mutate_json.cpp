@@ -158,5 +158,8 @@ std::size_t mutate_model(std::uint8_t* data, std::size_t size, std::size_t most,
 std::size_t mutate_checkpoint(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
   return framed(data, size, most, seed, "coppice.finetune", 1);
 }
+std::size_t mutate_sparse_members(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  return framed(data, size, most, seed, "coppice.sparse_members", 3);
+}
 
 }  // namespace coppice::fuzz

@@ -30,6 +30,7 @@ struct Hostile {
 [[nodiscard]] std::vector<Hostile> torch_containers();
 [[nodiscard]] std::vector<Hostile> model_cases();
 [[nodiscard]] std::vector<Hostile> architecture_cases();
+[[nodiscard]] std::vector<Hostile> sparse_member_cases();
 /// Of use_state() (hostile/states.h) with what load_arguments() gives.
 [[nodiscard]] std::vector<Hostile> state_cases();
 

@@ -10,6 +10,7 @@
 #include "coppice/engine/io/torch_file.h"
 #include "coppice/nn/io/architecture.h"
 #include "coppice/nn/io/model_file.h"
+#include "coppice/sparsity/pack/sparse_members.h"
 #include "hostile/colliding_names.h"
 #include "hostile/pickle.h"
 #include "hostile/small_run.h"
@@ -171,9 +172,9 @@ std::string HostileFile::entry_name(std::size_t place) const {
     out += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
   out = out.substr(0, 60);
   if (!own_name.empty()) return out;
-  return out + (extension == ".model" || extension == ".checkpoint" ? ".safetensors"
-                : extension == ".index"                             ? ".index.json"
-                                                                    : extension);
+  return out + (extension == ".model" || extension == ".members" || extension == ".checkpoint" ? ".safetensors"
+                : extension == ".index"                                                        ? ".index.json"
+                                                                                               : extension);
 }
 
 std::vector<HostileFile> hostile_corpus() {
@@ -191,6 +192,7 @@ std::vector<HostileFile> hostile_corpus() {
   add(zip_cases(), ".npz");
   add(npy_cases(), ".npy");
   add(model_cases(), ".model");
+  add(sparse_member_cases(), ".members");
   add(architecture_cases(), ".json");
   for (auto* table : {&sharded_cases, &checkpoint_cases, &path_cases, &costly, &flooding})
     for (HostileFile& file : table()) out.push_back(std::move(file));
@@ -224,6 +226,8 @@ void read_hostile(const HostileFile& file, const fs::path& path) {
     read = read_sharded(path);
   else if (file.extension == ".model")
     (void)nn::load_model(path);
+  else if (file.extension == ".members")
+    read = sparsity::expand(read_safetensors(path), path.string());
   else if (file.extension == ".json")
     (void)nn::read_architecture(path);
   else if (file.extension == ".checkpoint")

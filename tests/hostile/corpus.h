@@ -24,11 +24,11 @@ struct Companion {
 
 struct HostileFile {
   Hostile input;
-  std::string extension;           ///< ".safetensors", ".pt" …; ".model", ".index", ".json" and ".checkpoint" go to
-                                   ///< the readers of those
-  std::uint64_t padded_bytes = 0;  ///< the file grows to this size, as a hole
-  Kind kind = Kind::file;          ///< what the file itself is; `input.bytes` is where a link leads
-  std::string own_name = {};       ///< its name in a folder of its own; empty: one file among others
+  std::string extension;               ///< ".safetensors", ".pt" …; ".model", ".members", ".index", ".json" and
+                                       ///< ".checkpoint" go to the readers of those
+  std::uint64_t padded_bytes = 0;      ///< the file grows to this size, as a hole
+  Kind kind = Kind::file;              ///< what the file itself is; `input.bytes` is where a link leads
+  std::string own_name = {};           ///< its name in a folder of its own; empty: one file among others
   std::vector<Companion> beside = {};  ///< in that folder, made in this order and before the file itself
   std::vector<double> values = {};     ///< of all tensors of an accepted file, in order, where they are worth a look
 

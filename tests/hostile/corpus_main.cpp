@@ -30,6 +30,7 @@ std::vector<const char*> targets_of(const HostileFile& file) {
                                                                         {".model", {"model_file"}},
                                                                         {".json", {"arch_json"}},
                                                                         {".index", {"sharded"}},
+                                                                        {".members", {"sparse_members", "safetensors"}},
                                                                         {".checkpoint", {"checkpoint"}}};
   if (file.input.bytes.size() > kLargestSeed || file.padded_bytes != 0 || file.kind != Kind::file) return {};
   return kTargets.at(file.extension);
@@ -97,7 +98,7 @@ int main(int argc, char** argv) {
   fs::create_directories(dir);
   if (seeds)
     for (const char* target : {"safetensors", "sharded", "torch_zip", "torch_legacy", "npy", "npz", "model_file",
-                               "arch_json", "checkpoint", "sparsifier"})
+                               "arch_json", "checkpoint", "sparsifier", "sparse_members"})
       fs::create_directories(dir / target);
   std::size_t place = 0, written = 0;
   for (const HostileFile& file : hostile_corpus()) {

@@ -71,6 +71,10 @@ std::vector<Hostile> torch_tensors() {
       {"H55 one storage, two types",
        pt("}" + text("a") + kGood + "s" + text("b") + tensor(num(0), four, one, storage(4, "IntStorage")) + "s"),
        "FormatError", "storage '0' is 4 elements of FloatStorage and again 4 of IntStorage"},
+      {"H55 one storage, two types, one of them bytes of another count",
+       pt("}" + text("a") + kGood + "s" + text("b") + global("torch._utils", "_rebuild_tensor_v3") +
+          tuple({storage(12, "UntypedStorage"), num(0), one, one, kFalse, kHooks, global("torch", "int32")}) + "Rs"),
+       "FormatError", "storage '0' is 4 elements of FloatStorage and again 12 of UntypedStorage"},
       {"H55 one storage, two counts",
        pt("}" + text("a") + kGood + "s" + text("b") + tensor(num(0), one, one, storage(2)) + "s"), "FormatError",
        "again 2 of FloatStorage"},

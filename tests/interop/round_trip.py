@@ -277,9 +277,21 @@ def model_files(folder):
         prune.remove(model[index], "weight")
         assert torch.equal(masked[index].weight, model[index].weight), "the product of a model file"
 
+    # Masks as bits are smaller than any packed form of these layers, which stay masked then.
     coppice("pack", folder / "pruned.safetensors", "-o", folder / "packed.safetensors", "--no-measure")
     coppice("convert", folder / "packed.safetensors", "-o", folder / "unpacked.pt")
-    fresh.load_state_dict(load(folder / "unpacked.pt"), strict=True)
+    for index in (0, 4):
+        prune.identity(masked[index], "weight")
+    masked.load_state_dict(load(folder / "unpacked.pt"), strict=True)
+    for index in (0, 4):
+        prune.remove(masked[index], "weight")
+        assert torch.equal(masked[index].weight, model[index].weight), "the weight of a masked model that was packed"
+
+    torch.save(model.state_dict(), folder / "product_state.pt")
+    coppice("import", folder / "product_state.pt", "--arch", folder / "arch.json", "-o", folder / "product.safetensors")
+    coppice("pack", folder / "product.safetensors", "-o", folder / "product_packed.safetensors", "--no-measure")
+    coppice("convert", folder / "product_packed.safetensors", "-o", folder / "product_unpacked.pt")
+    fresh.load_state_dict(load(folder / "product_unpacked.pt"), strict=True)
     for index in (0, 4):
         assert torch.equal(fresh[index].weight, model[index].weight), "the weight of a packed model"
 

@@ -170,4 +170,61 @@ TEST_SUITE("sparsity/cli/import_names") {
           load_tensors(kCheckpoints / "pruned_first.pt").at("2.bias").to(Dtype::bf16));
     CHECK(run(in.words("double.pt", {"--dtype", "int8"})).code == 2);
   }
+
+  TEST_CASE("names of compiled layers fit without what the compiler put between them") {
+    const Folder in;
+    NamedTensors given;
+    for (const auto& [name, tensor] : load_tensors(kCheckpoints / "net.pt"))
+      given.add(name[0] == '0' ? "0._orig_mod." + name.substr(2) : name, tensor);
+    const std::string weights = (in.dir / "w.safetensors").string();
+    save_tensors(weights, given);
+    const Words words{"import", weights, "--arch", in.arch, "-o", in.model};
+    const Said said = run(words);
+    CHECK(said.code == 3);
+    const std::string command = command_in(said.err);
+    CHECK(command.ends_with(" --cut _orig_mod."));
+    CHECK(by_shell(command) == 0);
+    check_net(in.model);
+    Words wrong = words;
+    wrong.insert(wrong.end(), {"--force", "--cut", "module."});
+    const Said refused = run(wrong);
+    CHECK(refused.code == 3);
+    CHECK(holds(refused.err, "no part of a name begins with 'module.'"));
+  }
+
+  TEST_CASE("numbers that the type of the model cannot hold are counted") {
+    const Folder in;
+    NamedTensors given;
+    for (const auto& [name, tensor] : load_tensors(kCheckpoints / "net.pt")) given.add(name, tensor.clone());
+    Tensor(given.at("2.weight")).set_({0, 0}, 70000.0);
+    Tensor(given.at("2.weight")).set_({1, 2}, -1e30);
+    const std::string weights = (in.dir / "w.safetensors").string();
+    save_tensors(weights, given);
+    const Words words{"import", weights, "--arch", in.arch, "-o", in.model, "--force", "--dtype"};
+    const auto as = [&](const char* type) {
+      Words all = words;
+      all.emplace_back(type);
+      return run(all);
+    };
+    const Said half = as("float16");
+    CHECK(half.code == 0);
+    CHECK(holds(half.err, "note: 2 numbers of 2.weight are too large for float16 and became infinite"));
+    CHECK_FALSE(holds(as("bfloat16").err, "infinite"));
+    CHECK_FALSE(holds(as("float32").err, "infinite"));
+  }
+
+  TEST_CASE("tied tensors are named: a model file holds each by itself") {
+    const Folder in(R"({"type": "Sequential", "modules": [
+        {"type": "Linear", "args": {"in_features": 3, "out_features": 3}},
+        {"type": "Linear", "args": {"in_features": 3, "out_features": 3, "bias": false}}]})");
+    const Tensor shared = Tensor::of({{1, 2, 3}, {4, 5, 6}, {7, 8, 9}});
+    const std::string weights = (in.dir / "w.pt").string();
+    save_tensors(weights, {{"0.weight", shared}, {"0.bias", Tensor::of({1, 2, 3})}, {"1.weight", shared}});
+    const Said said = run({"import", weights, "--arch", in.arch, "-o", in.model});
+    CAPTURE(said.err);
+    CHECK(said.code == 0);
+    CHECK(holds(said.err, "one tensor in the checkpoint, and each by itself in a model file: 0.weight, 1.weight\n"));
+    save_tensors(weights, {{"0.weight", shared}, {"0.bias", Tensor::of({1, 2, 3})}, {"1.weight", shared.clone()}});
+    CHECK_FALSE(holds(run({"import", weights, "--arch", in.arch, "-o", in.model, "--force"}).err, "one tensor"));
+  }
 }

@@ -94,4 +94,49 @@ TEST_SUITE("sparsity/cli/pack") {
     CHECK(holds(said.err, "'c' (Conv2d): convolutions with groups have no packed form; it has 2"));
     CHECK_FALSE(std::filesystem::exists(dir / "out.safetensors"));
   }
+
+  TEST_CASE("layers of half types are named with their type, pruned or not") {
+    const TempDir dir;
+    spill(dir / "arch.json", kNet);
+    const std::string in = (dir / "half.safetensors").string(), out = (dir / "packed.safetensors").string();
+    REQUIRE(run({"import", (kData / "checkpoints/net.pt").string(), "--arch", (dir / "arch.json").string(), "-o", in,
+                 "--dtype", "float16"})
+                .code == 0);
+    const std::string pruned = (dir / "pruned.safetensors").string();
+    REQUIRE(run({"prune", in, "-o", pruned, "--method", "l1_unstructured", "--amount", "0.5"}).code == 0);
+    for (const std::string& model : {in, pruned}) {
+      const Said said = run({"pack", model, "-o", out});
+      CAPTURE(said.err);
+      CHECK(said.code == 3);
+      CHECK(holds(said.err,
+                  "has no layer that can be packed\n'0' (Linear): its weight is float16; packed layers are "
+                  "float32\n'2' (Linear): its weight is float16"));
+    }
+  }
+
+  TEST_CASE("a layer that stays masked is told of, with the command that makes its product, which is packed") {
+    const TempDir dir;
+    const std::string in = (dir / "masked.safetensors").string(), product = (dir / "product.safetensors").string(),
+                      out = (dir / "packed.safetensors").string();
+    REQUIRE(run({"import", (kData / "lenet_digits_pruned80.pt").string(), "--arch",
+                 (kData / "../../sparsity/data/lenet_digits.arch.json").string(), "-o", in})
+                .code == 0);
+    const Said said = run({"pack", in, "-o", out, "--no-measure"});
+    CHECK(said.code == 0);
+    CHECK(holds(said.err, "coppice prune " + in + " -o PRODUCT.safetensors --amount 0\n"));
+    CHECK(slurp(out).size() <= slurp(in).size());
+    REQUIRE(run({"prune", in, "-o", product, "--amount", "0"}).code == 0);
+    const Said packed = run({"pack", product, "-o", out, "--no-measure", "--force"});
+    CHECK(packed.code == 0);
+    CHECK_FALSE(holds(packed.err, "PRODUCT"));
+    CHECK(holds(packed.out, "6: bitmask: "));
+    write_npy(dir / "x.npy", ones({2, 1, 8, 8}));
+    const std::string x = (dir / "x.npy").string(), y = (dir / "y.npy").string();
+    REQUIRE(run({"run", in, x, "-o", y}).code == 0);
+    const Tensor wanted = read_npy(y);
+    REQUIRE(run({"run", out, x, "-o", y, "--force"}).code == 0);
+    const Tensor got = read_npy(y);
+    for (std::int64_t i = 0; i < wanted.numel(); ++i)
+      CHECK(got.reshape({20}).at({i}) == doctest::Approx(wanted.reshape({20}).at({i})).epsilon(1e-4));
+  }
 }

@@ -149,25 +149,58 @@ std::optional<Tried> tried(Renaming rules, const Wanted& wanted, const NamedTens
   return out;
 }
 
-}  // namespace
-
-std::vector<FittingNames> fitting_names(const Module& module, const NamedTensors& tensors, std::size_t most) {
-  const Wanted wanted(module);
-  if (wanted.needed() == 0) return {};
-  const auto begins = beginnings(wanted, as_modules_know(tensors));
+/// Rules that fit, if `given` are the names that `cut` leaves of those of the tensors.
+void find_rules(const Wanted& wanted, const NamedTensors& tensors, const NamedTensors& given,
+                const std::vector<std::string>& cut, std::vector<Tried>& found) {
+  const auto begins = beginnings(wanted, as_modules_know(given));
   const auto plain = begins.find("");
   const std::size_t without = plain == begins.end() ? 0 : plain->second;
   std::vector<Renaming> candidates;
   for (const auto& [begin, count] : begins) {
     if (candidates.size() >= kMostCandidates) break;
     if (count == wanted.needed())
-      candidates.push_back(rules_of(begin, tensors));
+      candidates.push_back(rules_of(begin, given));
     else if (!begin.empty() && count + without == wanted.needed())  // a part of the names has it
       candidates.push_back({.strip = {begin}});
   }
-  std::vector<Tried> found;
-  for (Renaming& rules : candidates)
+  for (Renaming& rules : candidates) {
+    rules.cut = cut;
     if (auto one = tried(std::move(rules), wanted, tensors)) found.push_back(std::move(*one));
+  }
+}
+
+/// What compilers and wrappers put between the names of modules, as far as it stands there; alone and together.
+std::vector<std::vector<std::string>> cuts_for(const NamedTensors& tensors) {
+  constexpr std::string_view kWrappers[] = {"_orig_mod.", "module.", "_fsdp_wrapped_module.",
+                                            "_checkpoint_wrapped_module."};
+  std::vector<std::vector<std::string>> out;
+  std::vector<std::string> all;
+  for (const std::string_view wrapper : kWrappers) {
+    const auto has_it = [&](const NamedTensors::Entry& entry) {
+      return entry.first.find('.' + std::string(wrapper)) != std::string::npos;
+    };
+    if (std::ranges::none_of(tensors, has_it)) continue;
+    all.emplace_back(wrapper);
+    out.push_back({all.back()});
+  }
+  if (all.size() > 1) out.push_back(all);
+  return out;
+}
+
+}  // namespace
+
+std::vector<FittingNames> fitting_names(const Module& module, const NamedTensors& tensors, std::size_t most) {
+  const Wanted wanted(module);
+  if (wanted.needed() == 0) return {};
+  std::vector<Tried> found;
+  find_rules(wanted, tensors, tensors, {}, found);
+  if (found.empty())
+    for (const std::vector<std::string>& cut : cuts_for(tensors)) {
+      try {
+        find_rules(wanted, tensors, renamed(tensors, {.cut = cut}), cut, found);
+      } catch (const KeyError&) {  // two tensors of one name
+      }
+    }
   std::ranges::stable_sort(found, {}, &Tried::beside);
   std::vector<FittingNames> out;
   for (std::size_t i = 0; i < std::min(most, found.size()); ++i) out.push_back(std::move(found[i].names));

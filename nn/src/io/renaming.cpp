@@ -37,6 +37,7 @@ class Rules {
       : rules_(rules),
         key_(rules.key.empty() ? "" : rules.key + '.'),
         stripped_(rules.strip.size()),
+        cut_(rules.cut.size()),
         ignored_(rules.ignore.size()) {}
 
   /// The new name; nothing for what is left out.
@@ -48,6 +49,14 @@ class Rules {
     below_prefix_ = true;
     for (std::size_t i = 0; i < rules_.strip.size(); ++i)
       if (cut(rest, rules_.strip[i])) stripped_[i] = true;
+    std::string shortened;
+    for (std::size_t i = 0; i < rules_.cut.size(); ++i) {
+      std::string without = cut_each(rest, rules_.cut[i]);
+      if (without.size() == rest.size()) continue;
+      cut_[i] = true;
+      shortened = std::move(without);
+      rest = shortened;
+    }
     bool left = rest.empty();
     for (std::size_t i = 0; i < rules_.ignore.size(); ++i)
       if (names_tensor(rules_.ignore[i], name) || names_tensor(rules_.ignore[i], rest)) left = ignored_[i] = true;
@@ -64,6 +73,8 @@ class Rules {
     if (!below_prefix_) fail("no name begins with the prefix ", quote(rules_.prefix));
     for (std::size_t i = 0; i < stripped_.size(); ++i)
       if (!stripped_[i]) fail("no name begins with ", quote(rules_.strip[i]), ", which is to be stripped");
+    for (std::size_t i = 0; i < cut_.size(); ++i)
+      if (!cut_[i]) fail("no part of a name begins with ", quote(rules_.cut[i]), ", which is to be cut out");
     for (std::size_t i = 0; i < ignored_.size(); ++i)
       if (!ignored_[i]) fail("the pattern ", quote(rules_.ignore[i]), " matches no tensor");
   }
@@ -75,10 +86,22 @@ class Rules {
     return true;
   }
 
+  /// `name` without the text at its beginning and behind dots.
+  static std::string cut_each(std::string_view name, std::string_view text) {
+    std::string out;
+    for (bool begins = true; !name.empty();) {
+      if (begins && !text.empty() && cut(name, text)) continue;
+      begins = name.front() == '.';
+      out += name.front();
+      name.remove_prefix(1);
+    }
+    return out;
+  }
+
   const Renaming& rules_;
   const std::string key_;
   bool below_key_ = false, below_prefix_ = false;
-  std::vector<bool> stripped_, ignored_;
+  std::vector<bool> stripped_, cut_, ignored_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "../app/command_line.h"
+#include "../dtypes.h"
 #include "../import/model.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
@@ -36,11 +37,12 @@ std::string listed(const std::vector<std::string>& names) {
 std::string ways_out(const App& app, const Options& o) {
   std::string out;
   for (const nn::FittingNames& found : other_names(app, o.weights, o.arch, o.rules)) {
-    std::string line = command_line(*o.command, {"--key", "--prefix", "--strip", "--ignore", "--no-strict"});
+    std::string line = command_line(*o.command, {"--key", "--prefix", "--strip", "--cut", "--ignore", "--no-strict"});
     const nn::Renaming& rules = found.rules;
     if (!rules.key.empty()) line += option_text("--key", rules.key);
     if (!rules.prefix.empty()) line += option_text("--prefix", rules.prefix);
     for (const std::string& text : rules.strip) line += option_text("--strip", text);
+    for (const std::string& text : rules.cut) line += option_text("--cut", text);
     for (const std::string& pattern : rules.ignore) line += option_text("--ignore", pattern);
     if (!found.strict || o.no_strict) line += " --no-strict";
     out += cat("\n  ", line);
@@ -62,10 +64,13 @@ void tell(const App& app, const Imported& in) {
   for (const std::string& name : in.prepared)
     note(app,
          cat("note: ", printable(name), " is the original of a parametrization, and dense: PyTorch saves no mask"));
+  for (const std::vector<std::string>& names : in.untied)
+    note(app, cat("note: one tensor in the checkpoint, and each by itself in a model file: ", listed(names)));
   if (!in.drawn.empty()) note(app, cat("note: not in the checkpoint, and as in a fresh layer: ", listed(in.drawn)));
   if (!in.converted.empty())
     note(app, cat("note: converted to float32, which layers compute in (--dtype keeps another type): ",
                   listed(in.converted)));
+  for (const auto& [name, count] : in.overflowed) note(app, too_large_note(name, count, in.model_type));
   note_each(app, "left out: ", in.left_out);
 }
 
@@ -108,7 +113,8 @@ void add_import(App& app) {
       "Makes a model file from a state dict and an architecture. Names must fit exactly; missing and unexpected ones\n"
       "are listed, and where a key, a prefix or a pattern makes them fit, so is the command that says so. Tensors\n"
       "pruned by PyTorch (X_orig, X_mask) keep their masks; those that its sparsifiers prepared are dense, since it\n"
-      "saves no masks of these. Rules on names apply in the order --key, --prefix, --strip, --ignore.",
+      "saves no masks of these. Rules on names apply in the order --key, --prefix, --strip, --cut,\n"
+      "--ignore.",
       "  coppice import weights.pt --arch lenet.json -o model.safetensors\n"
       "  coppice import checkpoint.pth.tar --arch resnet.json -o model.safetensors --key state_dict\n"
       "  coppice import ddp.pt --arch resnet.json -o model.safetensors --strip module. --ignore 'fc.*' --init 0");
@@ -120,6 +126,11 @@ void add_import(App& app) {
   sub->add_option("--prefix", names.prefix, "Take only names that begin with this text, without it: encoder.");
   sub->add_option("--strip", names.strip,
                   "Text to cut off the beginning of the names that have it: module. or _orig_mod. (repeatable)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  sub->add_option("--cut", names.cut,
+                  "Text to cut out wherever a part of a name begins with it: _orig_mod. of layers that were compiled "
+                  "(repeatable)")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub->add_option("--ignore", names.ignore,

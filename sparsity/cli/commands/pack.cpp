@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../app/command_line.h"
 #include "../data.h"
 #include "../tensors.h"
 #include "coppice/engine/checked.h"
@@ -44,7 +45,10 @@ Tensor example_of(const App& app, const Options& o) {
 }
 
 std::string nothing_to_pack(const std::string& path, const nn::Module& model, const sparsity::Packed& packed) {
-  std::string out = cat(quote_path(path), " has no dense Linear or Conv2d that could be packed");
+  // Layers of other types and kinds follow, each with its reason.
+  std::string out =
+      cat(quote_path(path), packed.not_packed.empty() ? " has no dense Linear or Conv2d that could be packed"
+                                                      : " has no layer that can be packed");
   if (!nn::packed_layers(model).empty()) out += ": its layers are packed already";
   for (const sparsity::NotPacked& n : packed.not_packed)
     out += cat('\n', quote(n.path), " (", printable(n.type), "): ", printable(n.reason));
@@ -94,6 +98,10 @@ void report(const App& app, const Options& o, const sparsity::Packed& packed, bo
   }
   print(table.text());
   for (const auto& d : packed.decisions) print(cat("  ", printable(d.path), ": ", printable(d.reason)));
+  if (std::ranges::any_of(packed.decisions, &sparsity::PackDecision::stays_masked))
+    note(app,
+         cat("note: masks as bits are the smaller file, and no faster than dense; packed layers come of products: ",
+             "coppice prune ", shell_quoted(o.model), " -o PRODUCT.safetensors --amount 0"));
   for (const sparsity::NotPacked& n : packed.not_packed)
     print(cat("not packed: ", printable(n.path), " (", printable(n.type), "): ", printable(n.reason)));
   if (as_it_was)

@@ -1,6 +1,8 @@
 #include "import/model.h"
 
+#include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/random.h"
@@ -9,6 +11,7 @@
 #include "coppice/nn/masks/families.h"
 #include "coppice/nn/masks/names.h"
 #include "coppice/nn/state_dict.h"
+#include "dtypes.h"
 #include "tensors.h"
 
 namespace coppice::cli {
@@ -42,6 +45,19 @@ void take_type(const nn::Module& model, Dtype dtype) {
       }
 }
 
+/// Groups of names that are one tensor, in order.
+std::vector<std::vector<std::string>> ties_in(const NamedTensors& tensors) {
+  std::map<std::tuple<const std::byte*, Dtype, std::vector<std::int64_t>>, std::vector<std::string>> names;
+  for (const auto& [name, tensor] : tensors)
+    if (tensor.numel() > 0)
+      names[{tensor.bytes(), tensor.dtype(), {tensor.shape().begin(), tensor.shape().end()}}].push_back(name);
+  std::vector<std::vector<std::string>> out;
+  for (auto& [place, group] : names)
+    if (group.size() > 1) out.push_back(std::move(group));
+  std::ranges::sort(out);
+  return out;
+}
+
 /// The names of both sides, as the rules want them. @throws nn::LoadError
 nn::LoadReport loaded(nn::Module& model, const NamedTensors& tensors, const ImportRules& rules) {
   if (rules.strict && !rules.seed) return nn::load_state_dict(model, tensors);
@@ -58,6 +74,7 @@ Imported import_model(const App& app, const std::string& weights, const std::str
   Imported out;
   const NamedTensors tensors = plain_names(nn::renamed(load_checkpoint(app, weights), rules.names), out.prepared);
   out.tensors = tensors.size();
+  out.untied = ties_in(tensors);
   out.left_out = tensors.skipped();
   if (rules.strict && !rules.seed) {
     const nn::SkipInit no_random_numbers;
@@ -67,14 +84,17 @@ Imported import_model(const App& app, const std::string& weights, const std::str
     out.model = nn::read_architecture(arch, app.read.limits);
   }
   if (rules.dtype) take_type(*out.model, *rules.dtype);
+  out.model_type = rules.dtype.value_or(Dtype::f32);
   out.masked = nn::attach_masks_of(*out.model, tensors);
   nn::LoadReport report = loaded(*out.model, tensors, rules);
   out.drawn = std::move(report.missing);
   out.tensors -= report.unexpected.size();
   out.left_out.insert(out.left_out.end(), report.unexpected.begin(), report.unexpected.end());
   for (const auto& [name, own] : nn::all_tensors(*out.model)) {
-    const Tensor* given = rules.dtype ? nullptr : tensors.find(name);
-    if (given != nullptr && is_floating(given->dtype()) && given->dtype() != own.dtype()) out.converted.push_back(name);
+    const Tensor* given = tensors.find(name);
+    if (given == nullptr || !is_floating(given->dtype()) || given->dtype() == own.dtype()) continue;
+    if (!rules.dtype) out.converted.push_back(name);
+    if (const std::int64_t lost = became_infinite(*given, own); lost > 0) out.overflowed.emplace_back(name, lost);
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app.h"
@@ -22,12 +23,16 @@ struct ImportRules {
 
 struct Imported {
   nn::ModulePtr model;
-  std::size_t tensors = 0;             ///< of the checkpoint that were taken
-  std::int64_t masked = 0;             ///< weights whose masks the checkpoint holds
-  std::vector<std::string> prepared;   ///< weights that PyTorch's sparsifiers had prepared, and whose masks it did not
-                                       ///< write: they are dense
-  std::vector<std::string> drawn;      ///< tensors that the checkpoint lacks, with the values of a fresh layer
-  std::vector<std::string> left_out;   ///< what was not taken
+  std::size_t tensors = 0;            ///< of the checkpoint that were taken
+  std::int64_t masked = 0;            ///< weights whose masks the checkpoint holds
+  std::vector<std::string> prepared;  ///< weights that PyTorch's sparsifiers had prepared, and whose masks it did not
+                                      ///< write: they are dense
+  std::vector<std::vector<std::string>> untied;  ///< names of one tensor of the checkpoint each
+  std::vector<std::string> drawn;     ///< tensors that the checkpoint lacks, with the values of a fresh layer
+  std::vector<std::string> left_out;  ///< what was not taken
+  /// How many finite numbers of a tensor became infinite in the type of the model.
+  std::vector<std::pair<std::string, std::int64_t>> overflowed;
+  Dtype model_type = Dtype::f32;
   std::vector<std::string> converted;  ///< floating tensors of another type than the model's, if the rules name none
 };
 /// @throws as load_tensors, read_architecture, nn::renamed and load_state_dict

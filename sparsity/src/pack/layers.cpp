@@ -70,6 +70,7 @@ std::string unpackable_because(const nn::Module& module) {
   if (std::ranges::none_of(kLayers, known)) return cat("layers of type ", type, " have no packed form");
   if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&module); conv != nullptr && conv->options().groups != 1)
     return cat("convolutions with groups have no packed form; it has ", conv->options().groups);
+  if (weight.dtype() != Dtype::f32) return cat("its weight is ", weight.dtype(), "; packed layers are float32");
   for (const auto& [name, tensor] : module.own_parameters())
     if (tensor.defined() && tensor.dtype() != Dtype::f32)
       return cat("its ", name, " is ", tensor.dtype(), "; packed layers are float32");

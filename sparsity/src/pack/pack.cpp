@@ -102,6 +102,7 @@ void choose(PackDecision& d, const PackOptions& options, bool timed, std::int64_
     d.chosen = best->format;
     d.reason = describe(*best, dense.bytes) + "; " + describe(dense, dense.bytes);
   } else if (smallest == nullptr && below_dense) {
+    d.stays_masked = true;
     d.reason = cat("stays masked: ", stored, " bytes in a file, less than in any packed format");
   } else if (smallest == nullptr) {
     d.reason = "dense: no packed format is smaller";

@@ -99,22 +99,22 @@ void split_zeros(const Tensor& t, Tensor& mask, Tensor& values, Tensor& signs) {
   minus.finish();
 }
 
-void join_zeros(const Tensor& mask, const Tensor& values, const Tensor& signs, Tensor& out) {
-  const auto bits = mask.data<u8>();
-  const auto minus = signs.defined() ? signs.data<u8>() : std::span<const u8>();
+void join_zeros(const ZeroPlaces& places, const Tensor& values, Tensor& out) {
   const std::byte* const from = values.bytes();
   const bool constant = values.numel() == 1;
   std::byte* const to = out.mutable_bytes();
   with_words(out.dtype(), [&](auto kind, auto sign) {
     using Word = decltype(kind);
-    std::int64_t at = 0;
-    std::size_t zero = 0;
+    std::int64_t at = 0, zero = 0;
+    std::size_t next = 0;
+    u8 byte = 0;  // of the bitmask
     for (std::int64_t i = 0, n = out.numel(); i < n; ++i) {
+      if (i % 8 == 0) byte = places.present.empty() || bit_at(places.present, i / 8) ? places.bits[next++] : u8{0};
       Word word = 0;
-      if (bits[static_cast<std::size_t>(i / 8)] >> (i % 8) & 1) {
+      if (byte >> (i % 8) & 1) {
         word = word_at<Word>(from, constant ? 0 : at++);
       } else {
-        if (!minus.empty() && minus[zero / 8] >> (zero % 8) & 1) word = sign;
+        if (!places.signs.empty() && bit_at(places.signs, zero)) word = sign;
         ++zero;
       }
       std::memcpy(to + i * static_cast<std::int64_t>(sizeof(Word)), &word, sizeof(Word));
@@ -122,9 +122,9 @@ void join_zeros(const Tensor& mask, const Tensor& values, const Tensor& signs, T
   });
 }
 
-std::int64_t count_bits(const Tensor& bytes) {
+std::int64_t count_bits(std::span<const u8> bytes) {
   std::int64_t sum = 0;
-  for (const u8 byte : bytes.data<u8>()) sum += std::popcount(byte);
+  for (const u8 byte : bytes) sum += std::popcount(byte);
   return sum;
 }
 

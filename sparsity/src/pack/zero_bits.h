@@ -2,6 +2,9 @@
 // Tensors as the places of their zeros, the signs of these, and the rest. By bits: zero is +0 and, of floating types,
 // -0. Private to sparsity.
 
+#include <cstdint>
+#include <span>
+
 #include "coppice/engine/tensor.h"
 
 namespace coppice::sparsity {
@@ -20,10 +23,22 @@ struct ZeroCounts {
 /// @param signs   u8 [bytes_for(zeros)], gets a bit for each -0; or empty
 void split_zeros(const Tensor& t, Tensor& mask, Tensor& values, Tensor& signs);
 
-/// The reverse, into `out`. An undefined or empty `signs` means +0. Reads as many values as `mask` has bits, or one.
-void join_zeros(const Tensor& mask, const Tensor& values, const Tensor& signs, Tensor& out);
+/// Where zeros are, and of which sign.
+struct ZeroPlaces {
+  std::span<const std::uint8_t> present;  ///< if any, a bit for each byte of a bitmask; bytes without it are 0
+  std::span<const std::uint8_t> bits;     ///< the bitmask, or its bytes that are present
+  std::span<const std::uint8_t> signs;    ///< empty: all zeros are +0
+};
 
-/// Bits that are set in u8 bytes.
-[[nodiscard]] std::int64_t count_bits(const Tensor& bytes);
+/// The reverse, into `out`. Reads as many values as there are bits set, or one.
+void join_zeros(const ZeroPlaces& places, const Tensor& values, Tensor& out);
+
+/// Bits that are set.
+[[nodiscard]] std::int64_t count_bits(std::span<const std::uint8_t> bytes);
+
+/// Bit i % 8 of byte i / 8.
+[[nodiscard]] inline bool bit_at(std::span<const std::uint8_t> bytes, std::int64_t i) {
+  return (bytes[static_cast<std::size_t>(i / 8)] >> (i % 8) & 1) != 0;
+}
 
 }  // namespace coppice::sparsity

@@ -87,4 +87,30 @@ TEST_SUITE("engine/io/npy_foreign") {
     spill(dir / "t.npy", npy("'>V2'", "(1,)", "\x3f\x80"));
     CHECK(read_npy(dir / "t.npy", {.v2_is_bf16 = true}).item() == 1);
   }
+
+  TEST_CASE("a compressed array that is left out is not inflated: its header is, whatever follows") {
+    const TempDir dir;
+    const auto member = [](const std::string& name, const std::string& inflated, const std::string& stored,
+                           std::uint64_t size) {
+      Member m{name, stored, 8, 0, size};
+      m.unpacked = inflated;
+      return m;
+    };
+    const auto as_stored_blocks = [](const std::string& data) {
+      return "\1" + le(data.size(), 2) + le(~data.size(), 2) + data;
+    };
+    // 4 GB of text, more than any limit gives to an array that is read; what is deflated ends long before.
+    const std::string text = npy("'<U1000'", "(1000000,)", std::string(20'000, 'u'));
+    for (const std::string& stored : {deflated(text), as_stored_blocks(text)}) {
+      spill(dir / "t.npz", make_zip({member("names.npy", text, stored, 4'000'000'000), {"w.npy", kGood}}));
+      const NamedTensors read = read_npz(dir / "t.npz");
+      CHECK(read.names() == std::vector<std::string>{"w"});
+      CHECK(read.skipped() == std::vector<std::string>{"names: an array of type '<U1000' and shape (1000000,)"});
+    }
+    const std::string numbers = npy("'<f4'", "(5000,)", std::string(20'000, '\0'));
+    spill(dir / "t.npz", make_zip({member("w.npy", numbers, deflated(numbers), numbers.size())}));
+    CHECK(read_npz(dir / "t.npz").at("w").numel() == 5000);
+    spill(dir / "t.npz", make_zip({member("w.npy", numbers, deflated(numbers), 4'000'000)}));
+    CHECK(outcome([&] { return read_npz(dir / "t.npz"); }).starts_with("FormatError"));
+  }
 }

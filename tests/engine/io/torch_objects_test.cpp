@@ -63,10 +63,47 @@ TEST_SUITE("engine/io/torch_objects") {
     const std::string odd = "}(" + text("a\0b"s) + "K\1" + text(std::string(5000, 'n')) + "K\2C\1xK\3u";
     CHECK(read(pt("}" + text("vocabulary") + odd + "s")).skipped() == std::vector<std::string>{"vocabulary"});
     const NamedTensors top = read(pt("}(" + text("a\0b"s) + "K\1C\1xK\3" + text("t") + kGood + "u"));
-    CHECK(top.skipped() == std::vector<std::string>{"a\0b"s, "(bytes or a device)"});
+    CHECK(top.skipped() == std::vector<std::string>{"a\\x00b", "(bytes or a device)"});
     const NamedTensors named =
         read(pt("}(" + std::string("\x88") + kGood + "N" + kGood + "G\x3F\xE0\0\0\0\0\0\0"s + kGood + "K\1" +
                 text("a") + "\x86" + kGood + ")" + kGood + "J\xFF\xFF\xFF\xFF" + kGood + "u"));
     CHECK(named.names() == std::vector<std::string>{"True", "None", "0.5", "(1, a)", "()", "-1"});
+  }
+
+  TEST_CASE("keys with NUL or a half of a surrogate pair name tensors with these written out") {
+    const NamedTensors t = read(pt(
+        "}(" + text("a\0b"s) + kGood + text("\xED\xA0\x80x\xED\x95\x9C") + kGood + text("\xEA\xB0\x80") + kGood + "u",
+        kFloats));
+    CHECK(t.names() == std::vector<std::string>{"a\\x00b", "\\xed\\xa0\\x80x\xED\x95\x9C", "\xEA\xB0\x80"});
+    CHECK(t.skipped().empty());
+    // What is written so already keeps its name; another one of this name is left out.
+    const NamedTensors same = read(pt("}(" + text("a\\x00") + kGood + text("a\0"s) + kGood + "u"));
+    CHECK(same.names() == std::vector<std::string>{"a\\x00"});
+    CHECK(same.skipped() == std::vector<std::string>{"a\\x00: another tensor of this name"});
+    CHECK(read(pt("}(" + text("t") + kGood + text("v") + text("\xED\xB0\x80") + "u")).size() == 1);
+  }
+
+  TEST_CASE("tensors below a key that is no name are left out, however many") {
+    const std::string bytes = "C\1x", deep = "]" + kGood + "a";
+    const NamedTensors t = read(pt("}(" + bytes + kGood + text("t") + kGood + global("a", "B") + ")R" + deep + "u"));
+    CHECK(t.names() == std::vector<std::string>{"t"});
+    const std::string why = ": tensors below a key that is no text, number or tuple of them";
+    CHECK(t.skipped() == std::vector<std::string>{"(bytes or a device)" + why, "(a.B)" + why});
+    std::string many = "}(";
+    for (int i = 0; i < 1500; ++i) many += bytes + kGood;
+    CHECK(read(pt(many + "u")).skipped().size() == 1001);
+  }
+
+  TEST_CASE("strict reading refuses such keys, and texts that are not UTF-8") {
+    const TempDir dir;
+    const auto said = [&](const std::string& body) {
+      spill(dir / "t.pt", pt("}(" + body + kGood + "u"));
+      return outcome([&] { return read_torch(dir / "t.pt", {.strict = true}); });
+    };
+    CHECK(said(text("a\0b"s)).find("contains NUL") != std::string::npos);
+    CHECK(said(text("\xED\xA0\x80")).find("texts must be UTF-8") != std::string::npos);
+    CHECK(said("C\1x").find("a key at the top must be a text, a number or a tuple of them; it is bytes") !=
+          std::string::npos);
+    CHECK(said(text("a")) == "accepted");
   }
 }

@@ -57,6 +57,31 @@ TEST_SUITE("engine/io/torch_pickle") {
         kValues);  // with metadata
   }
 
+  TEST_CASE("bytes that are shown as another type too: both are read, or the one that is not held is left out") {
+    const std::string untyped =
+        tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"), text("cpu"), num(16)}) + "Q";
+    const std::string bytes = tensor(num(0), tuple({num(16)}), tuple({num(1)}), storage(16, "ByteStorage"));
+    const auto shown_as = [&](const char* type, std::uint64_t count) {
+      return global("torch._utils", "_rebuild_tensor_v3") +
+             tuple({untyped, num(0), tuple({num(count)}), tuple({num(1)}), kFalse, kHooks, global("torch", type)}) +
+             "R";
+    };
+    for (const bool first : {true, false}) {
+      const auto both = [&](const std::string& other) {
+        return read(
+            pt("}(" + (first ? text("a") + bytes + text("b") + other : text("b") + other + text("a") + bytes) + "u",
+               kFloats));
+      };
+      const NamedTensors foreign = both(shown_as("float8_e4m3fn", 16));
+      CHECK(foreign.names() == std::vector<std::string>{"a"});
+      CHECK(foreign.at("a").at({3}) == 0x3F);
+      CHECK(foreign.skipped() == std::vector<std::string>{"b: a tensor of float8_e4m3fn"});
+      const NamedTensors known = both(shown_as("float32", 4));
+      CHECK(known.size() == 2);
+      CHECK(known.at("b").to_vector<float>() == kValues);
+    }
+  }
+
   TEST_CASE("views of one storage: part, 0-d, empty at its end, transposed, expanded") {
     const auto view = [](std::uint64_t offset, const std::vector<std::string>& sizes,
                          const std::vector<std::string>& strides) {

@@ -54,6 +54,24 @@ TEST_SUITE("nn/io/fitting_names") {
     CHECK(fit(given).rules == Renaming{.strip = {"module."}});
   }
 
+  TEST_CASE("what a compiler puts between names is cut out, with what stands before them") {
+    const auto wrapped = [](const std::string& before, const std::string& between) {
+      NamedTensors out;
+      for (const auto& [name, tensor] : state_dict(*net()))
+        out.add(cat(before, name[0], '.', name[0] == '0' ? between : "", name.substr(2)), tensor);
+      return out;
+    };
+    CHECK(fit(wrapped("", "_orig_mod.")).rules == Renaming{.cut = {"_orig_mod."}});
+    CHECK(fit(wrapped("", "module.")).rules == Renaming{.cut = {"module."}});
+    CHECK(fit(wrapped("", "_fsdp_wrapped_module._orig_mod.")).rules ==
+          Renaming{.cut = {"_orig_mod.", "_fsdp_wrapped_module."}});
+    CHECK(fit(wrapped("net.", "_orig_mod.")).rules == Renaming{.strip = {"net."}, .cut = {"_orig_mod."}});
+    NamedTensors beside = wrapped("model.", "_orig_mod.");
+    beside.add("optimizer.step", ones({1}));
+    CHECK(fit(beside).rules == Renaming{.key = "model", .cut = {"_orig_mod."}});
+    CHECK(fitting_names(*net(), wrapped("", "unheard_of.")).empty());
+  }
+
   TEST_CASE("a state dict beside other things is named by its key") {
     NamedTensors given = below("state_dict.");
     given.skipped() = {"epoch", "best_acc1"};

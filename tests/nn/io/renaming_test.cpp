@@ -46,6 +46,19 @@ TEST_SUITE("nn/io/renaming") {
     CHECK(renamed(tensors_of({"module.module.a"}), {.strip = {"module."}}).names() == Names{"module.a"});
   }
 
+  TEST_CASE("a text to cut goes wherever a part begins with it") {
+    const Names given{"enc._orig_mod.0._orig_mod.w", "_orig_mod._orig_mod.b", "x_orig_mod.c", "_orig_mod", "d"};
+    CHECK(renamed(tensors_of(given), {.cut = {"_orig_mod."}}).names() ==
+          Names{"enc.0.w", "b", "x_orig_mod.c", "_orig_mod", "d"});
+    CHECK(renamed(tensors_of({"module.a._orig_mod.b"}), {.strip = {"module."}, .cut = {"_orig_mod."}}).names() ==
+          Names{"a.b"});
+    CHECK(renamed(tensors_of({"a.x.y.b"}), {.cut = {"x.", "y."}}).names() == Names{"a.b"});
+    CHECK(renamed(tensors_of({"a.x."}), {.cut = {"x."}, .ignore = {"a."}}).empty());
+    CHECK(refused(tensors_of(given), {.cut = {"odd."}}).find("no part of a name begins with 'odd.'") !=
+          std::string::npos);
+    CHECK(refused(tensors_of({"a.x.b", "a.b"}), {.cut = {"x."}}).starts_with("KeyError"));
+  }
+
   TEST_CASE("patterns leave out by the names in the file, by the new ones, and by public ones") {
     const NamedTensors given = tensors_of({"module.fc.weight_orig", "module.fc.weight_mask", "module.a"});
     for (const char* pattern : {"module.fc.*", "fc.*", "fc.weight", "module.fc.weight"}) {

@@ -41,7 +41,8 @@ constexpr std::array<NpyDtype, 17> kNpyDtypes{{
 }};
 
 struct Header {
-  std::string descr;  // of a structured type all of its text
+  std::uint64_t at = 0;  // position in the file
+  std::string descr;     // of a structured type all of its text
   bool fortran_order = false;
   std::vector<std::uint64_t> shape;
 };
@@ -210,12 +211,14 @@ std::string_view way_to_read(std::string_view descr) {
                 way_to_read(descr));
 }
 
-}  // namespace
+std::string foreign_text(const Header& header) {
+  return cat("an array of type ", quote(header.descr), " and shape ", sizes_text(header.shape),
+             way_to_read(header.descr));
+}
 
-Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
-                  std::uint64_t base, const ReadOptions& options, MemoryBudget& budget, std::string* foreign) {
-  const Limits& limits = options.limits;
-  ByteReader reader({block->data(), block->bytes()}, source, base);
+/// Magic, version and header, which must lie inside `size` bytes.
+Header read_header(ByteReader& reader, std::uint64_t size, std::uint64_t base, const Limits& limits, bool structured) {
+  const Source& source = reader.source();
   if (const auto magic = reader.text(kMagic.size(), "the magic of .npy"); magic != kMagic)
     source.reject_at(base, "a .npy file must begin with \\x93NUMPY; it begins with ", quote(magic));
   const std::uint8_t major = reader.u8("version"), minor = reader.u8("version");
@@ -223,26 +226,40 @@ Tensor npy_tensor(const Source& source, std::string_view name, const std::shared
     source.reject_at(base + 6, "versions 1.0, 2.0 and 3.0 of .npy are read; got ", major, ".", minor);
   const std::uint64_t length = major == 1 ? reader.u16("header length") : reader.u32("header length");
   const std::uint64_t longest = std::min(kLongestHeader, limits.header_bytes);
-  if (length > reader.remaining())
-    reader.reject("the header of ", length, " bytes must lie inside the file; ", reader.remaining(), " bytes are left");
+  const std::uint64_t at = reader.position(), left = size - (at - base);
+  if (length > left)
+    reader.reject("the header of ", length, " bytes must lie inside the file; ", left, " bytes are left");
   if (length > longest)
     throw LimitError(cat(source.at(base + 8), "the header must be at most ", longest, " bytes; got ", length));
-  const std::uint64_t header_at = reader.position();
-  const Header header =
-      HeaderParser(reader.text(length, "header"), source, header_at, limits, foreign != nullptr).parse();
+  Header header = HeaderParser(reader.text(length, "header"), source, at, limits, structured).parse();
+  header.at = at;
+  return header;
+}
 
+}  // namespace
+
+std::string foreign_array(const Source& source, std::span<const std::byte> beginning, std::uint64_t size,
+                          std::uint64_t base, const ReadOptions& options) {
+  ByteReader reader(beginning, source, base);
+  const Header header = read_header(reader, size, base, options.limits, true);
+  return dtype_of_descr(header.descr, options) ? "" : foreign_text(header);
+}
+
+Tensor npy_tensor(const Source& source, std::string_view name, const std::shared_ptr<Storage>& block,
+                  std::uint64_t base, const ReadOptions& options, MemoryBudget& budget, std::string* foreign) {
+  ByteReader reader({block->data(), block->bytes()}, source, base);
+  const Header header = read_header(reader, block->bytes(), base, options.limits, foreign != nullptr);
   const std::optional<Dtype> read = dtype_of_descr(header.descr, options);
   if (!read && foreign == nullptr) refuse_type(source, name, header.descr);
   if (!read) {
-    *foreign = cat("an array of type ", quote(header.descr), " and shape ", sizes_text(header.shape),
-                   way_to_read(header.descr));
+    *foreign = foreign_text(header);
     return {};
   }
   const bool swap = header.descr[0] == '>';
   const Dtype dtype = *read;
   const std::size_t width = itemsize(dtype);
   const auto bytes = checked_volume(header.shape, width);
-  if (!bytes) source.reject_at(header_at, "the product of the shape ", sizes_text(header.shape), " overflows");
+  if (!bytes) source.reject_at(header.at, "the product of the shape ", sizes_text(header.shape), " overflows");
   if (*bytes != reader.remaining())
     reader.reject("array ", quote(name), " needs ", *bytes, " bytes of data; there are ", reader.remaining());
   const Shape shape(std::vector<std::int64_t>(header.shape.begin(), header.shape.end()));

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "io/torch/python_text.h"
+
 namespace coppice {
 namespace {
 
@@ -138,7 +140,7 @@ bool Bearing::stands_for_its_entries(const PicklePair& attribute) const {
 std::optional<std::string> Bearing::key_name(PickleRef key) const {
   const PickleValue& v = pickle_.value(key);
   switch (v.kind) {
-    case PickleKind::text: return std::string(v.text);
+    case PickleKind::text: return as_name(v.text);
     case PickleKind::integer: return cat(v.integer);
     case PickleKind::boolean: return v.integer != 0 ? "True" : "False";
     case PickleKind::none: return "None";

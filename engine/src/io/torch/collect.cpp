@@ -56,9 +56,12 @@ void TensorCollector::walk_edges(const Bearing& bearing, PickleRef ref, const Pa
     const bool silent = quiet || edge.inner;
     count_visit(path);
     if (bearing(edge.to)) {
-      walk(bearing, edge.to, child(bearing, path, edge), silent);
+      if (strict_ || has_name(bearing, edge))
+        walk(bearing, edge.to, child(bearing, path, edge), silent);
+      else
+        list_value(bearing, edge, path, "tensors below a key that is no text, number or tuple of them");
     } else if (!silent && ++lines <= kMostLines) {
-      list_value(bearing, edge, path);
+      list_value(bearing, edge, path, is_ordinary(kind_of(edge.to)) ? "" : pickle_.describe(edge.to));
     }
   }
   if (lines > kMostLines)
@@ -91,6 +94,10 @@ void TensorCollector::count_visit(const Path& path) {
                    " paths lead to them (near ", quote(path.value_or("")), ")");
 }
 
+bool TensorCollector::has_name(const Bearing& bearing, const PickleEdge& edge) const {
+  return edge.name != Name::key || kind_of(edge.label) == PickleKind::text || bearing.key_name(edge.label);
+}
+
 /// The path of a value that leads to tensors.
 TensorCollector::Path TensorCollector::child(const Bearing& bearing, const Path& path, const PickleEdge& edge) const {
   if (edge.name == Name::none) return path;
@@ -100,7 +107,9 @@ TensorCollector::Path TensorCollector::child(const Bearing& bearing, const Path&
     if (!key)
       source_.reject("a key ", path ? "below " + quote(*path) : "at the top",
                      " must be a text, a number or a tuple of them; it is ", pickle_.describe(edge.label));
-    if (key->find('\0') != key->npos) source_.reject("key ", quote(*key), " contains NUL");
+    if (const PickleValue& text = pickle_.value(edge.label);
+        strict_ && text.kind == PickleKind::text && text.text.find('\0') != text.text.npos)
+      source_.reject("key ", quote(text.text), " contains NUL");
     name = *key;
   }
   const std::size_t length = name.size() + 1 + (path ? path->size() : 0);
@@ -119,8 +128,10 @@ void TensorCollector::add(PickleRef ref, const std::string& path) {
   if (out_.size() == limits_.tensors)
     source_.exceeded("tensors", "tensors in the file", limits_.tensors, out_.size() + 1);
   if (out_.contains(path)) {
-    if (open_objects_ == 0) source_.reject("two tensors have the path ", quote(path));
-    return leave_out(path, "another tensor of this name");  // an attribute that is named as a parameter is
+    // An attribute may be named as a parameter is, and a key as another with NUL is written.
+    const bool written = !strict_ && path.find("\\x") != path.npos;
+    if (open_objects_ == 0 && !written) source_.reject("two tensors have the path ", quote(path));
+    return leave_out(path, "another tensor of this name");
   }
   charge_name(path);
   const Tensor made = maker_.tensor(value.index, path);
@@ -128,14 +139,14 @@ void TensorCollector::add(PickleRef ref, const std::string& path) {
   out_.add(path, made);
 }
 
-void TensorCollector::list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path) {
+void TensorCollector::list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path,
+                                 const std::string& what) {
   if (listed_ == kMostLinesInAll) {  // before names are made of it
     ++unlisted_;
     return;
   }
   const std::string shown = bearing.shown(edge);
-  const PickleKind kind = pickle_.value(edge.to).kind;
-  list(path ? cat(*path, ".", shown) : shown, is_ordinary(kind) ? "" : pickle_.describe(edge.to));
+  list(path ? cat(*path, ".", shown) : shown, what);
 }
 
 /// Names what is no tensor, unless there is much of it.

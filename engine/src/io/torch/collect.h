@@ -37,7 +37,9 @@ class TensorCollector {
   [[nodiscard]] bool may_enter(const Bearing& bearing, PickleRef ref, const Path& path, bool quiet);
   void count_visit(const Path& path);
   void add(PickleRef ref, const std::string& path);
-  void list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path);
+  void list_value(const Bearing& bearing, const PickleEdge& edge, const Path& path, const std::string& what);
+  [[nodiscard]] bool has_name(const Bearing& bearing, const PickleEdge& edge) const;
+  [[nodiscard]] PickleKind kind_of(PickleRef ref) const { return pickle_.value(ref).kind; }
   void list(const std::string& path, const std::string& what);
   void leave_out(const std::string& path, const std::string& what);
   void charge_name(const std::string& path);

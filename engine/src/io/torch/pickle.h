@@ -170,6 +170,7 @@ class PickleReader {
   void persistent_id();
   [[nodiscard]] std::optional<PickleRef> known_id(const PickleValue& id) const;
   void storage_of(const std::vector<PickleRef>& parts);
+  std::uint32_t index_of(const PickleStorage& storage);
   void need_empty_hooks(PickleRef ref) const;
   [[nodiscard]] bool has_bit(PickleRef metadata, std::string_view name);
   [[nodiscard]] std::uint64_t count(PickleRef ref, const char* what) const;
@@ -199,7 +200,7 @@ class PickleReader {
   std::vector<PickleStorage> storages_;
   std::vector<PickleTensor> tensors_;
   std::deque<PickleObject> objects_;
-  std::map<std::string_view, std::uint32_t> storage_by_key_;
+  std::map<std::pair<std::string_view, bool>, std::uint32_t> storage_by_key_;  // and whether it is untyped
   std::map<std::int64_t, PickleRef> by_id_;
 };
 

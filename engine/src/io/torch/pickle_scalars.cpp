@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "io/torch/pickle.h"
+#include "io/torch/python_text.h"
 
 namespace coppice {
 namespace {
@@ -88,7 +89,7 @@ void PickleReader::push_integer(std::int64_t value) {
 
 void PickleReader::push_text(std::uint64_t length) {
   const std::string_view text = next(length).text(length, "text");
-  if (!is_utf8(text)) reject("texts must be UTF-8; got ", quote(text));
+  if (strict_ ? !is_utf8(text) : !is_python_text(text)) reject("texts must be UTF-8; got ", quote(text));
   push(PickleValue{.kind = PickleKind::text, .text = text});
 }
 

@@ -197,15 +197,30 @@ void PickleReader::storage_of(const std::vector<PickleRef>& parts) {
                         .width = type.width,
                         .class_name = type.text,
                         .numel = count(parts[4], "the number of elements")};
-  const auto [place, is_new] = storage_by_key_.try_emplace(key.text, static_cast<std::uint32_t>(storages_.size()));
-  if (is_new) {
-    storages_.push_back(storage);
-  } else if (const PickleStorage& known = storages_[place->second];
-             known.class_name != storage.class_name || known.numel != storage.numel) {
-    reject("storage ", quote(key.text), " is ", known.numel, " elements of ", known.class_name, " and again ",
+  push(PickleValue{.kind = PickleKind::storage, .index = index_of(storage)});
+}
+
+/// One storage has one class. Beside it, it may be untyped: as bytes, and as a type of tensors that have no class of
+/// storages, such as float8.
+std::uint32_t PickleReader::index_of(const PickleStorage& storage) {
+  const auto differs = [&](const PickleStorage& known) {
+    reject("storage ", quote(storage.key), " is ", known.numel, " elements of ", known.class_name, " and again ",
            storage.numel, " of ", storage.class_name);
+  };
+  const auto [place, is_new] =
+      storage_by_key_.try_emplace({storage.key, storage.untyped}, static_cast<std::uint32_t>(storages_.size()));
+  if (!is_new) {
+    const PickleStorage& known = storages_[place->second];
+    if (known.class_name != storage.class_name || known.numel != storage.numel) differs(known);
+    return place->second;
   }
-  push(PickleValue{.kind = PickleKind::storage, .index = place->second});
+  if (const auto other = storage_by_key_.find({storage.key, !storage.untyped}); other != storage_by_key_.end()) {
+    const PickleStorage& known = storages_[other->second];
+    const PickleStorage &bytes = storage.untyped ? storage : known, &typed = storage.untyped ? known : storage;
+    if (typed.width == 0 || checked_mul(typed.numel, typed.width) != bytes.numel) differs(known);
+  }
+  storages_.push_back(storage);
+  return place->second;
 }
 
 }  // namespace coppice

@@ -7,6 +7,7 @@
 
 #include "coppice/engine/checked.h"
 #include "io/file/crc32.h"
+#include "io/zip/inflate_beginning.h"
 
 // Source of the layout: PKWARE APPNOTE 6.3.10, sections 4.3 (records) and 4.5.3 (zip64 sizes).
 namespace coppice {
@@ -260,6 +261,14 @@ std::shared_ptr<Storage> ZipReader::contents(const ZipMember& member, MemoryBudg
                         ", the directory says ", member.crc);
   }
   return out;
+}
+
+std::vector<std::byte> ZipReader::beginning(const ZipMember& member, std::size_t most) const {
+  auto out = inflate_beginning(file_->bytes().subspan(member.data_offset, member.stored_bytes), most);
+  if (!out)
+    source_.reject_at(member.data_offset, "member ", quote(member.name), " must inflate to ", member.bytes,
+                      " bytes; its data is damaged");
+  return *std::move(out);
 }
 
 std::shared_ptr<Storage> ZipReader::inflate(const ZipMember& member, MemoryBudget& budget) const {

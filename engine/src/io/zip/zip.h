@@ -51,6 +51,9 @@ class ZipReader {
   /// @throws FormatError  if the checksum differs (unless ReadOptions::verify is off) or the data does not inflate to
   ///                      the promised size
   [[nodiscard]] std::shared_ptr<Storage> contents(const ZipMember& member, MemoryBudget& budget) const;
+  /// The first `most` unpacked bytes of a deflated member, or fewer if it holds fewer; its checksum is not compared.
+  /// @throws FormatError  if its data is damaged up to there
+  [[nodiscard]] std::vector<std::byte> beginning(const ZipMember& member, std::size_t most) const;
   [[nodiscard]] const Source& source() const { return source_; }
 
  private:

@@ -14,6 +14,8 @@ struct Renaming {
   std::string prefix = {};  ///< "encoder.": names that begin with this text, without it
   std::vector<std::string> strip =
       {};  ///< texts taken off the beginning of the names that have them, one after the other
+  /// Texts taken out wherever a part of a name, between its dots, begins with them: "_orig_mod." of compiled layers.
+  std::vector<std::string> cut = {};
   /// Patterns of tensors to leave out (nn/name_pattern.h), by the names in the file or by those that came of them.
   std::vector<std::string> ignore = {};
   friend bool operator==(const Renaming&, const Renaming&) = default;

@@ -38,6 +38,7 @@ struct PackDecision {
   std::vector<PackCandidate> candidates;  ///< dense first
   PackedFormat chosen;                    ///< dense unless another pays
   std::string reason;
+  bool stays_masked = false;  ///< for PackOptions::masks_compete, though a packed form is smaller than dense
 };
 
 /// A layer with weights that has no packed form.

@@ -10,7 +10,7 @@
 
 namespace coppice::sparsity {
 
-/// Metadata key under which a file names the tensors that are stored as sparse members, a JSON list in their order.
+/// Metadata key under which a file says, in JSON, which tensors are stored as sparse members, and their shapes.
 inline constexpr const char* kSparseMembersKey = "coppice.sparse_members";
 
 /// How one tensor is stored.
@@ -26,16 +26,16 @@ struct StoredTensor {
 /// The tensors with each that becomes smaller so, names and header of a file counted, replaced, where it stands, by
 /// members:
 ///
-///   X.shape       int64 [rank]
-///   X.bitmask     uint8 [ceil(n / 8)]: bit i % 8 of byte i / 8 is set where element i, row-major, is not zero
+///   X.places      uint8: where the zeros are, a bit per element, and a bit for each zero if one of them is -0. Bytes
+///                 of the bitmask that are 0 are left out where that makes it shorter
 ///   X.compressed  [count of set bits], type of X: the elements that are not zero, in order; one where all have
 ///                 the same bits, as those of a mask
-///   X.signs       uint8 [ceil(zeros / 8)]: one bit for each zero in order, set where it is -0; absent where none is
 ///
+/// docs/packed-formats.md has every byte, and the layout of older files, which expand() reads as well.
 /// expand() brings back every bit: -0, and NaN with its payload. A tensor for whose members a name is taken stays as it
 /// is, and so do empty ones. Metadata is kept. Tied tensors share their members, and are tied again when they are
-/// expanded. Masks times weights leave -0 in half of the places: at 90 % zeros a float32 tensor takes 16 % of its
-/// bytes, 13 % without them.
+/// expanded. Masks times weights leave -0 in half of the places: at 90 % zeros a float32 tensor takes 15 % of its
+/// bytes, 12 % without them.
 /// @param rows  if given, gets a row for each tensor, in order
 /// @throws ValueError  if the tensors are the result of this already
 [[nodiscard]] NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* rows = nullptr);
