@@ -75,34 +75,29 @@ COPPICE_INLINE void store_folded(i32* sums, Ints v) {
 #endif
 }
 
-/// Sums of one sample for a group of H outputs, H >= 4.
+/// Sums of one sample for a group of H outputs, H >= 4. Groups are short: the processor has several of them in flight,
+/// and more sums at a time would only make their ends longer.
 template <int H, class Index>
 COPPICE_INLINE void group_of_one(const Index* columns, const s8* values, i64 blocks, const u8* x, i32* sums) {
-  constexpr int per = kBlocksOfVector<H>, parts = kVectorsOfBlock<H>, chains = parts >= 4 ? 1 : 4 / parts;
-  Ints acc[chains][parts] = {};
-  const auto step = [&](int c, i64 k) __attribute__((always_inline)) {
+  constexpr int per = kBlocksOfVector<H>, parts = kVectorsOfBlock<H>;
+  Ints acc[parts] = {};
+  i64 k = 0;
+#pragma GCC unroll 1
+  for (; k + per <= blocks; k += per) {
     const Unsigned a = unsigned_bytes(inputs_of<H>(x, columns + k, per));
 #pragma GCC unroll 4
     for (int p = 0; p < parts; ++p)
-      dot(acc[c][p], a, signed_bytes(load_ints(values + k * H * 4 + p * COPPICE_VECTOR_BYTES)));
-  };
-  i64 k = 0;
-#pragma GCC unroll 1
-  for (; k + chains * per <= blocks; k += chains * per)
-#pragma GCC unroll 4
-    for (int c = 0; c < chains; ++c) step(c, k + c * per);
-#pragma GCC unroll 1
-  for (; k + per <= blocks; k += per) step(0, k);
-  if (per > 1 && k < blocks)
-    dot(acc[0][0], unsigned_bytes(inputs_of<H>(x, columns + k, blocks - k)),
-        signed_bytes(load_some(values + k * H * 4, (blocks - k) * H)));
-#pragma GCC unroll 4
-  for (int p = 0; p < parts; ++p) {
-#pragma GCC unroll 4
-    for (int c = 1; c < chains; ++c) acc[0][p] += acc[c][p];
-    if constexpr (per == 1) store_ints(sums + p * kInts, acc[0][p]);
+      dot(acc[p], a, signed_bytes(load_ints(values + k * H * 4 + p * COPPICE_VECTOR_BYTES)));
   }
-  if constexpr (per > 1) store_folded<H>(sums, acc[0][0]);
+  if (per > 1 && k < blocks)
+    dot(acc[0], unsigned_bytes(inputs_of<H>(x, columns + k, blocks - k)),
+        signed_bytes(load_some(values + k * H * 4, (blocks - k) * H)));
+  if constexpr (per > 1) {
+    store_folded<H>(sums, acc[0]);
+  } else {
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) store_ints(sums + p * kInts, acc[p]);
+  }
 }
 
 /// The fours of `count` blocks, kInts or fewer; then any.
