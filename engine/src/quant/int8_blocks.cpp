@@ -19,6 +19,9 @@ constexpr std::int64_t kStrip = 64;  // samples that share one pass over the wei
 /// From so many samples on they run side by side (bench/int8_bench).
 std::int64_t side_by_side_from(std::int64_t height) { return height == 16 ? 8 : 4; }
 
+constexpr std::int64_t kTilesPay =
+    3;  // bytes of tiles for one of blocks up to which they are faster (bench/int8_bench)
+
 /// Panels of outputs of a task, so that it has kTaskProducts products on average.
 std::int64_t panels_per_task(const Int8Matrix& w, std::int64_t samples) {
   const std::int64_t panels = panels_of(w.outputs());
@@ -63,9 +66,57 @@ Int8Matrix::Int8Matrix(std::int64_t n, std::int64_t k, std::int64_t height, std:
   }
   values_ = aligned<std::int8_t>(values.size());
   std::ranges::copy(values, values_.get());
+  if (kernels::int8_in_use().tiles != nullptr) make_tiles();
   if (fours > std::numeric_limits<std::int16_t>::max()) return;
   for (const std::int32_t c : columns32_) columns16_.push_back(static_cast<std::int16_t>(c));
   columns32_ = {};
+}
+
+void Int8Matrix::make_tiles() {
+  const std::int64_t groups = (n_ + 15) / 16, per = 16 / height_;
+  std::vector<std::int8_t> values;
+  std::vector<std::int64_t> next(static_cast<std::size_t>(per));
+  tile_offsets_ = {0};
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const std::int64_t lists = std::min(per, std::ssize(offsets_) - 1 - g * per);
+    for (std::int64_t i = 0; i < lists; ++i)
+      next[static_cast<std::size_t>(i)] = offsets_[static_cast<std::size_t>(g * per + i)];
+    for (std::int64_t place = 0;; ++place) {  // the lists are merged: each step takes the lowest column that is left
+      std::int32_t lowest = std::numeric_limits<std::int32_t>::max();
+      for (std::int64_t i = 0; i < lists; ++i)
+        if (const auto at = static_cast<std::size_t>(next[static_cast<std::size_t>(i)]);
+            static_cast<std::int64_t>(at) < offsets_[static_cast<std::size_t>(g * per + i + 1)])
+          lowest = std::min(lowest, columns32_[at]);
+      if (lowest == std::numeric_limits<std::int32_t>::max()) break;
+      if (place % 16 == 0) {
+        tile_columns_.resize(tile_columns_.size() + 16, lowest);
+        values.resize(values.size() + 1024);
+      }
+      tile_columns_[tile_columns_.size() - 16 + static_cast<std::size_t>(place % 16)] = lowest;
+      std::int8_t* const tile = values.data() + values.size() - 1024 + place % 16 * 4;
+      for (std::int64_t i = 0; i < lists; ++i) {
+        std::int64_t& at = next[static_cast<std::size_t>(i)];
+        if (at == offsets_[static_cast<std::size_t>(g * per + i + 1)] ||
+            columns32_[static_cast<std::size_t>(at)] != lowest)
+          continue;
+        for (std::int64_t r = 0; r < height_; ++r)
+          std::copy_n(values_.get() + (at * height_ + r) * 4, 4, tile + (i * height_ + r) * 64);
+        ++at;
+      }
+    }
+    tile_offsets_.push_back(static_cast<std::int32_t>(tile_columns_.size() / 16));
+  }
+  if (std::ssize(values) > kTilesPay * blocks() * height_ * 4) {
+    tile_offsets_ = tile_columns_ = {};
+    return;
+  }
+  tile_values_ = aligned<std::int8_t>(values.size());
+  std::ranges::copy(values, tile_values_.get());
+}
+
+kernels::Int8Tiles Int8Matrix::tiles() const {
+  if (tile_offsets_.empty()) return {};
+  return {tile_offsets_.data(), tile_columns_.data(), tile_values_.get()};
 }
 
 std::int64_t Int8Matrix::bytes() const {
@@ -90,7 +141,9 @@ void multiply(const Int8Matrix& w, std::int64_t m, const std::uint8_t* x, std::i
   out.columns = w.columns().data();
   out.y_stride = n;
   const bool turn = m >= side_by_side_from(w.height());
-  const std::int64_t width = m > kStrip ? kStrip : (m + 15) / 16 * 16;
+  const kernels::Int8Tiles tiles = w.tiles();
+  const bool tiled = turn && tiles.offsets != nullptr && kernels.tiles != nullptr;
+  const std::int64_t width = m > 32 ? kStrip : (m + 15) / 16 * 16;
   const Aligned<std::uint8_t> turned = turn ? side_by_side(m, k, x, x_stride, width) : nullptr;
   const std::int64_t strips = (m + kStrip - 1) / kStrip, grain = panels_per_task(w, std::min(m, kStrip));
   const std::int64_t across = (panels + grain - 1) / grain;
@@ -100,7 +153,9 @@ void multiply(const Int8Matrix& w, std::int64_t m, const std::uint8_t* x, std::i
       const std::int64_t begin = task % across * grain * kPanel, end = std::min(begin + grain * kPanel, n);
       Int8Out part = out;
       part.y = static_cast<std::uint8_t*>(y) + first * n * size_of(out.rule);
-      if (turn)
+      if (tiled)
+        kernels.tiles(tiles, count, turned.get() + first * row_stride(k), width, part, begin, end);
+      else if (turn)
         kernels.samples(view, count, turned.get() + first * row_stride(k), width, part, begin, end);
       else
         kernels.rows(view, count, x + first * x_stride, x_stride, part, begin, end);

@@ -23,12 +23,18 @@ class Int8Matrix {
   /// [whole panels] sum_k wq
   [[nodiscard]] std::span<const std::int32_t> columns() const { return sums_; }
   [[nodiscard]] kernels::Int8Blocks view() const;
+  /// The tiles made of the blocks; without offsets where the unit in use at packing had none, or where they would not
+  /// pay.
+  [[nodiscard]] kernels::Int8Tiles tiles() const;
 
  private:
   std::int64_t n_, k_, height_;
   std::vector<std::int32_t> offsets_, columns32_, sums_;
   std::vector<std::int16_t> columns16_;  // in their place where they fit
   Aligned<std::int8_t> values_;
+  std::vector<std::int32_t> tile_offsets_, tile_columns_;
+  Aligned<std::int8_t> tile_values_;
+  void make_tiles();
 };
 
 /// y = x W^T as multiply() of dense weights does it. Few samples run one by one, more side by side.

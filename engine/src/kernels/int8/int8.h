@@ -59,6 +59,14 @@ struct Int8Blocks {
       nullptr;  // [blocks][height][4]; 0 where the last group has no row, or four inputs no input
 };
 
+/// The same weights as lists of tiles, for units that have them: groups of 16 outputs, each a run of tiles of 16 times
+/// four inputs, so that inputs which some of the outputs have are stored for all.
+struct Int8Tiles {
+  const std::int32_t* offsets = nullptr;  // [groups + 1], into tiles
+  const std::int32_t* columns = nullptr;  // [tiles][16] which four inputs, input / 4; any where weights are 0
+  const std::int8_t* values = nullptr;    // [tiles][16 outputs][16 times four inputs], on a cache line
+};
+
 /// Byte = clamp(rne(fma(x, inverse, zero))), or clamp(rne(fl(fl(x * inverse) + zero))) when not `fused`. NaN gives
 /// zero.
 struct Int8Scale {
@@ -84,6 +92,10 @@ struct Int8Kernels {
   /// The same for samples side by side: x is [inputs / 4][samples][4], `samples` a multiple of 16 and at least m.
   void (*samples)(const Int8Blocks& w, std::int64_t m, const std::uint8_t* x, std::int64_t samples, const Int8Out& out,
                   std::int64_t begin, std::int64_t end);
+
+  /// The same of tiles, with `samples` a multiple of 64 when m > 32, of 32 when m > 16. Null: the unit has no tiles.
+  void (*tiles)(const Int8Tiles& w, std::int64_t m, const std::uint8_t* x, std::int64_t samples, const Int8Out& out,
+                std::int64_t begin, std::int64_t end);
 
   void (*quantize)(const float* x, std::int64_t n, const Int8Scale& scale, std::uint8_t* q);
   /// fl(scale * float(q - zero))

@@ -1,7 +1,7 @@
 // Integer products of one level and unit.
-#include "kernels/int8/amx.h"
 #include "kernels/int8/quantize.h"
 #include "kernels/int8/samples.h"
+#include "kernels/int8/tile_list.h"
 #include "kernels/int8/transpose.h"
 #include "kernels/table.h"
 
@@ -9,8 +9,10 @@ namespace coppice::kernels {
 
 #if defined(COPPICE_AMX)
 #define COPPICE_DENSE COPPICE_LEVEL::tiled_dense
+#define COPPICE_TILES COPPICE_LEVEL::tiles
 #else
 #define COPPICE_DENSE COPPICE_LEVEL::dense
+#define COPPICE_TILES nullptr
 #endif
 
 extern const Int8Kernels COPPICE_TABLE(kInt8_);
@@ -18,6 +20,7 @@ const Int8Kernels COPPICE_TABLE(kInt8_) = {
     COPPICE_DENSE,
     COPPICE_LEVEL::rows,
     COPPICE_LEVEL::samples,
+    COPPICE_TILES,
     COPPICE_LEVEL::quantize,
     COPPICE_LEVEL::dequantize,
     COPPICE_LEVEL::dequantize_wide,

@@ -53,25 +53,12 @@ COPPICE_NOINLINE void samples_tile(const Index* columns, const s8* values, i64 b
     }
 }
 
-/// Transposes [kPanel][width] sums into [width][kPanel].
-inline void transpose_sums(const i32* in, i64 width, i32* out) {
-  for (i64 s = 0; s < width; s += kInts)
-    for (i64 r = 0; r < kPanel; r += kInts) {
-      Floats t[kInts];
-#pragma GCC unroll 16
-      for (int i = 0; i < kInts; ++i) t[i] = (Floats)load_ints(in + (r + i) * width + s);
-      transpose<float>(t);
-#pragma GCC unroll 16
-      for (int i = 0; i < kInts; ++i) store_ints(out + (s + i) * kPanel + r, (Ints)t[i]);
-    }
-}
-
 template <int H, class Index>
 COPPICE_NOINLINE void samples_of_height(const Int8Blocks& w, const Index* columns, i64 m, const u8* x, i64 samples,
                                         const Int8Out& out, i64 begin, i64 end) {
   constexpr int S = kOutputsOfTile<H>, V = kVectorsOfTile<H>;
-  constexpr i64 width = 64, tile = V * kInts;  // samples of a pass over the weights, of a tile
-  alignas(64) i32 sums[kPanel * width], turned[width * kPanel];
+  constexpr i64 width = kTurned, tile = V * kInts;  // samples of a pass over the weights, of a tile
+  alignas(64) i32 sums[kPanel * width];
   for (i64 first = 0; first < m; first += width) {
     const i64 count = smaller(width, m - first), wide = (count + kInts - 1) / kInts * kInts;
     for (i64 row = begin; row < end; row += kPanel) {
@@ -92,8 +79,7 @@ COPPICE_NOINLINE void samples_of_height(const Int8Blocks& w, const Index* column
         }
         s += whole ? tile : kInts;
       }
-      transpose_sums(sums, width, turned);
-      write_outputs(turned, kPanel, first, count, row, rows, out);
+      write_turned(sums, first, count, row, rows, out);
     }
   }
 }
