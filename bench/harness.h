@@ -17,8 +17,8 @@ inline std::vector<RaceTime> measure(const std::vector<std::function<void()>>& c
 
 /// Most float32 operations per second that one core does, in GFLOP/s: independent multiply-adds in registers.
 [[nodiscard]] double fma_roof();
-/// Most operations on bytes per second that one core does in dot products of vectors, and in tiles, in GOP/s; 0 where the
-/// processor has no such instructions (integer_roof.cpp).
+/// Most operations on bytes per second that one core does in dot products of vectors, and in tiles, in GOP/s; 0 where
+/// the processor has no such instructions (integer_roof.cpp).
 [[nodiscard]] double dot_roof();
 [[nodiscard]] double tile_roof();
 /// Read bandwidth of one core over a buffer of `bytes`, in GB/s.

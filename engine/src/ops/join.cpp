@@ -5,8 +5,8 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/quantized.h"
-#include "coppice/engine/quantized_tensor.h"
 #include "coppice/engine/ops/shape_ops.h"
+#include "coppice/engine/quantized_tensor.h"
 #include "ops/axis_view.h"
 #include "ops/op_rows.h"
 #include "quant/integers.h"

@@ -10,6 +10,7 @@
 #include "coppice/nn/io/model_file.h"
 #include "coppice/nn/masks/masked.h"
 #include "coppice/nn/masks/names.h"
+#include "coppice/nn/quant/fake_quantize.h"
 #include "coppice/nn/registry.h"
 #include "io/masked_values.h"
 #include "io/module_json.h"
@@ -90,6 +91,15 @@ void check_children(const Module& module, const Module& fresh, const std::string
         cat("[save_model] ", module_path(path), ": a ", module.type_name(), " in a file takes no modules"));
 }
 
+/// A file would bring the observer back, but neither its hook nor the qconfig.
+void check_unobserved(const Module& module, const std::string& path) {
+  const ModulePtr* observer = module.children().find("activation_post_process");
+  if (observer != nullptr && dynamic_cast<const quant::ObserverBase*>(observer->get()) != nullptr &&
+      dynamic_cast<const quant::FakeQuantize*>(&module) == nullptr)
+    throw NotSupported(cat("[save_model] ", module_path(path), " is observed for quantisation, which a file does not ",
+                           "keep: convert() it first, or save its state_dict()"));
+}
+
 /// What a module that checks its tensors as a whole would say to its own.
 void check_whole(const Module& module, const AdoptsTensors& whole, const std::string& path) {
   NamedTensors own;
@@ -139,6 +149,7 @@ void check_savable(const Module& model, const json& description, const NamedTens
     if (path.size() > kLongestName)
       throw ValueError(cat("[save_model] the path of a module must be at most ", kLongestName, " bytes; got ",
                            path.size(), " for ", quote(path)));
+    check_unobserved(module, path);
     if (const auto* whole = dynamic_cast<const AdoptsTensors*>(&module)) return check_whole(module, *whole, path);
     if (is_unknown(module)) return;  // who knows the type knows what it has
     const ModulePtr fresh = make_module(module.type_name(), module.arguments());

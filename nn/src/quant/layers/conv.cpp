@@ -4,6 +4,7 @@
 #include "coppice/engine/quantized_tensor.h"
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/registry.h"
+#include "quant/layers/checked_buffers.h"
 #include "quant/layers/prepared.h"
 
 namespace coppice::nn::quant {
@@ -52,6 +53,7 @@ QuantizedConvBase::~QuantizedConvBase() = default;
 /// A copy prepares its own weight.
 QuantizedConvBase::QuantizedConvBase(const QuantizedConvBase& other)
     : UnaryModule(other),
+      AdoptsTensors(other),
       spatial_(other.spatial_),
       options_(other.options_),
       mode_(other.mode_),
@@ -102,6 +104,23 @@ Arguments QuantizedConvBase::arguments() const {
   if (mode_ == QPaddingMode::reflect) a.set("padding_mode", std::string("reflect"));
   a.set("engine", to_string(engine_));
   return a;
+}
+
+void QuantizedConvBase::check_adoptable(const NamedTensors& own) const {
+  check_qparams_buffers(type_name(), own, Shape{}, Dtype::quint8);
+  check_names(type_name(), own, {"scale", "zero_point", "weight", "bias"});
+  const Tensor& weight = needed(type_name(), own, "weight", Dtype::qint8, tensor("weight").shape());
+  const Tensor bias = find_tensor("bias");
+  if (bias.defined() != own.contains("bias"))
+    throw FormatError(cat("[", type_name(), "] ", bias.defined() ? "needs 'bias'" : "has no tensor 'bias'"));
+  if (bias.defined()) (void)needed(type_name(), own, "bias", Dtype::f32, bias.shape());
+  if (weight.qparams()->axis() != 0)
+    throw FormatError(cat("[", type_name(), "] scales of a weight are along axis 0; got ", weight.qparams()->axis()));
+}
+
+void QuantizedConvBase::adopt(const NamedTensors& own) {
+  check_adoptable(own);
+  show_buffers(*this, own);
 }
 
 Tensor QuantizedConvBase::forward(const Tensor& x) const {

@@ -6,6 +6,7 @@
 #include "coppice/engine/quantized_tensor.h"
 #include "coppice/nn/init.h"
 #include "coppice/nn/slots.h"
+#include "quant/layers/checked_buffers.h"
 #include "quant/layers/prepared.h"
 
 namespace coppice::nn::quant {
@@ -117,6 +118,36 @@ Tensor DynamicLinear::forward(const Tensor& x) const {
   if (weight().dtype() != Dtype::f16) return prepared().linear_dynamic(x, engine(), with_relu());
   const Tensor y = linear(x, weight().to(Dtype::f32), bias());
   return with_relu() ? relu(y) : y;
+}
+
+void QuantizedLinear::check_adoptable(const NamedTensors& own) const {
+  check_qparams_buffers(type_name(), own, Shape{}, Dtype::quint8);
+  check_names(type_name(), own, {"scale", "zero_point"});
+}
+
+void QuantizedLinear::adopt(const NamedTensors& own) {
+  check_adoptable(own);
+  show_buffers(*this, own);
+}
+
+void LinearPackedParams::check_adoptable(const NamedTensors& own) const {
+  check_names(kType, own, {"0", "1"});
+  for (const char* name : {"0", "1"}) {
+    const Tensor now = find_tensor(name);
+    if (now.defined()) (void)needed(kType, own, name, now.dtype(), now.shape());
+    if (!now.defined() && own.contains(name)) throw FormatError(cat("[", kType, "] has no tensor '", name, "'"));
+  }
+  if (const Tensor* weight = own.find("0"); weight != nullptr && weight->is_quantized()) try {
+      const Tensor* bias = own.find("1");
+      (void)QuantizedLinearWeight(*weight, bias != nullptr ? *bias : Tensor());
+    } catch (const ValueError& e) {
+      throw FormatError(e.what());
+    }
+}
+
+void LinearPackedParams::adopt(const NamedTensors& own) {
+  check_adoptable(own);
+  show_buffers(*this, own);
 }
 
 TensorList LinearPackedParams::forward(const TensorList&) const {

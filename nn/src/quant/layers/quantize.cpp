@@ -1,6 +1,7 @@
 #include "coppice/nn/quant/layers/quantize.h"
 
 #include "coppice/engine/ops/quantized.h"
+#include "quant/layers/checked_buffers.h"
 #include "quant/words.h"
 
 namespace coppice::nn::quant {
@@ -18,6 +19,16 @@ Arguments Quantize::arguments() const {
   return {{"scale", tensor("scale").item()},
           {"zero_point", tensor("zero_point").item<std::int64_t>()},
           {"dtype", std::string(name_of(dtype_))}};
+}
+
+void Quantize::check_adoptable(const NamedTensors& own) const {
+  check_qparams_buffers(kType, own, Shape{1}, dtype_);
+  check_names(kType, own, {"scale", "zero_point"});
+}
+
+void Quantize::adopt(const NamedTensors& own) {
+  check_adoptable(own);
+  show_buffers(*this, own);
 }
 
 Tensor Quantize::forward(const Tensor& x) const {

@@ -2,13 +2,14 @@
 /// Convolutions of integers: torch.ao.nn.quantized.Conv1d and Conv2d, with and without ReLU.
 
 #include "coppice/engine/quantized_weight.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn::quant {
 
 /// What they share. Buffers: weight (qint8 [out, in / groups, ...kernel]), bias (float32 [out]) if there is one, scale
 /// (float32 []), zero_point (int64 []). Arithmetic: QuantizedConv2dWeight::conv2d().
-class QuantizedConvBase : public UnaryModule {
+class QuantizedConvBase : public UnaryModule, public AdoptsTensors {
  public:
   QuantizedConvBase(const QuantizedConvBase& other);
   ~QuantizedConvBase() override;
@@ -20,6 +21,8 @@ class QuantizedConvBase : public UnaryModule {
   [[nodiscard]] QEngine engine() const { return engine_; }
   /// Those of the float layer and "engine".
   [[nodiscard]] Arguments arguments() const override;
+  void adopt(const NamedTensors& own) override;
+  void check_adoptable(const NamedTensors& own) const override;
 
  protected:
   QuantizedConvBase(int spatial, const Tensor& weight, const Tensor& bias, const ConvOptions& options,

@@ -2,6 +2,7 @@
 /// Linear layers whose weights are integers: torch.ao.nn.quantized.Linear and its relatives.
 
 #include "coppice/engine/quantized_weight.h"
+#include "coppice/nn/adopts_tensors.h"
 #include "coppice/nn/module.h"
 
 namespace coppice::nn::quant {
@@ -38,7 +39,7 @@ class QuantizedLinearBase : public UnaryModule {
 
 /// quint8 [..., in] -> quint8 [..., out] with the buffers scale (float32 []) and zero_point (int64 []).
 /// Shapes, errors and arithmetic: QuantizedLinearWeight::linear().
-class QuantizedLinear : public Implements<QuantizedLinear, QuantizedLinearBase> {
+class QuantizedLinear : public Implements<QuantizedLinear, QuantizedLinearBase>, public AdoptsTensors {
  public:
   static constexpr std::string_view kType = "quantized.Linear";
   /// @param weight  qint8 [out, in]; @param bias  float32 [out] or undefined
@@ -48,6 +49,8 @@ class QuantizedLinear : public Implements<QuantizedLinear, QuantizedLinearBase> 
   [[nodiscard]] Arguments arguments() const override { return linear_arguments(); }
   [[nodiscard]] double scale() const { return tensor("scale").item(); }
   [[nodiscard]] std::int64_t zero_point() const { return tensor("zero_point").item<std::int64_t>(); }
+  void adopt(const NamedTensors& own) override;
+  void check_adoptable(const NamedTensors& own) const override;
 
  protected:
   [[nodiscard]] Tensor forward(const Tensor& x) const override;
@@ -88,11 +91,14 @@ class DynamicLinearReLU final : public Implements<DynamicLinearReLU, DynamicLine
 };
 
 /// Holds the pair; never called.
-class LinearPackedParams final : public Implements<LinearPackedParams, Module> {
+class LinearPackedParams final : public Implements<LinearPackedParams, Module>, public AdoptsTensors {
  public:
   static constexpr std::string_view kType = "quantized.LinearPackedParams";
   LinearPackedParams() = default;
   explicit LinearPackedParams(const Arguments&) {}
+  /// The weight keeps its type, and both their shapes.
+  void adopt(const NamedTensors& own) override;
+  void check_adoptable(const NamedTensors& own) const override;
 
  protected:
   [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
