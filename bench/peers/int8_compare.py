@@ -2,8 +2,8 @@
 
     python3 bench/peers/int8_compare.py --build build-bench [--rounds N]
 
-Needs a Python with torch; onnxruntime and onnx where they are to be compared. Both sides run in turn, and the best time of
-each counts: "dynamic" has floats in and out, "bytes" bytes. The last lines are what our program prints.
+Needs a Python with torch; onnxruntime and onnx where they are to be compared. Both sides run in turn; the best time of
+each peer counts, and of our program the last table: "dynamic" has floats in and out, "bytes" bytes.
 """
 import argparse
 import os
@@ -38,7 +38,8 @@ def torch_peers():
             continue
         torch.backends.quantized.engine = engine
         linear = torch.nn.Linear(N, N)
-        dynamic = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(linear), {torch.nn.Linear}, dtype=torch.qint8)
+        model = torch.nn.Sequential(linear)
+        dynamic = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
         fixed = quantized.Linear(N, N)
         zeros = torch.zeros(N, dtype=torch.long)
         fixed.set_weight_bias(torch.quantize_per_channel(weight, torch.full((N,), 0.001), zeros, 0, torch.qint8), bias)
@@ -61,7 +62,8 @@ def onnx_session(nodes, source, target, constants):
 
     graph = helper.make_graph(
         [helper.make_node(op, ins, outs, **attributes) for op, ins, outs, attributes in nodes], "linear",
-        [helper.make_tensor_value_info("x", source, ["batch", N])], [helper.make_tensor_value_info("y", target, ["batch", N])],
+        [helper.make_tensor_value_info("x", source, ["batch", N])],
+        [helper.make_tensor_value_info("y", target, ["batch", N])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     options = onnxruntime.SessionOptions()
@@ -77,13 +79,15 @@ def onnx_peers():
     weight = np.random.randint(-127, 128, (N, N)).astype(np.int8)
     scalar = lambda value, kind: np.array(value, dtype=kind)
     dynamic = onnx_session(
-        [("DynamicQuantizeLinear", ["x"], ["q", "qs", "qz"], {}), ("MatMulInteger", ["q", "w", "qz", "wz"], ["sums"], {}),
+        [("DynamicQuantizeLinear", ["x"], ["q", "qs", "qz"], {}),
+         ("MatMulInteger", ["q", "w", "qz", "wz"], ["sums"], {}),
          ("Cast", ["sums"], ["floats"], {"to": TensorProto.FLOAT}), ("Mul", ["qs", "ws"], ["scale"], {}),
          ("Mul", ["floats", "scale"], ["scaled"], {}), ("Add", ["scaled", "b"], ["y"], {})],
         TensorProto.FLOAT, TensorProto.FLOAT,
         {"w": weight, "wz": scalar(0, np.int8), "ws": scalar(0.001, np.float32), "b": np.zeros(N, np.float32)})
     fixed = onnx_session(
-        [("QLinearMatMul", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["y"], {})], TensorProto.UINT8, TensorProto.UINT8,
+        [("QLinearMatMul", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["y"], {})],
+        TensorProto.UINT8, TensorProto.UINT8,
         {"w": weight, "wz": np.zeros(N, np.int8), "ws": np.full(N, 0.001, np.float32), "xs": scalar(0.03, np.float32),
          "xz": scalar(64, np.uint8), "ys": scalar(0.1, np.float32), "yz": scalar(60, np.uint8)})
     for batch in BATCHES:
@@ -114,7 +118,8 @@ def main():
         for name, form, batch, call in peers:
             key = (form, batch, name)
             times[key] = min(times.get(key, float("inf")), best(call))
-        ours = subprocess.run([os.path.join(args.build, "bench", "int8_bench")], check=True, capture_output=True, text=True).stdout
+        program = os.path.join(args.build, "bench", "int8_bench")
+        ours = subprocess.run([program], check=True, capture_output=True, text=True).stdout
     for (form, batch, name), microseconds in sorted(times.items()):
         print(f"{form:8} batch {batch:3}  {name:18} {microseconds:9.1f} us")
     print(ours)
