@@ -5,6 +5,7 @@
 
 #include "coppice/engine/ops/quantized.h"
 #include "ops/op_rows.h"
+#include "quant/quantized_as.h"
 #include "tensor_impl.h"
 
 namespace coppice {
@@ -40,6 +41,8 @@ void check_qparams(std::string_view op, const Shape& shape, Dtype dtype, const Q
 /// The parameters of a tensor that shows the elements of `from` as `target`.
 QParamsPtr reshaped(const TensorImpl& from, const Shape& target) {
   if (from.qparams == nullptr || !from.qparams->per_channel()) return from.qparams;
+  if (from.dtype == Dtype::quint4x2 && target[-1] % 2 != 0)
+    throw ShapeError(cat("[reshape] quint4x2 needs an even last size, two values to a byte; got ", target));
   const std::int64_t axis = from.qparams->axis();
   if (axis < target.rank() &&
       std::ranges::equal(from.shape.begin(), from.shape.begin() + axis + 1, target.begin(), target.begin() + axis + 1))
@@ -181,9 +184,7 @@ double Tensor::at(std::initializer_list<std::int64_t> index) const {
 void Tensor::set_(std::initializer_list<std::int64_t> index, double value) {
   const auto i = static_cast<std::size_t>(flat_index(shape(), index));
   if (is_quantized()) {
-    Tensor values = dequantize(*this);
-    values.set_(index, value);
-    copy_(values);
+    quant::set_element(*this, static_cast<std::int64_t>(i), static_cast<float>(value));
     return;
   }
   dispatch(dtype(), [&]<class T>() { mutable_data<T>()[i] = convert<T>(value); });

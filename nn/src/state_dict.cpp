@@ -123,6 +123,8 @@ LoadReport load_state_dict(Module& module, const NamedTensors& tensors, bool str
     const Tensor* given = tensors.find(name);
     if (given == nullptr) {
       if (!name.ends_with("num_batches_tracked")) report.missing.push_back(name);
+    } else if ((given->is_quantized() || own.is_quantized()) && given->dtype() != own.dtype()) {
+      throw DtypeError(cat("[load_state_dict] ", quote(name), " is ", given->dtype(), ", and ", own.dtype(), " here"));
     } else if (given->shape() == own.shape()) {
       copies.push_back({name, own, *given});
     } else if (own.dim() == 0 && given->shape() == Shape{1}) {

@@ -73,6 +73,24 @@ TEST_SUITE("engine/quantized_tensor") {
     CHECK_THROWS_AS(q.add_(Tensor::of(1)), DtypeError);
   }
 
+  TEST_CASE("one element is written alone") {
+    Tensor wide = make_quantized(Tensor::from(std::vector<std::int32_t>{16777217, 0}, Shape{2}), Dtype::qint32,
+                                 QParams::per_tensor(1, 0));
+    wide.set_({1}, 5);
+    CHECK(int_repr(wide) == Tensor::from(std::vector<std::int32_t>{16777217, 5}, Shape{2}));
+    Tensor c = per_channel();
+    c.set_({1, 0}, 0.4);
+    CHECK(int_repr(c).at({1, 0}) == 3);
+    Tensor four = quantize_per_channel(Tensor::of({{1, 2}, {3, 4}}), Tensor::of({1, 1}), Tensor::of({0.0, 0.0}), 0,
+                                       Dtype::quint4x2);
+    four.set_({0, 1}, 9);
+    four.set_({1, 0}, 20);
+    CHECK(int_repr(four) == Tensor::of({{1, 9}, {15, 4}}).to(Dtype::u8));
+    CHECK_THROWS_AS((void)four.reshape({2, 2, 1}), ShapeError);
+    CHECK(count_nonzero(four) == 4);
+    CHECK(count_nonzero(quantize_per_tensor(Tensor::of({0, 1, 0}), 0.5, 3, Dtype::quint8)) == 1);
+  }
+
   TEST_CASE("types are not converted silently") {
     const Tensor q = per_tensor();
     CHECK(q.to(Dtype::quint8).is(q));

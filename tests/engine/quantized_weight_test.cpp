@@ -72,6 +72,8 @@ TEST_SUITE("engine/quantized_weight") {
     CHECK(w.linear_dynamic(Tensor::empty({0, 2}), QEngine::x86).shape() == Shape{0, 2});
     CHECK_THROWS_AS((void)w.linear_dynamic(full({1, 2}, std::numeric_limits<double>::infinity()), QEngine::x86),
                     ValueError);
+    const double nan = std::nan("");
+    CHECK(allclose(w.linear_dynamic(Tensor::of({{nan, nan}}), QEngine::x86), kBias.reshape({1, 2})));
   }
 
   TEST_CASE("zero blocks are left out, and the integers are the same") {
@@ -138,6 +140,8 @@ TEST_SUITE("engine/quantized_weight") {
     CHECK_THROWS_AS((void)conv.conv2d(ones({1, 1, 2, 2}), {0.1, 30}, QEngine::x86), DtypeError);
     CHECK_THROWS_AS((void)conv.conv2d(x.reshape({1, 4}), {0.1, 30}, QEngine::x86), ShapeError);
     CHECK_THROWS_AS(QuantizedConv2dWeight(w, Tensor(), {.groups = 2}), ValueError);
+    CHECK_THROWS_AS(QuantizedConv2dWeight(w, Tensor(), {.stride = {0}}), ValueError);
+    CHECK_THROWS_AS(QuantizedConv2dWeight(w, Tensor(), {.dilation = {1, 1, 1}}), ValueError);
     CHECK_THROWS_AS(QuantizedConv2dWeight(w.reshape({1, 4}), Tensor(), {}), ShapeError);
   }
 }

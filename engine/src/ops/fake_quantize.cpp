@@ -18,15 +18,17 @@ using quant::Channels;
 /// Step and limits of one channel. A zero point that is no integer is added before rounding.
 template <class T>
 struct Grid {
-  T scale, inverse, zero;
-  T low, high;
+  float scale;  // the inverse and the product are in single precision for float64 too, as in PyTorch
+  T inverse, zero, low, high;
   bool integer_zero;
 
   [[nodiscard]] T level(T x) const {
     const T scaled = x != x ? T(0) : x * inverse;
     return integer_zero ? zero + std::nearbyint(scaled) : std::nearbyint(scaled + zero);
   }
-  [[nodiscard]] T value(T x) const { return (std::min(std::max(level(x), low), high) - zero) * scale; }
+  [[nodiscard]] T value(T x) const {
+    return static_cast<T>(static_cast<float>(std::min(std::max(level(x), low), high) - zero) * scale);
+  }
   /// Whether the gradient passes.
   [[nodiscard]] bool inside(T x) const { return x == x && level(x) >= low && level(x) <= high; }
 };
@@ -38,7 +40,7 @@ struct Settings {
 
   template <class T>
   [[nodiscard]] Grid<T> grid(std::size_t i) const {
-    return {T(scales[i]), T(1) / T(scales[i]), T(zero_points[i]), static_cast<T>(quant_min), static_cast<T>(quant_max),
+    return {scales[i],    T(1.0f / scales[i]), T(zero_points[i]), static_cast<T>(quant_min), static_cast<T>(quant_max),
             integer_zeros};
   }
 };

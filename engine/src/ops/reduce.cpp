@@ -3,6 +3,7 @@
 
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/quantized.h"
 #include "ops/map.h"
 #include "ops/op_rows.h"
 #include "ops/reduction.h"
@@ -253,6 +254,7 @@ Tensor all(const Tensor& t, const Axes& axes, bool keepdim) {
 }
 
 std::int64_t count_nonzero(const Tensor& t) {
+  if (t.is_quantized()) return count_nonzero(dequantize(t));
   return dispatch(t.dtype(), [&]<class T>() {
     std::int64_t n = 0;
     for (const T v : t.data<T>()) n += convert<bool>(v) ? 1 : 0;

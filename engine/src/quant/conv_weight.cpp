@@ -48,12 +48,31 @@ struct QuantizedConv2dWeight::Held {
   }
 };
 
+namespace {
+
+/// What conv_geometry() asks of these numbers, before there is an input.
+void check_options(const char* op, const ConvOptions& o) {
+  const auto check = [op](const char* name, const std::vector<std::int64_t>& list, std::int64_t least) {
+    if (list.size() != 1 && list.size() != 2)
+      throw ValueError(cat("[", op, "] ", name, " needs 1 or 2 numbers; got ", list.size()));
+    for (const std::int64_t v : list)
+      if (v < least || v > INT32_MAX)
+        throw ValueError(cat("[", op, "] ", name, " must be in ", least, "..", INT32_MAX, "; got ", v));
+  };
+  check("stride", o.stride, 1);
+  check("padding", o.padding, 0);
+  check("dilation", o.dilation, 1);
+}
+
+}  // namespace
+
 QuantizedConv2dWeight::QuantizedConv2dWeight(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
                                              QPaddingMode mode) {
   constexpr const char* kName = "quantized_conv2d";
   quant::check_weight(kName, weight, bias, 4);
   if (options.groups < 1 || weight.size(0) % options.groups != 0)
     throw ValueError(cat("[", kName, "] groups must divide ", weight.size(0), " outputs; got ", options.groups));
+  check_options(kName, options);
   held_ = std::make_shared<const Held>(weight, bias, options, mode);
 }
 

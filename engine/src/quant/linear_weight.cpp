@@ -135,7 +135,8 @@ Tensor QuantizedLinearWeight::linear_dynamic(const Tensor& x, QEngine engine, bo
   Tensor y = Tensor::empty(shape);
   if (y.numel() == 0) return op.result(std::move(y), {x, held_->weight, held_->bias});
   const auto values = x.data<float>();
-  const kernels::FloatRange range = values.empty() ? kernels::FloatRange{0, 0} : quant::range_of(values);
+  kernels::FloatRange range = quant::range_of(values);
+  if (range.min > range.max) range = {0, 0};  // no number at all
   const auto [scale, zero] = choose_qparams(range.min, range.max, 0, 127);
   const std::int64_t k = x.size(-1), stride = quant::row_stride(k);
   const auto integers = quant::aligned<std::uint8_t>(static_cast<std::size_t>(rows * stride));

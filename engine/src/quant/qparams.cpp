@@ -14,7 +14,8 @@ constexpr std::array<std::string_view, 5> kNames{"per_tensor_affine", "per_tenso
                                                  "per_channel_symmetric", "per_channel_affine_float_qparams"};
 
 void check_scale(double scale) {
-  if (!(scale > 0) || !std::isfinite(scale))
+  const auto single = static_cast<float>(scale);  // products are taken with it and its inverse
+  if (!(single > 0) || !std::isfinite(single) || !std::isfinite(1.0f / single))
     throw ValueError(cat("[QParams] a scale must be finite and above 0; got ", scale));
 }
 

@@ -8,6 +8,9 @@ namespace coppice::quant {
 /// @param op  what to name in a message
 [[nodiscard]] Tensor quantized_as(const char* op, const Tensor& x, Dtype dtype, const QParamsPtr& params);
 
+/// Writes the integer of `value` at position `i`, row-major.
+void set_element(Tensor& q, std::int64_t i, float value);
+
 /// Two values of 0..15 to a byte, the first in the low half; `count` is even.
 inline void pack_halves(const std::uint8_t* values, std::int64_t count, std::uint8_t* to) {
   for (std::int64_t i = 0; i < count / 2; ++i)

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "quant/channels.h"
+#include "quant/quantize.h"
 #include "quant/quantized_as.h"
 
 namespace coppice {
@@ -19,6 +21,30 @@ const QParams& params_of(const char* op, const Tensor& q, bool per_channel) {
 }
 
 }  // namespace
+
+void quant::set_element(Tensor& q, std::int64_t i, float value) {
+  const QParams& p = *q.qparams();
+  const QLimits limits = limits_of(q.dtype());
+  std::int64_t integer = 0;
+  if (p.per_channel()) {
+    const Channels c(q.shape(), p.axis());
+    const auto at = static_cast<std::size_t>(i / c.inner % c.channels);
+    const bool floats = p.scheme() == QScheme::per_channel_affine_float_qparams;
+    const float zero = floats ? p.float_zero_points()[at] : static_cast<float>(p.zero_points()[at]);
+    integer = quantized_channel(value, inverse_of(p.scales()[at]), zero, limits);
+  } else {
+    integer = quantized(value, inverse_of(p.scales()[0]), p.zero_points()[0], limits);
+  }
+  auto* bytes = reinterpret_cast<std::uint8_t*>(q.mutable_bytes());
+  if (q.dtype() == Dtype::quint4x2) {
+    const int shift = i % 2 == 0 ? 0 : 4;
+    bytes[i / 2] = static_cast<std::uint8_t>((bytes[i / 2] & ~(15 << shift)) | (static_cast<int>(integer) << shift));
+  } else if (q.dtype() == Dtype::qint32) {
+    reinterpret_cast<std::int32_t*>(bytes)[i] = static_cast<std::int32_t>(integer);
+  } else {
+    bytes[i] = static_cast<std::uint8_t>(integer);
+  }
+}
 
 Tensor quantize_like(const Tensor& x, const Tensor& like) {
   (void)params_of("quantize_like", like);

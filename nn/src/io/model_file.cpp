@@ -150,6 +150,10 @@ void fill(Module& module, const std::string& path, ByOwner& tensors, const std::
         return report.missing.push_back(prefix + name);
       }
       if (is_mask_of_module(module, name)) {
+        if (given->is_quantized()) {
+          unfilled.insert(name);
+          return report.mismatched.push_back({prefix + name, given->shape(), slot.shape()});
+        }
         // One entry has the shape of its own bits, and their value.
         const bool bits = given->dtype() == Dtype::u8 && (given->shape() != slot.shape() || slot.numel() == 1);
         const Dtype type = mask_type(own, name, slot.dtype());

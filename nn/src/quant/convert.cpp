@@ -1,5 +1,7 @@
 #include "coppice/nn/quant/convert.h"
 
+#include <map>
+
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/error.h"
 #include "coppice/nn/quant/fused.h"
@@ -12,7 +14,9 @@ namespace {
 
 /// Takes observers and qconfigs off the whole tree.
 void strip(Module& root) {
-  for (const auto& [path, module] : root.named_modules()) {
+  std::vector<ModulePtr> all;  // held: taking an observer off may be the end of it
+  for (const auto& [path, module] : root.named_modules()) all.push_back(module->shared_from_this());
+  for (const ModulePtr& module : all) {
     module->set_qconfig(std::nullopt);
     remove_observer(*module);
   }
@@ -25,19 +29,38 @@ ModulePtr working_copy(const char* op, const ModulePtr& model, Mode mode) {
 
 }  // namespace
 
-void swap_below(Module& root, const SwapTable& table, bool keep_qconfig) {
+namespace {
+
+/// @param made  what took the place of which module: one that stands in several places is exchanged once
+void swap_below(Module& root, const SwapTable& table, bool keep_qconfig, std::map<const Module*, ModulePtr>& made,
+                std::vector<ModulePtr>& held) {
   for (const auto& [name, child] : children_of(root)) {
     if (name == kObserverChild || name == kWeightFakeQuant || name == "parametrizations") continue;
-    if (dynamic_cast<const FusedModule*>(child.get()) == nullptr) swap_below(*child, table, keep_qconfig);
+    if (dynamic_cast<const FusedModule*>(child.get()) == nullptr) swap_below(*child, table, keep_qconfig, made, held);
+    if (const auto known = made.find(child.get()); known != made.end()) {
+      root.add_module(name, known->second);
+      continue;
+    }
     const QConfigPtr qconfig = qconfig_of(*child);
     const auto row = table.find(child->type_name());
     if (qconfig == nullptr || row == table.end()) continue;
-    const ModulePtr made = row->second(child);
+    const ModulePtr fresh = row->second(child);
     remove_observer(*child);
-    carry_over(*child, *made);
-    if (keep_qconfig) made->set_qconfig(qconfig);
-    root.add_module(name, made);
+    carry_over(*child, *fresh);
+    if (keep_qconfig) fresh->set_qconfig(qconfig);
+    made.emplace(child.get(), fresh);
+    made.emplace(fresh.get(), fresh);  // met again where its place is shared: as it is
+    held.push_back(child);             // so that no other module gets its address
+    root.add_module(name, fresh);
   }
+}
+
+}  // namespace
+
+void swap_below(Module& root, const SwapTable& table, bool keep_qconfig) {
+  std::map<const Module*, ModulePtr> made;
+  std::vector<ModulePtr> held;
+  swap_below(root, table, keep_qconfig, made, held);
 }
 
 ModulePtr convert(const ModulePtr& model, Mode mode) {
@@ -77,9 +100,9 @@ ModulePtr quantize_dynamic(const ModulePtr& model, const QConfigDict& spec, Mode
 ModulePtr quantize_dynamic(const ModulePtr& model, Dtype dtype, Mode mode) {
   QConfigDict spec;
   if (dtype == Dtype::qint8)
-    for (const char* type : {"Linear", "LSTM"}) spec.emplace(type, default_dynamic_qconfig());
+    spec.emplace("Linear", default_dynamic_qconfig());
   else if (dtype == Dtype::f16)
-    for (const char* type : {"Linear", "LSTM"}) spec.emplace(type, float16_dynamic_qconfig());
+    spec.emplace("Linear", float16_dynamic_qconfig());
   else
     throw ValueError(cat("[quantize_dynamic] dtype must be qint8 or float16; got ", dtype));
   return quantize_dynamic(model, spec, mode);

@@ -127,20 +127,21 @@ void FusedMovingAvgObsFakeQuantize::observe(const Tensor& x) const {
     max.fill_(averaged(max.item<float>(), now.max, whole->averaging_constant()));
     return;
   }
-  const auto& channels = dynamic_cast<const MovingAveragePerChannelMinMaxObserver&>(inner);
+  const auto* channels = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(&inner);
+  if (channels == nullptr) throw StateError(cat("[", kType, "] activation_post_process is no moving average"));
   const Ranges now = ranges_of(kType, x, 0);
   if (min.numel() == 0) {
     min.replace_(now.min);
     max.replace_(now.max);
     return;
   }
-  if (min.shape() != now.min.shape())
+  if (min.shape() != now.min.shape() || max.shape() != now.min.shape())
     throw ShapeError(cat("[", kType, "] observed ", min.numel(), " channels before, now ", now.min.numel()));
   const auto a = now.min.data<float>(), b = now.max.data<float>();
   const auto low = min.mutable_data<float>(), high = max.mutable_data<float>();
   for (std::size_t i = 0; i < low.size(); ++i) {
-    low[i] = averaged(low[i], a[i], channels.averaging_constant());
-    high[i] = averaged(high[i], b[i], channels.averaging_constant());
+    low[i] = averaged(low[i], a[i], channels->averaging_constant());
+    high[i] = averaged(high[i], b[i], channels->averaging_constant());
   }
 }
 
@@ -148,6 +149,8 @@ void FusedMovingAvgObsFakeQuantize::observe(const Tensor& x) const {
 void FusedMovingAvgObsFakeQuantize::choose() const {
   const Module& inner = *child(kObserver);
   const auto min = inner.tensor("min_val").to_vector<float>(), max = inner.tensor("max_val").to_vector<float>();
+  if (min.size() != max.size())
+    throw StateError(cat("[", kType, "] min_val and max_val have ", min.size(), " and ", max.size(), " channels"));
   const auto [low, high] = limits();
   std::vector<float> scales;
   std::vector<std::int32_t> zeros;

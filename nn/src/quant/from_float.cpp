@@ -16,10 +16,11 @@ ObservedWeight floats_of(const Module& layer) {
   const Tensor plain = bias.defined() ? bias.detach() : Tensor();
   const ModulePtr* bn = layer.children().find("bn");
   if (bn == nullptr) return {weight, plain};
-  const auto& norm = dynamic_cast<const BatchNorm&>(**bn);
+  const auto* norm = dynamic_cast<const BatchNorm*>(bn->get());
+  if (norm == nullptr) throw StateError(cat("[convert] 'bn' of ", layer.type_name(), " is no batch norm"));
   const FoldedWeights folded =
-      fuse_conv_bn_weights(weight, plain, norm.tensor("running_mean"), norm.tensor("running_var"),
-                           norm.arguments().number("eps"), norm.find_tensor("weight"), norm.find_tensor("bias"));
+      fuse_conv_bn_weights(weight, plain, norm->tensor("running_mean"), norm->tensor("running_var"),
+                           norm->arguments().number("eps"), norm->find_tensor("weight"), norm->find_tensor("bias"));
   return {folded.weight.detach(), folded.bias.detach()};
 }
 

@@ -8,6 +8,8 @@
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/layers/linear.h"
 #include "coppice/nn/layers/norm.h"
+#include "coppice/nn/masks/fake_sparsity.h"
+#include "coppice/nn/parametrize.h"
 #include "coppice/nn/quant/fused.h"
 #include "coppice/nn/slots.h"
 #include "quant/weights.h"
@@ -45,6 +47,11 @@ ModulePtr folded(const ModulePtr& layer, const Module& norm) {
   const Tensor bias = copy->find_tensor("bias"), mean = norm.tensor("running_mean"), var = norm.tensor("running_var");
   if (bias.defined() && !copy->own_parameters().contains("bias"))
     throw NotSupported(cat("[fuse_modules] the bias of ", layer->type_name(), " is masked; burn its mask in first"));
+  if (parametrize::is_parametrized(*copy, "weight"))
+    for (const auto& [name, p] : parametrize::parametrizations_of(*copy, "weight").children())
+      if (p->type_name() != FakeSparsity::kType)
+        throw NotSupported(
+            cat("[fuse_modules] a batch norm is not folded into what ", p->type_name(), " parametrizes"));
   const double eps = dynamic_cast<const BatchNorm&>(norm).arguments().number("eps");
   const auto fold = is_linear(*layer) ? fuse_linear_bn_weights : fuse_conv_bn_weights;
   const FoldedWeights w = fold(original.detach(), bias.defined() ? bias.detach() : Tensor(), mean, var, eps,

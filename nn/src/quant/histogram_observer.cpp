@@ -7,6 +7,7 @@
 #include "coppice/engine/autograd.h"
 #include "coppice/engine/create.h"
 #include "coppice/engine/warn.h"
+#include "coppice/nn/init.h"
 #include "quant/histogram.h"
 #include "quant/ranges.h"
 
@@ -31,7 +32,7 @@ HistogramObserver::HistogramObserver(const ObserverOptions& options, std::int64_
   if (is_per_channel(options.qscheme))
     throw NotSupported(cat("[", kType, "] takes schemes per tensor; got ", options.qscheme));
   if (bins < 1 || bins > (1 << 20)) throw ValueError(cat("[", kType, "] bins must be in 1..2^20; got ", bins));
-  register_buffer("histogram", zeros({bins}));
+  register_buffer("histogram", SkipInit::active() ? Tensor::empty({bins}) : zeros({bins}));
   register_buffer("min_val", full(Shape{}, kInf));
   register_buffer("max_val", full(Shape{}, -kInf));
 }

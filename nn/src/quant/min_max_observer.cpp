@@ -44,7 +44,7 @@ void merge(Tensor min_val, Tensor max_val, const Ranges& now, Min min_of, Max ma
     max_val.replace_(now.max);
     return;
   }
-  if (min_val.shape() != now.min.shape())
+  if (min_val.shape() != now.min.shape() || max_val.shape() != now.min.shape())
     throw ShapeError(cat("[", type, "] observed ", min_val.numel(), " channels before, now ", now.min.numel()));
   const auto min = min_val.mutable_data<float>(), max = max_val.mutable_data<float>();
   const auto a = now.min.data<float>(), b = now.max.data<float>();

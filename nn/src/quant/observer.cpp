@@ -98,6 +98,9 @@ void RangeObserver::reset_min_max_vals() {
 CalculatedQParams RangeObserver::calculate_qparams() const { return qparams_of(tensor("min_val"), tensor("max_val")); }
 
 CalculatedQParams RangeObserver::qparams_of(const Tensor& min, const Tensor& max) const {
+  if (min.shape() != max.shape())
+    throw StateError(
+        cat("[", type_name(), "] min_val ", min.shape(), " and max_val ", max.shape(), " do not go together"));
   if (unseen(min, max)) {
     warn(cat("[", type_name(), "] no values were observed before calculate_qparams(); scale 1 and zero point 0"));
     return {ones({1}), zeros({1}, Dtype::i64)};

@@ -61,7 +61,7 @@ void add_observers(Module& module) {
       add_observers(*child);
   }
   if (module.type_name() == LSTM::kType && qconfig_of(module) != nullptr)
-    throw NotSupported("[prepare] an LSTM is not quantised statically; quantize_dynamic() takes it");
+    throw NotSupported("[prepare] an LSTM is not quantised; set its qconfig to null to leave it in float");
   if (is_leaf(module) && module.type_name() != Sequential::kType && is_observed_type(module.type_name()))
     observe(module);
 }

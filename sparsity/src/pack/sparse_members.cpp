@@ -85,7 +85,7 @@ NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* row
     StoredTensor row{.name = name, .elements = tensor.numel(), .bytes_before = tensor.nbytes()};
     row.bytes = row.bytes_before;
     NamedTensors members;
-    if (is_utf8(name) && names_are_free(tensors, name)) {
+    if (!tensor.is_quantized() && is_utf8(name) && names_are_free(tensors, name)) {
       auto& there = done[tensor.bytes()];
       const auto tied = std::ranges::find_if(there, [&t = tensor](const Stored& one) {
         return one.tensor.shape() == t.shape() && one.tensor.dtype() == t.dtype();

@@ -1,4 +1,5 @@
 #include "coppice/engine/io/torch_file.h"
+#include "coppice/engine/ops/quantized.h"
 
 #include <cmath>
 
@@ -235,5 +236,12 @@ TEST_SUITE("engine/io/torch_file") {
         CHECK(said.starts_with("FormatError"));
       }
     }
+  }
+
+  TEST_CASE("quantised tensors are refused by name when writing, and no file comes of it") {
+    const TempDir dir;
+    const NamedTensors tensors{{"w", quantize_per_tensor(ones({2}), 0.5, 3, Dtype::quint8)}};
+    CHECK_THROWS_AS(write_torch(dir / "q.pt", tensors), NotSupported);
+    CHECK_FALSE(std::filesystem::exists(dir / "q.pt"));
   }
 }

@@ -59,6 +59,11 @@ TEST_SUITE("engine/ops/fake_quantize") {
     CHECK(odd.grad() == Tensor::of({0, 0, 0}));
   }
 
+  TEST_CASE("float64 is rounded with the scale of float32") {
+    const Tensor x = Tensor::of(0.48522128).to(Dtype::f64);
+    CHECK(fake_quantize_per_tensor_affine(x, 0.06469617, 100, 0, 255).item() == doctest::Approx(0.4528732));
+  }
+
   TEST_CASE("what makes no grid is refused") {
     const Tensor x = Tensor::of({{1, 2}}), one = Tensor::of({1}), zero = Tensor::of({0}).to(Dtype::i64);
     CHECK_THROWS_AS((void)fake_quantize_per_tensor_affine(x, 1, 5, 3, 2), ValueError);

@@ -182,6 +182,28 @@ TEST_SUITE("nn/quant/convert") {
     CHECK_THROWS_AS((void)quantize_dynamic(model, Dtype::f64), ValueError);
   }
 
+  TEST_CASE("what was observed and has no counterpart stays, without its observer") {
+    const ModulePtr model = sequence(
+        {std::make_shared<QuantStub>(), layer(), std::make_shared<DeQuantStub>(), std::make_shared<Sigmoid>()});
+    model->set_qconfig(get_default_qat_qconfig());
+    const ModulePtr converted = quantize_qat(model, [](Module& m) { (void)m(kInput); });
+    CHECK(converted->child("3")->type_name() == "Sigmoid");
+    CHECK(converted->child("3")->children().empty());
+    CHECK((*converted)(kInput).shape() == Shape{4, 2});
+  }
+
+  TEST_CASE("a layer that stands in two places is exchanged once") {
+    const auto shared = layer();
+    const ModulePtr model =
+        sequence({std::make_shared<QuantStub>(), shared, sequence({shared}), std::make_shared<DeQuantStub>()});
+    model->set_qconfig(reduced());
+    const ModulePtr converted = quantize(model, [](Module& m) { (void)m(kInput); });
+    CHECK(converted->child("1")->type_name() == "quantized.Linear");
+    CHECK(converted->child("1") == converted->find_module("2")->child("0"));
+    const ModulePtr trained = prepare_qat(sequence({shared, sequence({shared})}));
+    CHECK(trained->child("0") == trained->find_module("1")->child("0"));
+  }
+
   TEST_CASE("what cannot be converted is refused") {
     ModulePtr model = sequence({layer()});
     model->child("0")->set_qconfig(reduced());

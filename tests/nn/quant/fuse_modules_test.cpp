@@ -99,6 +99,14 @@ TEST_SUITE("nn/quant/fuse_modules") {
     }
   }
 
+  TEST_CASE("a batch norm is not folded into what something else than a mask parametrizes") {
+    const auto conv = std::make_shared<Conv2d>(3, 4, 3);
+    parametrize::register_parametrization(*conv, "weight", std::make_shared<Tanh>());
+    const ModulePtr model = sequence({conv, norm2d(4)});
+    model->eval();
+    CHECK_THROWS_AS((void)fuse_modules(model, {{"0", "1"}}), NotSupported);
+  }
+
   TEST_CASE("hooks before the first and behind the last go to the fused module") {
     const ModulePtr model = sequence({std::make_shared<Linear>(2, 2), std::make_shared<ReLU>()});
     int before = 0, after = 0;

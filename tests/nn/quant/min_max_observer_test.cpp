@@ -103,6 +103,22 @@ TEST_SUITE("nn/quant/min_max_observer") {
     }
   }
 
+  TEST_CASE("minima and maxima of different numbers of channels are refused, not read beyond their end") {
+    for (const char* type : {"PerChannelMinMaxObserver", "FusedMovingAvgObsFakeQuantize"}) {
+      CAPTURE(std::string(type));
+      nn::Arguments a;
+      if (std::string(type) != "PerChannelMinMaxObserver")
+        a = {{"observer", std::string("MovingAveragePerChannelMinMaxObserver")}};
+      const nn::ModulePtr observer = nn::make_module(type, a);
+      nn::Module& range = a.empty() ? *observer : *observer->child("activation_post_process");
+      range.tensor("min_val").replace_(Tensor::of({0, 0, 0, 0}));
+      range.tensor("max_val").replace_(Tensor::of({1, 1}));
+      CHECK_THROWS_AS((void)(*observer)(ones({4, 3})), ShapeError);
+      CHECK_THROWS_AS((void)(*observer)(ones({2, 3})), ShapeError);
+      CHECK_THROWS_AS((void)dynamic_cast<const ObserverBase&>(*observer).calculate_qparams(), StateError);
+    }
+  }
+
   TEST_CASE("the same range for any number of threads") {
     Generator generator(5);
     Tensor x = Tensor::empty({500, 400});

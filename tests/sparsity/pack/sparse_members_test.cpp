@@ -282,4 +282,13 @@ TEST_SUITE("sparsity/pack/sparse_members") {
     limits.tensors = 0;
     CHECK(refused<LimitError>([&] { (void)expand(fresh, "f", limits); }));
   }
+
+  TEST_CASE("quantised tensors stay as they are, zeros and all") {
+    const QParamsPtr floats = QParams::per_channel_float({1, 1}, {0, 0}, 0);
+    const NamedTensors quantised{
+        {"four", make_quantized(zeros({2, 4000}, Dtype::u8), Dtype::quint4x2, floats)},
+        {"eight", make_quantized(zeros({2, 4000}, Dtype::i8), Dtype::qint8, QParams::per_tensor(1, 0))}};
+    const NamedTensors small = compact(quantised);
+    for (const auto& [name, tensor] : quantised) CHECK(small.at(name) == tensor);
+  }
 }

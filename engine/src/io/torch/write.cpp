@@ -25,12 +25,12 @@ std::string_view storage_class(Dtype dtype) {
     case Dtype::i32: return "IntStorage";
     case Dtype::i64: return "LongStorage";
     case Dtype::boolean: return "BoolStorage";
-    case Dtype::qint8: return "QInt8Storage";
-    case Dtype::quint8: return "QUInt8Storage";
-    case Dtype::qint32: return "QInt32Storage";
-    case Dtype::quint4x2: return "QUInt4x2Storage";
+    case Dtype::qint8:
+    case Dtype::quint8:
+    case Dtype::qint32:
+    case Dtype::quint4x2: break;
   }
-  return {};
+  detail::refuse_quantized(dtype, "write_torch");
 }
 
 /// Writes the opcodes that a state dict needs; no memo.
@@ -161,6 +161,9 @@ void write_torch(const std::filesystem::path& path, const NamedTensors& tensors)
   for (const auto& [name, tensor] : tensors) {
     if (!is_utf8(name) || name.size() > UINT32_MAX)
       throw ValueError(cat("[write_torch] names must be UTF-8; got ", quote(name)));
+    if (tensor.is_quantized())
+      throw NotSupported(cat("[write_torch] ", quote(name), " is a quantised tensor, which this format does not take ",
+                             "here; safetensors keep it, and dequantize() makes it float32"));
     pickle.text(name);
     write_tensor(pickle, tensor, parts.parts[parts.of[number]], parts.of[number]);
     ++number;

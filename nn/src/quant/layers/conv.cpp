@@ -1,7 +1,10 @@
 #include "coppice/nn/quant/layers/conv.h"
 
+#include <cstring>
+
 #include "coppice/engine/create.h"
 #include "coppice/engine/quantized_tensor.h"
+#include "coppice/nn/init.h"
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/registry.h"
 #include "quant/layers/checked_buffers.h"
@@ -83,7 +86,7 @@ QuantizedConvBase::QuantizedConvBase(int spatial, const Arguments& a)
   const ModulePtr layer = make_module(spatial == 1 ? "Conv1d" : "Conv2d", without_mode(a));
   options_ = dynamic_cast<const ConvNd&>(*layer).options();
   register_buffer("weight", Tensor::empty(layer->tensor("weight").shape(), Dtype::qint8, QParams::per_tensor(1, 0)));
-  tensor("weight").fill_(0);
+  if (!SkipInit::active()) std::memset(tensor("weight").mutable_bytes(), 0, tensor("weight").nbytes());
   if (const Tensor bias = layer->find_tensor("bias"); bias.defined()) register_buffer("bias", bias.detach());
   register_buffer("scale", Tensor::of(1));
   register_buffer("zero_point", zeros(Shape{}, Dtype::i64));

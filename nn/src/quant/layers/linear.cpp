@@ -1,5 +1,7 @@
 #include "coppice/nn/quant/layers/linear.h"
 
+#include <cstring>
+
 #include "coppice/engine/create.h"
 #include "coppice/engine/ops/elementwise.h"
 #include "coppice/engine/ops/linalg.h"
@@ -19,8 +21,11 @@ Tensor blank(std::int64_t out, std::int64_t in) {
   if (in < 0 || out < 0)
     throw ValueError(cat("[quantized.Linear] in_features and out_features must be at least 0; got ", in, " and ", out));
   Tensor w = Tensor::empty({out, in}, Dtype::qint8, QParams::per_tensor(1, 0));
-  return SkipInit::active() ? w : w.fill_(0);
+  if (!SkipInit::active()) std::memset(w.mutable_bytes(), 0, w.nbytes());
+  return w;
 }
+
+Tensor blank_bias(std::int64_t out) { return SkipInit::active() ? Tensor::empty({out}) : zeros({out}); }
 
 }  // namespace
 
@@ -46,7 +51,7 @@ QuantizedLinearBase::QuantizedLinearBase(const Tensor& weight, const Tensor& bia
 
 QuantizedLinearBase::QuantizedLinearBase(const Arguments& a)
     : QuantizedLinearBase(blank(a.integer("out_features"), a.integer("in_features")),
-                          a.boolean("bias", true) ? zeros({a.integer("out_features")}) : Tensor(),
+                          a.boolean("bias", true) ? blank_bias(a.integer("out_features")) : Tensor(),
                           qengine_from_name(a.text("engine", "x86"))) {}
 
 Tensor QuantizedLinearBase::weight() const { return child(kPair)->child(kPair)->tensor("0"); }
@@ -128,6 +133,25 @@ void QuantizedLinear::check_adoptable(const NamedTensors& own) const {
 void QuantizedLinear::adopt(const NamedTensors& own) {
   check_adoptable(own);
   show_buffers(*this, own);
+}
+
+LinearPackedParams::LinearPackedParams(const Arguments& a) {
+  if (!a.has("out_features")) return;
+  const auto out = a.integer("out_features"), in = a.integer("in_features");
+  const std::string dtype = a.text("dtype", "qint8");
+  if (dtype != "qint8" && dtype != "float16")
+    throw ValueError(cat("[", kType, "] dtype must be qint8 or float16; got '", dtype, "'"));
+  register_buffer("0", dtype == "qint8" ? blank(out, in) : Tensor::empty({out, in}, Dtype::f16));
+  if (a.boolean("bias", true)) register_buffer("1", blank_bias(out));
+}
+
+Arguments LinearPackedParams::arguments() const {
+  const Tensor weight = find_tensor("0");
+  if (!weight.defined()) return {};
+  return {{"in_features", weight.size(1)},
+          {"out_features", weight.size(0)},
+          {"bias", find_tensor("1").defined()},
+          {"dtype", std::string(name_of(weight.dtype()))}};
 }
 
 void LinearPackedParams::check_adoptable(const NamedTensors& own) const {

@@ -32,11 +32,20 @@ class Prepared {
   struct Source {
     std::shared_ptr<Storage> weight, bias;
     std::uint64_t weight_version = 0, bias_version = 0;
+    std::size_t weight_offset = 0, bias_offset = 0;
+    Shape weight_shape, bias_shape;
     QParamsPtr qparams;
 
     Source() = default;
-    Source(const Tensor& w, const Tensor& b) : weight(w.storage()), weight_version(w.version()), qparams(w.qparams()) {
-      if (b.defined()) bias = b.storage(), bias_version = b.version();
+    Source(const Tensor& w, const Tensor& b)
+        : weight(w.storage()),
+          weight_version(w.version()),
+          weight_offset(w.storage_offset()),
+          weight_shape(w.shape()),
+          qparams(w.qparams()) {
+      if (!b.defined()) return;
+      bias = b.storage(), bias_version = b.version();
+      bias_offset = b.storage_offset(), bias_shape = b.shape();
     }
     bool operator==(const Source&) const = default;
   };

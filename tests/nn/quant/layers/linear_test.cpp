@@ -64,6 +64,26 @@ TEST_SUITE("nn/quant/layers/linear") {
     CHECK_THROWS_AS(QuantizedLinear(weight_of(), kBias, {0.05, 300}), ValueError);
   }
 
+  TEST_CASE("another part of the same storage is another weight, and another bias") {
+    const Tensor biases = Tensor::of({{0.3, -0.7}, {5, 5}});
+    QuantizedLinear layer(weight_of(), narrow(biases, 0, 0, 1).reshape({2}), {0.05, 80});
+    const Tensor before = layer(input());
+    layer.set_weight_bias(weight_of(), narrow(biases, 0, 1, 1).reshape({2}));
+    CHECK(layer(input()) == QuantizedLinear(weight_of(), Tensor::of({5, 5}), {0.05, 80})(input()));
+    CHECK_FALSE(layer(input()) == before);
+  }
+
+  TEST_CASE("a state dict of other types is refused, with nothing changed") {
+    const auto plain = make_module(
+        "Conv2d",
+        {{"in_channels", std::int64_t{1}}, {"out_channels", std::int64_t{1}}, {"kernel_size", std::int64_t{1}}});
+    const Tensor before = plain->tensor("bias").detach().clone();
+    const NamedTensors state{{"bias", Tensor::of({7})},
+                             {"weight", quantize_per_tensor(ones({1, 1, 1, 1}), 1, 0, Dtype::qint8)}};
+    CHECK_THROWS_AS(load_state_dict(*plain, state), DtypeError);
+    CHECK(plain->tensor("bias").detach() == before);
+  }
+
   TEST_CASE("arguments name the engine, and bad ones are refused") {
     const QuantizedLinear layer(weight_of(), kBias, {0.05, 80}, QEngine::qnnpack);
     CHECK(layer.arguments().text("engine") == "qnnpack");

@@ -26,10 +26,11 @@ namespace coppice::nn::quant {
 [[nodiscard]] ModulePtr quantize_qat(const ModulePtr& model, const std::function<void(Module&)>& run,
                                      Mode mode = Mode::copy);
 
-/// Weights become integers now, activations at each call: no calibration. The default takes Linear and LSTM.
+/// Weights become integers now, activations at each call: no calibration. The default takes Linear;
+/// an LSTM stays in float.
 ///
 /// @param spec   which modules, by type or path
-/// @throws ValueError  if `dtype` is none of qint8, float16 (and quint8 for embeddings)
+/// @throws ValueError  if `dtype` is neither qint8 nor float16; NotSupported  for an LSTM in the spec
 [[nodiscard]] ModulePtr quantize_dynamic(const ModulePtr& model, const QConfigDict& spec, Mode mode = Mode::copy);
 [[nodiscard]] ModulePtr quantize_dynamic(const ModulePtr& model, Dtype dtype = Dtype::qint8, Mode mode = Mode::copy);
 

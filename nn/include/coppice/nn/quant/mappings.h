@@ -22,7 +22,7 @@ using SwapTable = std::map<std::string, Swap, std::less<>>;
 [[nodiscard]] const SwapTable& get_default_static_quant_module_mappings();
 /// Linear, Conv2d and the fused forms of training.
 [[nodiscard]] const SwapTable& get_default_qat_module_mappings();
-/// Linear, intrinsic.LinearReLU, LSTM.
+/// Linear, intrinsic.LinearReLU; LSTM is NotSupported.
 [[nodiscard]] const SwapTable& get_default_dynamic_quant_module_mappings();
 
 /// Whether prepare() observes modules of this type: those of any of the three tables.

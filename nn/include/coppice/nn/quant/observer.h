@@ -1,5 +1,6 @@
 #pragma once
-/// Observers: modules that return their input and remember its range, from which scale and zero point follow.
+/// Observers: modules that return their input and remember its range, from which scale and zero point follow. Since
+/// they write what they remember in every call, a model that has them is for one thread at a time, in eval mode too.
 ///
 /// Source: torch/ao/quantization/observer.py
 

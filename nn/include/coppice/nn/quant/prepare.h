@@ -22,7 +22,8 @@ void propagate_qconfig_(Module& root, const QConfigDict& dict = {});
 /// "activation_post_process" and a hook in front of the others. Fused modules are observed as one; Dropout,
 /// DeQuantStub, ReLU and Flatten are not. Sigmoid, Tanh and Softmax in training mode get the fixed range of their
 /// results. What has an observer keeps it. Warns if no module has a qconfig.
-/// @throws NotSupported  for an LSTM with a qconfig, which quantize_dynamic() takes
+/// @throws NotSupported  for an LSTM with a qconfig: null leaves it in float. What is observed is for one thread at a
+/// time, in eval mode too: observers remember what they see.
 [[nodiscard]] ModulePtr prepare(const ModulePtr& model, Mode mode = Mode::copy);
 
 /// Swaps layers for those that train with rounded weights, masks and all, and then prepares: the observers are those of

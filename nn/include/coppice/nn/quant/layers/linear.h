@@ -95,7 +95,9 @@ class LinearPackedParams final : public Implements<LinearPackedParams, Module>, 
  public:
   static constexpr std::string_view kType = "quantized.LinearPackedParams";
   LinearPackedParams() = default;
-  explicit LinearPackedParams(const Arguments&) {}
+  /// A pair for a file to fill: "in_features", "out_features", "bias", "dtype"; without them what holds the pair.
+  explicit LinearPackedParams(const Arguments& a);
+  [[nodiscard]] Arguments arguments() const override;
   /// The weight keeps its type, and both their shapes.
   void adopt(const NamedTensors& own) override;
   void check_adoptable(const NamedTensors& own) const override;
