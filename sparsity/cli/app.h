@@ -35,6 +35,7 @@ void add_inspect(App& app);
 void add_import(App& app);
 void add_prune(App& app);
 void add_finetune(App& app);
+void add_quantize(App& app);
 void add_pack(App& app);
 void add_unpack(App& app);
 void add_run(App& app);

@@ -8,6 +8,7 @@
 #include "coppice/engine/checked.h"
 #include "coppice/engine/io/budget.h"
 #include "coppice/engine/io/npy.h"
+#include "coppice/nn/quant/layers/quantize.h"
 #include "tensors.h"
 
 namespace coppice::cli {
@@ -29,10 +30,12 @@ std::string inflated(std::string_view packed) {
   return out;
 }
 
-/// The first layer that has tensors of its own, by type.
+/// The first layer that has tensors of its own, by type; a scale alone is none.
 std::string_view first_layer(const nn::Module& model) {
   for (const auto& [path, module] : model.named_modules())
-    if (!module->own_parameters().empty() || !module->own_buffers().empty()) return module->type_name();
+    if (module->type_name() != nn::quant::Quantize::kType &&
+        (!module->own_parameters().empty() || !module->own_buffers().empty()))
+      return module->type_name();
   return {};
 }
 

@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
   add_import(app);
   add_prune(app);
   add_finetune(app);
+  add_quantize(app);
   add_pack(app);
   add_unpack(app);
   add_run(app);

@@ -54,6 +54,7 @@
 #include "coppice/nn/quant/qat.h"
 #include "coppice/nn/quant/qconfig.h"
 #include "coppice/nn/quant/stubs.h"
+#include "coppice/nn/quant/whole_model.h"
 #include "coppice/nn/registry.h"
 #include "coppice/nn/replace.h"
 #include "coppice/nn/slots.h"
