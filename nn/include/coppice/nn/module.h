@@ -43,7 +43,8 @@ using QConfigPtr = std::shared_ptr<const QConfig>;
 /// where it was a direct child; reading tensors of it, and all that is kept of deeper modules, goes unnoticed. A
 /// reference or a plain pointer to a child is unsafe: what it names may be gone.
 ///
-/// A const module in eval mode may be called from several threads at once.
+/// A const module in eval mode may be called from several threads at once, unless observers watch it: these write what
+/// they see (nn/quant/observer.h).
 class Module : public std::enable_shared_from_this<Module> {
  public:
   virtual ~Module() = default;
