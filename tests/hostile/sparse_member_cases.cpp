@@ -65,6 +65,18 @@ std::string with_text(const std::string& list) {
   return with_list(list, {bytes("x.places", "\0"s + kBits), floats("x.compressed", 3)});
 }
 
+/// Values that a note makes quantised.
+std::string quantized_values() {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {{"coppice.sparse_members", listed(kShapes)},
+                            {"coppice.quantized:x.compressed", "qint8 per_tensor_affine"}};
+  header["x.places"] = {{"dtype", "U8"}, {"shape", {4}}, {"data_offsets", {0, 4}}};
+  header["x.compressed"] = {{"dtype", "I8"}, {"shape", {3}}, {"data_offsets", {4, 7}}};
+  header["x.compressed.q_scale"] = {{"dtype", "F64"}, {"shape", {1}}, {"data_offsets", {7, 15}}};
+  header["x.compressed.q_zero_point"] = {{"dtype", "I64"}, {"shape", {1}}, {"data_offsets", {15, 23}}};
+  return st(header.dump(), "\0"s + kBits + "abc" + le(0x3FF0000000000000, 8) + le(0, 8));
+}
+
 /// `count` names of one tensor of a MB, each with members that are tied to the first.
 std::string many_ties(int count) {
   constexpr std::int64_t kElements = 1 << 20;
@@ -115,6 +127,8 @@ std::vector<Hostile> sparse_member_cases() {
       {"H103 values of two axes",
        with_list(listed(kShapes), {bytes("x.places", plain), {"x.compressed", "U8", {1, 3}, "abc"}}), "FormatError",
        "'x.compressed' must be a list; got uint8 (1, 3)"},
+      {"H103 values that are quantised", quantized_values(), "FormatError",
+       "'x.compressed' must be a list; got qint8 (3,)"},
       {"H103 a shape that is no list of int64, old layout",
        with_list(R"(["x"])", {floats("x.shape", 2), bytes("x.bitmask", kBits), floats("x.compressed", 3)}),
        "FormatError", "'x.shape' must be a list of int64"},

@@ -101,7 +101,7 @@ void SparseMember::check_spare(std::span<const std::uint8_t> bits, std::int64_t 
 Tensor SparseMember::find(const NamedTensors& all, const char* member, std::optional<Dtype> dtype) const {
   const Tensor* found = all.find(name_ + member);
   if (found == nullptr) source_.reject("has no ", quote(name_ + member));
-  if (found->dim() != 1 || (dtype && found->dtype() != *dtype))
+  if (found->dim() != 1 || found->is_quantized() || (dtype && found->dtype() != *dtype))
     source_.reject(quote(name_ + member), " must be a list", dtype ? cat(" of ", *dtype) : "", "; got ", found->dtype(),
                    " ", found->shape());
   return *found;

@@ -44,6 +44,7 @@ Tensor places_of(std::span<const std::uint8_t> bitmask, std::span<const std::uin
 /// The members of one tensor, if they are smaller than it.
 /// @param name_bytes  of its name
 NamedTensors members_of(const Tensor& t, StoredTensor& row, std::size_t name_bytes) {
+  if (t.is_quantized()) return {};  // its zeros are a number of its own
   const std::int64_t n = t.numel();
   const ZeroCounts counts = count_zeros(t);
   row.zeros = counts.zeros;

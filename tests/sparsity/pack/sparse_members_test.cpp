@@ -10,6 +10,7 @@
 #include "coppice/engine.h"
 #include "coppice/engine/io/safetensors.h"
 #include "coppice/engine/ops/elementwise.h"
+#include "coppice/engine/ops/quantized.h"
 #include "engine/io/io_support.h"
 #include "sparsity/refused.h"
 #include "support/repeats.h"
@@ -172,6 +173,21 @@ TEST_SUITE("sparsity/pack/sparse_members") {
     check_same(expand(dense), dense);
     check_same(expand(compact({})), {});
     CHECK(refused<ValueError>([&] { (void)compact(stored); }));
+  }
+
+  TEST_CASE("quantised tensors stay whole, with their scale") {
+    const TempDir dir;
+    NamedTensors given = small();
+    given.add("q", quantize_per_tensor(given.at("x"), 0.5, 3, Dtype::quint8));
+    const NamedTensors stored = compact(given);
+    CHECK(stored.at("q").is_quantized());
+    CHECK_FALSE(stored.contains("x"));
+    write_safetensors(dir / "c.safetensors", stored, {.tied = true});
+    const NamedTensors back = expand(read_safetensors(dir / "c.safetensors"));
+    CHECK(back.names() == given.names());
+    CHECK(same_bits(back.at("x"), given.at("x")));
+    CHECK(back.at("q") == given.at("q"));
+    CHECK(back.metadata().empty());
   }
 
   TEST_CASE("tied tensors are stored once and tied again") {

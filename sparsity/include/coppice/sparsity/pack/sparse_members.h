@@ -33,9 +33,9 @@ struct StoredTensor {
 ///
 /// docs/packed-formats.md has every byte, and the layout of older files, which expand() reads as well.
 /// expand() brings back every bit: -0, and NaN with its payload. A tensor for whose members a name is taken stays as it
-/// is, and so do empty ones. Metadata is kept. Tied tensors share their members, and are tied again when they are
-/// expanded. Masks times weights leave -0 in half of the places: at 90 % zeros a float32 tensor takes 15 % of its
-/// bytes, 12 % without them.
+/// is, and so do empty and quantised ones. Metadata is kept. Tied tensors share their members, and are tied again when
+/// they are expanded. Masks times weights leave -0 in half of the places: at 90 % zeros a float32 tensor takes 15 % of
+/// its bytes, 12 % without them.
 /// @param rows  if given, gets a row for each tensor, in order
 /// @throws ValueError  if the tensors are the result of this already
 [[nodiscard]] NamedTensors compact(const NamedTensors& tensors, std::vector<StoredTensor>* rows = nullptr);
