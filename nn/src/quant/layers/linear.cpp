@@ -73,7 +73,7 @@ void QuantizedLinearBase::put(const Tensor& weight, const Tensor& bias) {
 
 QuantizedLinearWeight QuantizedLinearBase::prepared() const {
   const auto [w, b] = weight_bias();
-  return cache_->prepared.of(w, b, [&] { return QuantizedLinearWeight(w, b); });
+  return cache_->prepared.of(w, b, [&w = w, &b = b] { return QuantizedLinearWeight(w, b); });
 }
 
 Arguments QuantizedLinearBase::linear_arguments() const {
