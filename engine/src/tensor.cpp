@@ -76,16 +76,10 @@ Shape resolved(const Tensor& t, std::vector<std::int64_t> sizes) {
   return Shape(std::move(sizes));
 }
 
-Dtype dtype_from(rows::With a) {
-  const std::string name = a.text("dtype");
-  if (const auto dtype = dtype_from_name(name)) return *dtype;
-  throw ValueError(cat("[to] '", name, "' is no element type"));
-}
-
 constexpr AttributeRow kTo[] = {{"dtype", AttributeKind::text}};
 constexpr AttributeRow kReshape[] = {{"shape", AttributeKind::integers}};
 TensorList clone_from(rows::In in, rows::With) { return {in[0].clone()}; }
-TensorList to_from(rows::In in, rows::With a) { return {in[0].to(dtype_from(a))}; }
+TensorList to_from(rows::In in, rows::With a) { return {in[0].to(rows::dtype("to", a))}; }
 TensorList reshape_from(rows::In in, rows::With a) { return {in[0].reshape(resolved(in[0], a.integers("shape")))}; }
 
 // name, PyTorch, ONNX, inputs, attributes, flags, call
@@ -177,7 +171,7 @@ void Tensor::bump_version() { deref(*this, "mutable_bytes").storage->bump_versio
 
 double Tensor::at(std::initializer_list<std::int64_t> index) const {
   const auto i = static_cast<std::size_t>(flat_index(shape(), index));
-  if (is_quantized()) return dequantize(*this).data<float>()[i];
+  if (is_quantized()) return quant::element(*this, static_cast<std::int64_t>(i));
   return dispatch(dtype(), [&]<class T>() { return convert<double>(data<T>()[i]); });
 }
 
@@ -193,7 +187,7 @@ void Tensor::set_(std::initializer_list<std::int64_t> index, double value) {
 template <class T>
 T Tensor::item() const {
   if (numel() != 1) throw ShapeError(cat("[Tensor::item] needs one element; shape is ", shape()));
-  if (is_quantized()) return convert<T>(dequantize(*this).data<float>()[0]);
+  if (is_quantized()) return convert<T>(quant::element(*this, 0));
   return dispatch(dtype(), [&]<class From>() { return convert<T>(data<From>()[0]); });
 }
 template float Tensor::item() const;

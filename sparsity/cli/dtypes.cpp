@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "coppice/engine/autograd.h"
+#include "coppice/engine/ops/quantized.h"
 #include "tensors.h"
 
 namespace coppice::cli {
@@ -36,7 +37,8 @@ void add_dtype(CLI::App* sub, std::optional<Dtype>& dtype) {
       {"float32", Dtype::f32}, {"float16", Dtype::f16}, {"bfloat16", Dtype::bf16}, {"float64", Dtype::f64}};
   sub->add_option_function<std::string>(
          "--dtype", [&dtype](const std::string& name) { dtype = kNames.at(name); },
-         "Convert floating tensors to f32, f16, bf16 or f64 (default: each keeps its own)")
+         "Convert floating tensors, and the values of quantised ones, to f32, f16, bf16 or f64\n(default: each keeps "
+         "its own)")
       ->check(CLI::IsMember(kNames));
 }
 
@@ -47,6 +49,11 @@ NamedTensors converted(const App& app, const NamedTensors& tensors, Dtype dtype)
   std::map<Place, Tensor> done;
   std::size_t count = 0;
   for (const auto& [name, tensor] : tensors) {
+    if (tensor.is_quantized()) {
+      ++count;
+      out.add(name, dequantize(tensor).to(dtype));
+      continue;
+    }
     if (!is_floating(tensor.dtype()) || tensor.dtype() == dtype) {
       out.add(name, tensor);
       continue;

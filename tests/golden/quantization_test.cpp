@@ -2,13 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "coppice/engine.h"
 #include "coppice/nn/quant/fake_quantize.h"
 #include "coppice/nn/registry.h"
-#include "golden/stored_arrays.h"
+#include "golden/stored_cases.h"
 
 using namespace coppice;
 using namespace coppice::nn::quant;
@@ -16,20 +14,7 @@ using nlohmann::json;
 
 namespace {
 
-struct Golden {
-  json cases;
-  testing::StoredValues values;
-  testing::StoredIntegers integers;
-
-  Golden() : Golden(std::string(COPPICE_TESTS_DIR) + "/golden/quantization") {}
-
- private:
-  explicit Golden(const std::string& path) : Golden(path, read_npz(path + ".npz")) {}
-  Golden(const std::string& path, const NamedTensors& arrays)
-      : cases(json::parse(std::ifstream(path + ".json"))),
-        values(arrays.at("values")),
-        integers(arrays.at("integers")) {}
-};
+using Golden = testing::StoredCases;
 
 Shape shape_of(const json& sizes) { return Shape(sizes.get<std::vector<std::int64_t>>()); }
 Dtype dtype_of_case(const json& c) { return *dtype_from_name(c.at("dtype").get<std::string>()); }
@@ -149,7 +134,7 @@ void check_fused(Golden& g) {
 
 TEST_SUITE("golden/quantization") {
   TEST_CASE("600 quantised tensors, 340 observers and 320 fake quantisers equal PyTorch's") {
-    Golden g;
+    Golden g("quantization");
     CHECK(g.cases.at("quantise").size() == 600);
     CHECK(g.cases.at("observers").size() == 340);
     CHECK(g.cases.at("fake").size() == 200);

@@ -3,13 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "coppice/engine.h"
 #include "coppice/nn.h"
-#include "golden/stored_arrays.h"
+#include "golden/stored_cases.h"
 
 using namespace coppice;
 using namespace coppice::nn;
@@ -20,20 +18,7 @@ namespace {
 
 constexpr const char* kEngines[] = {"fbgemm", "x86", "qnnpack", "onednn"};
 
-struct Golden {
-  json cases;
-  testing::StoredValues values;
-  testing::StoredIntegers integers;
-
-  Golden() : Golden(std::string(COPPICE_TESTS_DIR) + "/golden/quantized_models") {}
-
- private:
-  explicit Golden(const std::string& path) : Golden(path, read_npz(path + ".npz")) {}
-  Golden(const std::string& path, const NamedTensors& arrays)
-      : cases(json::parse(std::ifstream(path + ".json"))),
-        values(arrays.at("values")),
-        integers(arrays.at("integers")) {}
-};
+using Golden = testing::StoredCases;
 
 /// How many integers agree, and how many are one step away; more is an error of its own.
 struct Agreement {
@@ -171,7 +156,7 @@ void check_model(const json& c, Golden& g, Agreement& agreement) {
 
 TEST_SUITE("golden/quantized_models") {
   TEST_CASE("150 layers, 20 training runs and 30 models are PyTorch's") {
-    Golden g;
+    Golden g("quantized_models");
     std::map<std::string, Agreement> layers;
     for (const json& c : g.cases.at("layers")) {
       const std::string text = c.dump();

@@ -50,6 +50,9 @@ TEST_SUITE("program/quantize") {
       CHECK(torch.code == 3);
       CHECK(holds(torch.err, "quantised"));
       CHECK(run({"convert", out, "-o", dir / "plain.safetensors", "--force"}).code == 0);
+      const Said floats = run({"convert", out, "-o", dir / "floats.pt", "--dtype", "f32", "--force"});
+      CHECK(floats.code == 0);
+      CHECK(holds(floats.err, "tensors were converted to float32"));
     }
   }
 

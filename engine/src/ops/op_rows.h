@@ -67,6 +67,13 @@ constexpr auto kTwo = [](In in, With) { return TensorList{f(in[0], in[1])}; };
   return a.has(name) ? std::optional(a.integer(name)) : std::nullopt;
 }
 
+/// The element type that the text attribute "dtype" names. @throws ValueError
+[[nodiscard]] inline Dtype dtype(std::string_view op, With a) {
+  const std::string name = a.text("dtype");
+  if (const auto found = dtype_from_name(name)) return *found;
+  throw ValueError(cat("[", op, "] '", name, "' is no element type"));
+}
+
 /// Attributes of reductions over axes, and how they are written: all axes are left out.
 inline constexpr AttributeRow kOverAxes[] = {{"dim", AttributeKind::integers, Absent{}},
                                              {"keepdim", AttributeKind::boolean, false}};

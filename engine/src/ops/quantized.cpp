@@ -6,6 +6,7 @@
 #include "ops/map.h"
 #include "ops/op_rows.h"
 #include "quant/channels.h"
+#include "quant/int8_linear.h"
 #include "quant/quantize.h"
 #include "quant/quantized_as.h"
 
@@ -19,21 +20,29 @@ void check_source(const char* op, const Tensor& x, Dtype dtype) {
   if (!is_quantized(dtype)) throw DtypeError(cat("[", op, "] ", dtype, " is not a quantised type"));
 }
 
-/// q[i] of x[i] with one scale.
-template <class Q>
-void quantize_all(const Tensor& x, Tensor& q, const QParams& p) {
+bool is_bytes(Dtype dtype) { return dtype == Dtype::qint8 || dtype == Dtype::quint8; }
+
+/// The rule of channel `i`, or of all elements, for the kernels of bytes.
+kernels::Int8Scale byte_scale(const QParams& p, std::size_t i, Dtype dtype) {
+  return {.inverse = quant::inverse_of(p.scales()[i]),
+          .zero = static_cast<std::int32_t>(p.zero_points()[i]),
+          .is_signed = dtype == Dtype::qint8,
+          .fused = !p.per_channel()};
+}
+
+/// Integers of 32 bits, with one scale.
+void quantize_words(const Tensor& x, std::int32_t* to, const QParams& p) {
   const float* from = x.data<float>().data();
-  auto* to = reinterpret_cast<Q*>(q.mutable_bytes());
   const float inverse = quant::inverse_of(p.scales()[0]);
   const std::int64_t z = p.zero_points()[0];
-  const QLimits limits = limits_of(q.dtype());
+  const QLimits limits = limits_of(Dtype::qint32);
   parallel_for(x.numel(), detail::kElementGrain / 8, [=](Rows r) {
     for (std::int64_t i = r.begin; i < r.end; ++i)
-      to[i] = static_cast<Q>(quant::quantized(from[i], inverse, z, limits));
+      to[i] = static_cast<std::int32_t>(quant::quantized(from[i], inverse, z, limits));
   });
 }
 
-/// The same with a scale for each channel.
+/// With a scale for each channel, whatever the zero points.
 template <class Q>
 void quantize_channels(const Tensor& x, Q* to, const QParams& p, QLimits limits) {
   const float* from = x.data<float>().data();
@@ -48,14 +57,15 @@ void quantize_channels(const Tensor& x, Q* to, const QParams& p, QLimits limits)
   });
 }
 
-/// Calls f with the integer type that `dtype` stores.
-template <class F>
-void with_integers(Dtype dtype, F f) {
-  switch (dtype) {
-    case Dtype::qint8: return f.template operator()<std::int8_t>();
-    case Dtype::qint32: return f.template operator()<std::int32_t>();
-    default: return f.template operator()<std::uint8_t>();
-  }
+/// Bytes with integer zero points.
+void quantize_bytes(const Tensor& x, std::uint8_t* to, const QParams& p, Dtype dtype) {
+  const auto values = x.data<float>();
+  if (!p.per_channel()) return quant::quantize(values, byte_scale(p, 0, dtype), to);
+  const kernels::Int8Kernels& kernels = kernels::int8_in_use();
+  Channels(x.shape(), p.axis()).each([&](std::int64_t channel, std::int64_t begin, std::int64_t end) {
+    kernels.quantize(values.data() + begin, end - begin, byte_scale(p, static_cast<std::size_t>(channel), dtype),
+                     to + begin);
+  });
 }
 
 }  // namespace
@@ -64,42 +74,58 @@ Tensor quant::quantized_as(const char* op, const Tensor& x, Dtype dtype, const Q
   check_source(op, x, dtype);
   params->check(op, x.shape(), dtype);
   Tensor q = Tensor::empty(x.shape(), dtype, params);
+  auto* bytes = reinterpret_cast<std::uint8_t*>(q.mutable_bytes());
+  const bool floats = params->scheme() == QScheme::per_channel_affine_float_qparams;
   if (dtype == Dtype::quint4x2) {
     std::vector<std::uint8_t> values(static_cast<std::size_t>(x.numel()));
     quantize_channels(x, values.data(), *params, limits_of(dtype));
-    quant::pack_halves(values.data(), x.numel(), reinterpret_cast<std::uint8_t*>(q.mutable_bytes()));
-    return q;
+    quant::pack_halves(values.data(), x.numel(), bytes);
+  } else if (floats) {
+    quantize_channels(x, bytes, *params, limits_of(dtype));
+  } else if (is_bytes(dtype)) {
+    quantize_bytes(x, bytes, *params, dtype);
+  } else if (params->per_channel()) {
+    quantize_channels(x, reinterpret_cast<std::int32_t*>(bytes), *params, limits_of(dtype));
+  } else {
+    quantize_words(x, reinterpret_cast<std::int32_t*>(bytes), *params);
   }
-  with_integers(dtype, [&]<class Q>() {
-    if (!params->per_channel()) return quantize_all<Q>(x, q, *params);
-    quantize_channels(x, reinterpret_cast<Q*>(q.mutable_bytes()), *params, limits_of(dtype));
-  });
   return q;
 }
 
 namespace {
 
+/// Values of quint4x2 and of 32 bits, and those with float zero points.
 template <class Q>
-void dequantize_into(const Q* from, const Shape& shape, const QParams& p, float* to) {
+void dequantize_any(const Q* from, const Shape& shape, const QParams& p, float* to) {
   if (!p.per_channel()) {
-    const auto scale = static_cast<float>(p.scales()[0]);
-    const std::int64_t z = p.zero_points()[0];
-    parallel_for(shape.numel(), detail::kElementGrain, [=](Rows r) {
-      for (std::int64_t i = r.begin; i < r.end; ++i) to[i] = scale * static_cast<float>(from[i] - z);
+    parallel_for(shape.numel(), detail::kElementGrain, [&](Rows r) {
+      for (std::int64_t i = r.begin; i < r.end; ++i) to[i] = quant::dequantized(from[i], p, 0);
     });
     return;
   }
-  const bool floats = p.scheme() == QScheme::per_channel_affine_float_qparams;
   Channels(shape, p.axis()).each([&](std::int64_t channel, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      to[i] = quant::dequantized(from[i], p, static_cast<std::size_t>(channel));
+  });
+}
+
+/// Bytes with integer zero points.
+void dequantize_bytes(const Tensor& q, float* to) {
+  const QParams& p = *q.qparams();
+  const auto* from = reinterpret_cast<const std::uint8_t*>(q.bytes());
+  const bool is_signed = q.dtype() == Dtype::qint8;
+  const kernels::Int8Kernels& kernels = kernels::int8_in_use();
+  const auto zero = [&p](std::size_t i) { return static_cast<std::int32_t>(p.zero_points()[i]); };
+  if (!p.per_channel()) {
+    const auto scale = static_cast<float>(p.scales()[0]);
+    parallel_for(q.numel(), detail::kElementGrain, [&](Rows r) {
+      kernels.dequantize(from + r.begin, r.size(), scale, zero(0), is_signed, to + r.begin);
+    });
+    return;
+  }
+  Channels(q.shape(), p.axis()).each([&](std::int64_t channel, std::int64_t begin, std::int64_t end) {
     const auto at = static_cast<std::size_t>(channel);
-    const double scale = p.scales()[at];
-    if (floats) {
-      const float z = p.float_zero_points()[at];
-      for (std::int64_t i = begin; i < end; ++i) to[i] = (static_cast<float>(from[i]) - z) * static_cast<float>(scale);
-    } else {
-      const std::int64_t z = p.zero_points()[at];
-      for (std::int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(scale * static_cast<double>(from[i] - z));
-    }
+    kernels.dequantize_wide(from + begin, end - begin, p.scales()[at], zero(at), is_signed, to + begin);
   });
 }
 
@@ -113,12 +139,6 @@ QParamsPtr channel_params(const char* op, const Tensor& scales, const Tensor& ze
   return QParams::per_channel(scales.to_vector<double>(), zero_points.to_vector<std::int64_t>(), axis);
 }
 
-Dtype dtype_from(const char* op, rows::With a) {
-  const std::string name = a.text("dtype");
-  if (const auto dtype = dtype_from_name(name)) return *dtype;
-  throw ValueError(cat("[", op, "] '", name, "' is no element type"));
-}
-
 constexpr AttributeRow kPerTensor[] = {
     {"scale", AttributeKind::number}, {"zero_point", AttributeKind::integer}, {"dtype", AttributeKind::text}};
 constexpr AttributeRow kPerChannel[] = {{"axis", AttributeKind::integer}, {"dtype", AttributeKind::text}};
@@ -128,13 +148,13 @@ constexpr OpRow kPerTensorRow =
     rows::row("quantize_per_tensor", "torch.quantize_per_tensor", "QuantizeLinear", "input", kPerTensor, OpFlags::none,
               [](rows::In in, rows::With a) {
                 return TensorList{quantize_per_tensor(in[0], a.number("scale"), a.integer("zero_point"),
-                                                      dtype_from("quantize_per_tensor", a))};
+                                                      rows::dtype("quantize_per_tensor", a))};
               });
 constexpr OpRow kPerChannelRow =
     rows::row("quantize_per_channel", "torch.quantize_per_channel", "QuantizeLinear", "input scales zero_points",
               kPerChannel, OpFlags::none, [](rows::In in, rows::With a) {
                 return TensorList{quantize_per_channel(in[0], in[1], in[2], a.integer("axis"),
-                                                       dtype_from("quantize_per_channel", a))};
+                                                       rows::dtype("quantize_per_channel", a))};
               });
 constexpr OpRow kDequantizeRow = rows::row("dequantize", "torch.dequantize|torch.Tensor.dequantize", "DequantizeLinear",
                                            "input", {}, OpFlags::none, rows::kOne<dequantize>);
@@ -173,11 +193,14 @@ Tensor dequantize(const Tensor& q) {
   const Op op(kDequantizeRow);
   if (!q.is_quantized()) return op.result(q.to(Dtype::f32), {q});
   Tensor y = Tensor::empty(q.shape());
-  const Tensor integers = q.dtype() == Dtype::quint4x2 ? int_repr(q) : Tensor();
-  const std::byte* bytes = integers.defined() ? integers.bytes() : q.bytes();
-  with_integers(q.dtype(), [&]<class Q>() {
-    dequantize_into(reinterpret_cast<const Q*>(bytes), q.shape(), *q.qparams(), y.mutable_data<float>().data());
-  });
+  float* to = y.mutable_data<float>().data();
+  const QParams& p = *q.qparams();
+  if (q.dtype() == Dtype::qint32)
+    dequantize_any(reinterpret_cast<const std::int32_t*>(q.bytes()), q.shape(), p, to);
+  else if (p.scheme() != QScheme::per_channel_affine_float_qparams)
+    dequantize_bytes(q, to);
+  else
+    dequantize_any(int_repr(q).data<std::uint8_t>().data(), q.shape(), p, to);
   return op.result(std::move(y), {q});
 }
 

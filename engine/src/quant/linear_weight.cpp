@@ -104,8 +104,12 @@ struct QuantizedLinearWeight::Held {
   }
 };
 
-QuantizedLinearWeight::QuantizedLinearWeight(const Tensor& weight, const Tensor& bias) {
+void QuantizedLinearWeight::check(const Tensor& weight, const Tensor& bias) {
   quant::check_weight("quantized_linear", weight, bias, 2);
+}
+
+QuantizedLinearWeight::QuantizedLinearWeight(const Tensor& weight, const Tensor& bias) {
+  check(weight, bias);
   held_ = std::make_shared<const Held>(weight, bias);
 }
 

@@ -28,6 +28,16 @@ namespace coppice::quant {
   return rounded(scaled + z, limits, static_cast<std::int64_t>(std::nearbyint(z)));
 }
 
+/// The value of an integer of channel `i`: with one scale the product is in float32, with several in double.
+template <class Q>
+[[nodiscard]] float dequantized(Q q, const QParams& p, std::size_t i) {
+  if (p.scheme() == QScheme::per_channel_affine_float_qparams)
+    return (static_cast<float>(q) - p.float_zero_points()[i]) * static_cast<float>(p.scales()[i]);
+  const std::int64_t steps = q - p.zero_points()[i];
+  if (!p.per_channel()) return static_cast<float>(p.scales()[i]) * static_cast<float>(steps);
+  return static_cast<float>(p.scales()[i] * static_cast<double>(steps));
+}
+
 /// 1 / s in float32, of the scale as float32.
 [[nodiscard]] inline float inverse_of(double scale) { return 1.0f / static_cast<float>(scale); }
 

@@ -8,7 +8,9 @@ namespace coppice::quant {
 /// @param op  what to name in a message
 [[nodiscard]] Tensor quantized_as(const char* op, const Tensor& x, Dtype dtype, const QParamsPtr& params);
 
-/// Writes the integer of `value` at position `i`, row-major.
+/// The value at position `i`, row-major.
+[[nodiscard]] float element(const Tensor& q, std::int64_t i);
+/// Writes the integer of `value` there.
 void set_element(Tensor& q, std::int64_t i, float value);
 
 /// Two values of 0..15 to a byte, the first in the low half; `count` is even.

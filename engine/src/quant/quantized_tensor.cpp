@@ -20,15 +20,32 @@ const QParams& params_of(const char* op, const Tensor& q, bool per_channel) {
   return p;
 }
 
+/// Of which channel element `i` is; 0 where there is one scale.
+std::size_t channel_of(const Tensor& q, std::int64_t i) {
+  if (!q.qparams()->per_channel()) return 0;
+  const quant::Channels c(q.shape(), q.qparams()->axis());
+  return static_cast<std::size_t>(i / c.inner % c.channels);
+}
+
 }  // namespace
+
+float quant::element(const Tensor& q, std::int64_t i) {
+  const std::size_t channel = channel_of(q, i);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(q.bytes());
+  switch (q.dtype()) {
+    case Dtype::quint4x2: return dequantized((bytes[i / 2] >> (i % 2 == 0 ? 0 : 4)) & 15, *q.qparams(), channel);
+    case Dtype::qint32: return dequantized(reinterpret_cast<const std::int32_t*>(bytes)[i], *q.qparams(), channel);
+    case Dtype::qint8: return dequantized(static_cast<std::int8_t>(bytes[i]), *q.qparams(), channel);
+    default: return dequantized(bytes[i], *q.qparams(), channel);
+  }
+}
 
 void quant::set_element(Tensor& q, std::int64_t i, float value) {
   const QParams& p = *q.qparams();
   const QLimits limits = limits_of(q.dtype());
+  const std::size_t at = channel_of(q, i);
   std::int64_t integer = 0;
   if (p.per_channel()) {
-    const Channels c(q.shape(), p.axis());
-    const auto at = static_cast<std::size_t>(i / c.inner % c.channels);
     const bool floats = p.scheme() == QScheme::per_channel_affine_float_qparams;
     const float zero = floats ? p.float_zero_points()[at] : static_cast<float>(p.zero_points()[at]);
     integer = quantized_channel(value, inverse_of(p.scales()[at]), zero, limits);

@@ -8,21 +8,17 @@
 #include "coppice/nn/quant/min_max_observer.h"
 #include "coppice/nn/registry.h"
 #include "quant/ranges.h"
+#include "quant/tree.h"
 
 namespace coppice::nn::quant {
 namespace {
-
-constexpr const char* kObserver = "activation_post_process";
 
 /// The observer that the arguments of a fake quantiser describe.
 std::shared_ptr<ObserverBase> observer_from(std::string_view type, const Arguments& a, const Arguments& defaults) {
   const std::string observer = a.text("observer", MovingAverageMinMaxObserver::kType);
   Arguments own = defaults;
   for (const auto& [name, value] : a)
-    if (name != "observer") {
-      own.set(name, value);
-      (void)a.has(name);
-    }
+    if (name != "observer") own.set(name, value);
   auto made = std::dynamic_pointer_cast<ObserverBase>(make_module(observer, own));
   if (made == nullptr) throw ValueError(cat("[", type, "] '", observer, "' is no observer"));
   return made;
@@ -61,7 +57,7 @@ FakeQuantize::FakeQuantize(std::shared_ptr<ObserverBase> observer, Dtype flags) 
   register_buffer("scale", ones({1}));
   const bool floats = observer->qscheme() == QScheme::per_channel_affine_float_qparams;
   register_buffer("zero_point", zeros({1}, floats ? Dtype::f32 : Dtype::i32));
-  add_module(kObserver, std::move(observer));
+  add_module(kObserverChild, std::move(observer));
 }
 
 FakeQuantize::FakeQuantize(const Arguments& a) : FakeQuantize(observer_from(kType, all_read(a), {})) {}
@@ -74,7 +70,7 @@ Arguments FakeQuantize::arguments() const {
 }
 
 const ObserverBase& FakeQuantize::observer() const {
-  const auto* found = dynamic_cast<const ObserverBase*>(child(kObserver).get());
+  const auto* found = dynamic_cast<const ObserverBase*>(child(kObserverChild).get());
   if (found == nullptr) throw StateError(cat("[", type_name(), "] activation_post_process is no observer"));
   return *found;
 }
@@ -96,7 +92,7 @@ Tensor FakeQuantize::rounded(const Tensor& x) const {
 Tensor FakeQuantize::forward(const Tensor& x) const {
   if (observer_enabled()) {
     const NoGrad guard;
-    (void)(*child(kObserver))(x.detach());
+    (void)(*child(kObserverChild))(x.detach());
     const CalculatedQParams found = calculate_qparams();
     Tensor zero = tensor("zero_point");
     tensor("scale").replace_(found.scale);
@@ -119,7 +115,7 @@ FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(const Arguments& a)
           observer_from(kType, all_read(a), {{"quant_min", std::int64_t{0}}, {"quant_max", std::int64_t{255}}})) {}
 
 void FusedMovingAvgObsFakeQuantize::observe(const Tensor& x) const {
-  const Module& inner = *child(kObserver);
+  const Module& inner = *child(kObserverChild);
   Tensor min = inner.tensor("min_val"), max = inner.tensor("max_val");
   if (const auto* whole = dynamic_cast<const MovingAverageMinMaxObserver*>(&inner)) {
     const Range now = range_of(x);
@@ -130,24 +126,13 @@ void FusedMovingAvgObsFakeQuantize::observe(const Tensor& x) const {
   const auto* channels = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(&inner);
   if (channels == nullptr) throw StateError(cat("[", kType, "] activation_post_process is no moving average"));
   const Ranges now = ranges_of(kType, x, 0);
-  if (min.numel() == 0) {
-    min.replace_(now.min);
-    max.replace_(now.max);
-    return;
-  }
-  if (min.shape() != now.min.shape() || max.shape() != now.min.shape())
-    throw ShapeError(cat("[", kType, "] observed ", min.numel(), " channels before, now ", now.min.numel()));
-  const auto a = now.min.data<float>(), b = now.max.data<float>();
-  const auto low = min.mutable_data<float>(), high = max.mutable_data<float>();
-  for (std::size_t i = 0; i < low.size(); ++i) {
-    low[i] = averaged(low[i], a[i], channels->averaging_constant());
-    high[i] = averaged(high[i], b[i], channels->averaging_constant());
-  }
+  const auto towards = [c = channels->averaging_constant()](float old, float seen) { return averaged(old, seen, c); };
+  merge(min, max, now, towards, towards, kType);
 }
 
 /// Scale and zero point of the forward pass from the running ranges.
 void FusedMovingAvgObsFakeQuantize::choose() const {
-  const Module& inner = *child(kObserver);
+  const Module& inner = *child(kObserverChild);
   const auto min = inner.tensor("min_val").to_vector<float>(), max = inner.tensor("max_val").to_vector<float>();
   if (min.size() != max.size())
     throw StateError(cat("[", kType, "] min_val and max_val have ", min.size(), " and ", max.size(), " channels"));

@@ -1,6 +1,7 @@
 #include "coppice/nn/quant/fused.h"
 
 #include "coppice/engine/error.h"
+#include "quant/tree.h"
 
 namespace coppice::nn::quant {
 
@@ -15,7 +16,7 @@ FusedSequence::FusedSequence(const std::vector<ModulePtr>& modules) {
 TensorList FusedSequence::forward(const TensorList& inputs) const {
   TensorList x = inputs;
   for (const auto& [name, child] : children())
-    if (name != "activation_post_process") x = (*child)(x);
+    if (name != kObserverChild) x = (*child)(x);
   return x;
 }
 

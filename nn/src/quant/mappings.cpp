@@ -1,5 +1,7 @@
 #include "coppice/nn/quant/mappings.h"
 
+#include <algorithm>
+
 #include "coppice/engine/error.h"
 #include "coppice/nn/layers/conv.h"
 #include "coppice/nn/quant/fused.h"
@@ -83,7 +85,19 @@ ModulePtr qat_conv_bn(const ModulePtr& from) {
                          std::make_shared<Qat>(layer.arguments(), from->child("1"), qconfig_needed(Qat::kType, *from)));
 }
 
-/// A type of PyTorch's table whose counterpart is not built.
+/// Types of PyTorch's static table whose counterparts are not built.
+constexpr std::string_view kNotBuilt[] = {"Conv3d",
+                                          "BatchNorm2d",
+                                          "LayerNorm",
+                                          "Embedding",
+                                          "EmbeddingBag",
+                                          "intrinsic.BNReLU2d",
+                                          "intrinsic.LinearBn1d",
+                                          "intrinsic.ConvBn1d",
+                                          "intrinsic.ConvBn2d",
+                                          "intrinsic.ConvBnReLU1d",
+                                          "intrinsic.ConvBnReLU2d"};
+
 ModulePtr not_built(const ModulePtr& from) {
   throw NotSupported(cat("[convert] ", from->type_name(), " has no quantised form here; set its qconfig to null to ",
                          "leave it in float between a DeQuantStub and a QuantStub"));
@@ -107,10 +121,7 @@ const SwapTable& get_default_static_quant_module_mappings() {
     add<ConvReLU1d>(t, static_conv<QuantizedConvReLU1d>), add<ConvReLU2d>(t, static_conv<QuantizedConvReLU2d>);
     add<QatConvReLU2d>(t, static_conv<QuantizedConvReLU2d>);
     add<QatConvBnReLU2d>(t, static_conv<QuantizedConvReLU2d>);
-    for (const char* type : {"Conv3d", "BatchNorm2d", "LayerNorm", "Embedding", "EmbeddingBag", "intrinsic.BNReLU2d",
-                             "intrinsic.LinearBn1d", "intrinsic.ConvBn1d", "intrinsic.ConvBn2d",
-                             "intrinsic.ConvBnReLU1d", "intrinsic.ConvBnReLU2d"})
-      t.emplace(type, not_built);
+    for (const std::string_view type : kNotBuilt) t.emplace(type, not_built);
     return t;
   }();
   return table;
@@ -127,6 +138,11 @@ const SwapTable& get_default_qat_module_mappings() {
     return t;
   }();
   return table;
+}
+
+bool has_quantized_form(std::string_view type) {
+  return get_default_static_quant_module_mappings().contains(type) &&
+         std::ranges::find(kNotBuilt, type) == std::end(kNotBuilt);
 }
 
 bool is_observed_type(std::string_view type) {

@@ -26,29 +26,11 @@ void check_reduced(std::string_view type, const ObserverOptions& o) {
     throw NotSupported(cat("[", type, "] reduce_range is not for symmetric quint8"));
 }
 
-/// b where nothing was seen yet, else a moved towards b.
-float averaged(float a, float b, bool first, double constant) {
-  return first ? b : a + static_cast<float>(constant) * (b - a);
-}
+/// a moved towards b.
+float averaged(float a, float b, double constant) { return a + static_cast<float>(constant) * (b - a); }
 
 void check_constant(std::string_view type, double c) {
   if (!(c >= 0 && c <= 1)) throw ValueError(cat("[", type, "] averaging_constant must be in 0..1; got ", c));
-}
-
-/// Merges the ranges of one more batch into the buffers [channels]: f(old, new, first) each.
-template <class Min, class Max>
-void merge(Tensor min_val, Tensor max_val, const Ranges& now, Min min_of, Max max_of, std::string_view type) {
-  const NoGrad guard;
-  if (min_val.numel() == 0) {
-    min_val.replace_(now.min);
-    max_val.replace_(now.max);
-    return;
-  }
-  if (min_val.shape() != now.min.shape() || max_val.shape() != now.min.shape())
-    throw ShapeError(cat("[", type, "] observed ", min_val.numel(), " channels before, now ", now.min.numel()));
-  const auto min = min_val.mutable_data<float>(), max = max_val.mutable_data<float>();
-  const auto a = now.min.data<float>(), b = now.max.data<float>();
-  for (std::size_t i = 0; i < min.size(); ++i) min[i] = min_of(min[i], a[i]), max[i] = max_of(max[i], b[i]);
 }
 
 }  // namespace
@@ -93,8 +75,8 @@ Tensor MovingAverageMinMaxObserver::forward(const Tensor& x) const {
   Tensor min = tensor("min_val"), max = tensor("max_val");
   const float before_min = min.item<float>(), before_max = max.item<float>();
   const bool first = before_min == static_cast<float>(kInf) && before_max == static_cast<float>(-kInf);
-  min.fill_(averaged(before_min, now.min, first, constant_));
-  max.fill_(averaged(before_max, now.max, first, constant_));
+  min.fill_(first ? now.min : averaged(before_min, now.min, constant_));
+  max.fill_(first ? now.max : averaged(before_max, now.max, constant_));
   return x;
 }
 
@@ -150,7 +132,7 @@ Arguments MovingAveragePerChannelMinMaxObserver::arguments() const {
 
 Tensor MovingAveragePerChannelMinMaxObserver::forward(const Tensor& x) const {
   if (x.numel() == 0) return x;
-  const auto towards = [this](float old, float now) { return averaged(old, now, false, constant_); };
+  const auto towards = [this](float old, float now) { return averaged(old, now, constant_); };
   merge(tensor("min_val"), tensor("max_val"), ranges_of(type_name(), x, ch_axis()), towards, towards, type_name());
   return x;
 }

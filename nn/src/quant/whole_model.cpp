@@ -56,14 +56,14 @@ bool takes_integers(std::string_view type) {
 /// Modules that are called: not observers, parametrizations, or parts of packed weights.
 template <class Visit>
 void each_called(const Module& module, const std::string& path, Visit visit) {
-  if (dynamic_cast<const FusedModule*>(&module) != nullptr) return visit(path, module, true);
+  if (dynamic_cast<const FusedModule*>(&module) != nullptr) return visit(path, module);
   bool any = false;
   for (const auto& [name, child] : children_of(module)) {
     if (name == "parametrizations" || name == kObserverChild || name == "_packed_params") continue;
     any = true;
     each_called(*child, joined(path, name), visit);
   }
-  if (!any) visit(path, module, false);
+  if (!any) visit(path, module);
 }
 
 std::int64_t bytes_of(const Module& module) {
@@ -107,7 +107,7 @@ double decibels(const Tensor& exact, const Tensor& rounded) {
 std::vector<QuantizedLayer> report(Module& before, Module& converted, const Tensor& sample) {
   std::vector<QuantizedLayer> layers;
   std::set<std::string> paths;
-  each_called(converted, "", [&](const std::string& path, const Module& module, bool) {
+  each_called(converted, "", [&](const std::string& path, const Module& module) {
     const Module* was = before.find_module(path);
     const std::string_view type = module.type_name();
     if (was == nullptr || was->type_name() == type || type.ends_with("Quantize")) return;
@@ -163,13 +163,9 @@ ModulePtr fuse_all(const ModulePtr& model, Mode mode) {
 
 std::vector<NamedModule> not_quantizable(const Module& model) {
   std::vector<NamedModule> out;
-  const SwapTable& table = get_default_static_quant_module_mappings();
-  static const std::set<std::string_view> kNotBuilt{"Conv3d",    "BatchNorm2d",  "LayerNorm",
-                                                    "Embedding", "EmbeddingBag", "intrinsic.BNReLU2d"};
-  each_called(model, "", [&](const std::string& path, const Module& module, bool) {
+  each_called(model, "", [&](const std::string& path, const Module& module) {
     const std::string_view type = module.type_name();
-    if (!takes_integers(type) && (!table.contains(type) || kNotBuilt.contains(type)))
-      out.push_back({path, std::string(type)});
+    if (!takes_integers(type) && !has_quantized_form(type)) out.push_back({path, std::string(type)});
   });
   return out;
 }
@@ -205,7 +201,9 @@ QuantizedModel quantize_model_dynamic(const ModulePtr& model, const Tensor& x, s
   if (x.defined()) check_samples(x, batch);
   const NoGrad guard;
   const EngineScope engine(qengine);
-  const ModulePtr before = model->clone();
+  ModulePtr before = model->clone();
+  if (get_default_dynamic_quant_module_mappings().contains(before->type_name()))  // a root is not exchanged
+    before = std::make_shared<Sequential>(std::initializer_list<ModulePtr>{before});
   before->eval();
   const ModulePtr converted = quantize_dynamic(before);
   const Tensor sample = x.defined() ? narrow(x.to(Dtype::f32), 0, 0, std::min(batch, x.size(0))) : Tensor();

@@ -82,6 +82,9 @@ TEST_SUITE("nn/quant/whole_model") {
     CHECK(layers[0].scale == 0);
     CHECK(layers[0].signal_to_noise > 20);
     CHECK(quantize_model_dynamic(model, Tensor()).layers.size() == 1);
+    const auto alone = quantize_model_dynamic(std::make_shared<Linear>(2, 2), Tensor());
+    REQUIRE(alone.layers.size() == 1);
+    CHECK(alone.layers[0].path == "0");
   }
 
   TEST_CASE("what cannot be calibrated is refused") {

@@ -43,6 +43,9 @@ class QuantizedLinearWeight {
   /// @throws DtypeError  for another type (quint8 weights too); ShapeError; ValueError  for channels along another axis
   QuantizedLinearWeight(const Tensor& weight, const Tensor& bias);
 
+  /// Throws what the constructor would, and makes nothing ready.
+  static void check(const Tensor& weight, const Tensor& bias);
+
   [[nodiscard]] const Tensor& weight() const;
   [[nodiscard]] const Tensor& bias() const;
   /// How the weight is stored for products: "dense", or the block: "16x4", "8x4", "4x4", "1x4".

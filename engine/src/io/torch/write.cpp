@@ -162,8 +162,9 @@ void write_torch(const std::filesystem::path& path, const NamedTensors& tensors)
     if (!is_utf8(name) || name.size() > UINT32_MAX)
       throw ValueError(cat("[write_torch] names must be UTF-8; got ", quote(name)));
     if (tensor.is_quantized())
-      throw NotSupported(cat("[write_torch] ", quote(name), " is a quantised tensor, which this format does not take ",
-                             "here; safetensors keep it, and dequantize() makes it float32"));
+      throw NotSupported(cat("[write_torch] ", quote(name),
+                             " is a quantised tensor, which is not written in this format; ",
+                             "convert it to float32 first, or write safetensors"));
     pickle.text(name);
     write_tensor(pickle, tensor, parts.parts[parts.of[number]], parts.of[number]);
     ++number;

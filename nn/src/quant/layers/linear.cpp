@@ -58,7 +58,7 @@ Tensor QuantizedLinearBase::weight() const { return child(kPair)->child(kPair)->
 Tensor QuantizedLinearBase::bias() const { return child(kPair)->child(kPair)->find_tensor("1"); }
 
 void QuantizedLinearBase::set_weight_bias(const Tensor& weight, const Tensor& bias) {
-  (void)QuantizedLinearWeight(weight, bias);
+  QuantizedLinearWeight::check(weight, bias);
   put(weight, bias);
 }
 
@@ -86,7 +86,7 @@ Arguments QuantizedLinearBase::linear_arguments() const {
 
 QuantizedLinear::QuantizedLinear(const Tensor& weight, const Tensor& bias, const QuantizedOutput& out, QEngine engine)
     : Implements(weight, bias, engine) {
-  (void)QuantizedLinearWeight(weight, bias);
+  QuantizedLinearWeight::check(weight, bias);
   QParams::per_tensor(out.scale, out.zero_point)->check(kType, Shape{}, Dtype::quint8);
   register_buffer("scale", Tensor::of(out.scale));
   register_buffer("zero_point", Tensor::from(std::vector<std::int64_t>{out.zero_point}, Shape{}));
@@ -103,7 +103,7 @@ Tensor QuantizedLinear::forward(const Tensor& x) const {
 
 DynamicLinear::DynamicLinear(const Tensor& weight, const Tensor& bias, QEngine engine)
     : Implements(weight, bias, engine) {
-  if (weight.dtype() != Dtype::f16) (void)QuantizedLinearWeight(weight, bias);
+  if (weight.dtype() != Dtype::f16) QuantizedLinearWeight::check(weight, bias);
 }
 
 DynamicLinear::DynamicLinear(const Arguments& a) : Implements(a) {
@@ -163,7 +163,7 @@ void LinearPackedParams::check_adoptable(const NamedTensors& own) const {
   }
   if (const Tensor* weight = own.find("0"); weight != nullptr && weight->is_quantized()) try {
       const Tensor* bias = own.find("1");
-      (void)QuantizedLinearWeight(*weight, bias != nullptr ? *bias : Tensor());
+      QuantizedLinearWeight::check(*weight, bias != nullptr ? *bias : Tensor());
     } catch (const ValueError& e) {
       throw FormatError(e.what());
     }

@@ -119,9 +119,9 @@ class OpScope {
 ///     return op.with_grad(y, {x}, [&] { return [s = Saved(y)](const Tensor& dy) { return GradList{…}; }; });
 ///
 /// The attributes are written only for a listener or a gradient, and `make` runs only when a gradient is needed: then
-/// its result becomes the backward function of with_grad(), under the name of the row. Cost otherwise: one read of a
-/// thread-local variable to open and close the scope, and the question whether a gradient is needed, which every
-/// operation asks; bench/op_bench measures both.
+/// its result becomes the backward function of with_grad(), under the name of the row. Cost otherwise: reads of two
+/// thread-local variables to open and close the scope, and for the outermost one writes of one of them, and the
+/// question whether a gradient is needed, which every operation asks; bench/op_bench measures both.
 template <class Attributes>
 class Op : private OpScope {
  public:

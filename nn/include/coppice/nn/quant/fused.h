@@ -1,6 +1,9 @@
 #pragma once
 /// Layers that are observed and converted as one: torch.ao.nn.intrinsic.
 
+#include <algorithm>
+#include <string_view>
+
 #include "coppice/nn/module.h"
 
 namespace coppice::nn::quant {
@@ -20,60 +23,32 @@ class FusedSequence : public Module, public FusedModule {
   [[nodiscard]] TensorList forward(const TensorList& inputs) const override;
 };
 
-/// One of PyTorch's containers.
-template <class Self>
-class FusedOf : public Implements<Self, FusedSequence> {
- public:
-  explicit FusedOf(const std::vector<ModulePtr>& modules) : Implements<Self, FusedSequence>(modules) {}
-  /// For model files, which bring the children.
-  explicit FusedOf(const Arguments&) {}
+/// The name of a type, as a template argument.
+template <std::size_t kSize>
+struct TypeName {
+  char text[kSize]{};
+  constexpr TypeName(const char (&name)[kSize]) { std::copy_n(name, kSize, text); }  // NOLINT: implicit
 };
 
-class LinearReLU final : public FusedOf<LinearReLU> {
+/// One of PyTorch's containers.
+template <TypeName kName>
+class FusedAs final : public Implements<FusedAs<kName>, FusedSequence> {
  public:
-  static constexpr std::string_view kType = "intrinsic.LinearReLU";
-  using FusedOf::FusedOf;
+  static constexpr std::string_view kType = kName.text;
+  explicit FusedAs(const std::vector<ModulePtr>& modules) : Implements<FusedAs, FusedSequence>(modules) {}
+  /// For model files, which bring the children.
+  explicit FusedAs(const Arguments&) {}
 };
-class ConvReLU1d final : public FusedOf<ConvReLU1d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvReLU1d";
-  using FusedOf::FusedOf;
-};
-class ConvReLU2d final : public FusedOf<ConvReLU2d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvReLU2d";
-  using FusedOf::FusedOf;
-};
-/// The following stand in training only: their batch norms have not been folded in.
-class LinearBn1d final : public FusedOf<LinearBn1d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.LinearBn1d";
-  using FusedOf::FusedOf;
-};
-class ConvBn1d final : public FusedOf<ConvBn1d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvBn1d";
-  using FusedOf::FusedOf;
-};
-class ConvBn2d final : public FusedOf<ConvBn2d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvBn2d";
-  using FusedOf::FusedOf;
-};
-class ConvBnReLU1d final : public FusedOf<ConvBnReLU1d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvBnReLU1d";
-  using FusedOf::FusedOf;
-};
-class ConvBnReLU2d final : public FusedOf<ConvBnReLU2d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.ConvBnReLU2d";
-  using FusedOf::FusedOf;
-};
-class BNReLU2d final : public FusedOf<BNReLU2d> {
- public:
-  static constexpr std::string_view kType = "intrinsic.BNReLU2d";
-  using FusedOf::FusedOf;
-};
+
+using LinearReLU = FusedAs<"intrinsic.LinearReLU">;
+using ConvReLU1d = FusedAs<"intrinsic.ConvReLU1d">;
+using ConvReLU2d = FusedAs<"intrinsic.ConvReLU2d">;
+using BNReLU2d = FusedAs<"intrinsic.BNReLU2d">;
+// These stand in training only: their batch norms have not been folded in.
+using LinearBn1d = FusedAs<"intrinsic.LinearBn1d">;
+using ConvBn1d = FusedAs<"intrinsic.ConvBn1d">;
+using ConvBn2d = FusedAs<"intrinsic.ConvBn2d">;
+using ConvBnReLU1d = FusedAs<"intrinsic.ConvBnReLU1d">;
+using ConvBnReLU2d = FusedAs<"intrinsic.ConvBnReLU2d">;
 
 }  // namespace coppice::nn::quant

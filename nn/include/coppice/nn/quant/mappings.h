@@ -25,6 +25,9 @@ using SwapTable = std::map<std::string, Swap, std::less<>>;
 /// Linear, intrinsic.LinearReLU; LSTM is NotSupported.
 [[nodiscard]] const SwapTable& get_default_dynamic_quant_module_mappings();
 
+/// Whether the static table makes something of the type, and does not refuse it.
+[[nodiscard]] bool has_quantized_form(std::string_view type);
+
 /// Whether prepare() observes modules of this type: those of any of the three tables.
 [[nodiscard]] bool is_observed_type(std::string_view type);
 

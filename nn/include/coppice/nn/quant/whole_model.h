@@ -44,7 +44,8 @@ struct QuantizedModel {
 [[nodiscard]] QuantizedModel quantize_model(const ModulePtr& model, const Tensor& x, std::int64_t batch = 256,
                                             QEngine qengine = default_qengine());
 
-/// quantize_dynamic(), with the same report; `x` may be undefined, and then no errors are told.
+/// quantize_dynamic(), with the same report; a lone Linear comes in a Sequential; `x` may be undefined, and then no
+/// errors are told.
 /// @throws NotSupported  if there is no Linear
 [[nodiscard]] QuantizedModel quantize_model_dynamic(const ModulePtr& model, const Tensor& x, std::int64_t batch = 256,
                                                     QEngine qengine = default_qengine());
